@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# What the scripts share: words on the terminal, and finding out where and as whom we run.
-# Sourced, never run. It must never install or change anything by itself.
+# Functions shared by the scripts: messages, the repository's place, packages and work directories.
+# Sourced, never run. Sourcing it installs and changes nothing.
 
 # The repository, wherever the script was called from.
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-# What setup finds and fetches, apart from what cargo builds; ignored by git as all of target/.
-# shellcheck disable=SC2034 # used by those who source this
+# Results and downloads of scripts/setup, apart from cargo's builds; ignored by git as all of target/.
+# shellcheck disable=SC2034 # used by the scripts that source this
 SETUP_DIR=$ROOT/target/setup
 
-# say TEXT: what is being done now.
+# say TEXT: prints the step that begins.
 say() { printf '==> %s\n' "$*"; }
 
-# note TEXT: a detail of it.
+# note TEXT: prints a detail of the step.
 note() { printf '    %s\n' "$*"; }
 
-# fail TEXT...: what is wrong, then what to do about it, one line each; ends the script.
+# fail TEXT...: prints the error, then its remedies, one line each; ends the script.
 fail() {
     printf 'error: %s\n' "$1" >&2
     shift
@@ -23,10 +23,10 @@ fail() {
     exit 1
 }
 
-# have COMMAND: is it there?
+# have COMMAND: true if it is on the path.
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# need COMMAND TEXT...: ends the script with the remedy unless the command is there.
+# need COMMAND TEXT...: ends the script with the remedy unless the command is on the path.
 need() {
     local command=$1
     shift
@@ -44,16 +44,16 @@ as_root() {
     fi
 }
 
-# work_dir PARENT: makes a directory for what is not finished yet, on the same file system as what it
-# becomes, and removes it when the script ends. Its name is in WORK.
+# work_dir PARENT: makes a directory for unfinished files, on the file system of the finished ones, and
+# removes it when the script ends. Its name is in WORK.
 work_dir() {
     mkdir -p "$1"
     WORK=$(mktemp -d "$1/.work.XXXXXX")
     trap 'rm -rf -- "$WORK"' EXIT
 }
 
-# replace_if_changed NEW OLD: moves NEW over OLD in one step, or drops it when they are equal, so
-# that timestamps only move when something did. True when it changed.
+# replace_if_changed NEW OLD: moves NEW over OLD in one step, or deletes NEW when they are equal, so
+# that a timestamp changes only with the content. True when it changed.
 replace_if_changed() {
     if cmp -s -- "$1" "$2"; then
         rm -f -- "$1"

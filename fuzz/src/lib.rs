@@ -1,6 +1,6 @@
 //! Inputs of the fuzz targets and of their seeds' tests: bytes to a call that must neither panic nor take long.
 //!
-//! The runtime's survey is compiled as modules of this crate, so that a target needs no engine. A target returns nothing: what it must find is a panic, a leak, or a contradiction.
+//! The runtime's survey is compiled as modules of this crate, so that a target needs no engine. A target returns nothing: it panics at a contradiction.
 
 #![allow(
     dead_code,
@@ -18,7 +18,8 @@ use std::path::Path;
 
 use leasehold_config::{self as config, allow, manifest, wall};
 use leasehold_records::{
-    DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord, printable,
+    AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord,
+    printable,
 };
 
 pub use store::{store_log, store_requests};
@@ -60,7 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("wasi", wasi),
 ];
 
-/// A plugin's bytes: the look, its form, and the manifest.
+/// A plugin's bytes: the survey, the form, and the manifest.
 pub fn plugin(data: &[u8]) {
     if let Err(problem) = runtime::look(data) {
         let text = problem.to_string();
@@ -179,7 +180,7 @@ pub fn records(data: &[u8]) {
         3 => again!(JobRecord),
         4 => again!(RunRecord),
         5 => again!(TickRecord),
-        _ => again!(DeedRecord),
+        _ => again!(AdminActionRecord),
     }
 }
 

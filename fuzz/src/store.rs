@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use http::Request;
 use http_body_util::Full;
 use leasehold_lock::{Connector as _, StoreService};
-use leasehold_store::{Data, Media, Options, StorageBackend, Store};
+use leasehold_store::{DataLocation, StorageBackend, Store, StoreMedia, StoreOptions};
 use tower::ServiceExt as _;
 
 /// Requests by their path; the first byte of the input chooses.
@@ -45,7 +45,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Requests after one another: a byte for the path, a byte for the length, the message.
 pub fn store_requests(data: &[u8]) {
     runtime().block_on(async {
-        let Ok(store) = Store::open(Options::memory().quota(1 << 20)).await else {
+        let Ok(store) = Store::open(StoreOptions::memory().quota(1 << 20)).await else {
             panic!("a store in memory does not open");
         };
         let service = store.connector().service();
@@ -143,7 +143,7 @@ fn base() -> &'static (Memory, Memory) {
             for n in 0..20_u8 {
                 assert!(send(&service, PATHS[1], &[0x0a, 1, n, 0x12, 1, n]).await);
             }
-            // As a crash leaves them: what close would write is not taken over.
+            // As a crash leaves them: the writes of a close are not included.
             let left = (data.copy(), log.copy());
             store.close().await;
             left
@@ -154,12 +154,12 @@ fn base() -> &'static (Memory, Memory) {
 async fn open(data: &Memory, log: &Memory) -> Result<Store, leasehold_store::OpenError> {
     let (data, log) = (data.clone(), log.clone());
     let media = move || {
-        Ok(Media {
+        Ok(StoreMedia {
             data: Box::new(data.clone()),
             log: Box::new(log.clone()),
         })
     };
-    Store::open(Options::new(Data::Media(Box::new(media)))).await
+    Store::open(StoreOptions::new(DataLocation::Media(Box::new(media)))).await
 }
 
 /// A log with bytes changed: three for the offset, one for the new byte. It opens, or is refused with a reason.

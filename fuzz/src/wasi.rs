@@ -41,7 +41,7 @@ mod engine {
     /// Bytes by which a run may make the directory grow.
     const DISK: u64 = 256 * KIB;
 
-    /// Storage that is never there.
+    /// Storage that never answers.
     struct NoStore;
 
     fn unavailable<T: Send + 'static>() -> BoxFuture<'static, Result<T, KvError>> {
@@ -179,7 +179,7 @@ mod engine {
             "it left its directory"
         );
         let (bytes, names) = taken(&bench.dir.path().join("inside"));
-        // What was there before, and the files that the run may make.
+        // The earlier files, and those that the run may make.
         assert!(
             bytes <= DISK + 5 && names <= 18,
             "{bytes} bytes of {names} files"
@@ -204,14 +204,8 @@ mod engine {
         };
         let clock = Arc::new(SystemClock);
         let end = clock.now().after(Duration::from_mins(1));
-        let authority = Authority {
-            lock: "fuzz".to_owned(),
-            lock_key: "/leasehold/locks/fuzz/1".to_owned(),
-            token: 1,
-            holder: "1".to_owned(),
-            tenure: Tenure::detached(clock, end),
-            kv: Arc::new(NoStore),
-        };
+        let tenure = Tenure::detached(clock, end);
+        let authority = Authority::simulated("fuzz", tenure, Arc::new(NoStore));
         let spec = RunSpec {
             job: "fuzz".to_owned(),
             run_id: "fuzz-1-0".to_owned(),

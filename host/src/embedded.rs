@@ -8,7 +8,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
+use leasehold_store::{
+    DiskError, InProcessConnector, ListenAddress, OpenError, Store, StoreOptions,
+};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,15 +30,15 @@ pub(crate) struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store of a configuration, and listens at its addresses.
     pub(crate) async fn open(embedded: &Embedded) -> Result<Self, Failure> {
-        let listen = embedded.listen().map(Listen::Tcp);
+        let listen = embedded.listen().map(ListenAddress::Tcp);
         Self::open_with(embedded, options(embedded), listen).await
     }
 
     /// Opens it with other options, and listens at these places in addition to its socket.
     pub(crate) async fn open_with(
         embedded: &Embedded,
-        options: Options,
-        listen: impl IntoIterator<Item = Listen>,
+        options: StoreOptions,
+        listen: impl IntoIterator<Item = ListenAddress>,
     ) -> Result<Self, Failure> {
         let store = Store::open(options)
             .await
@@ -48,7 +50,9 @@ impl EmbeddedStore {
         {
             make_private(folder)?;
         }
-        let socket = embedded.socket().map(|path| Listen::Unix(path.to_owned()));
+        let socket = embedded
+            .socket()
+            .map(|path| ListenAddress::Unix(path.to_owned()));
         let mut opened = Self {
             store,
             data: describe(embedded.data()),
@@ -71,7 +75,7 @@ impl EmbeddedStore {
     }
 
     /// The connector for hosts of this process.
-    pub(crate) fn connector(&self) -> Arc<InProcess> {
+    pub(crate) fn connector(&self) -> Arc<InProcessConnector> {
         Arc::new(self.store.connector())
     }
 
@@ -95,10 +99,10 @@ impl EmbeddedStore {
 }
 
 /// Options for opening the store of a configuration.
-pub(crate) fn options(embedded: &Embedded) -> Options {
+pub(crate) fn options(embedded: &Embedded) -> StoreOptions {
     let options = match embedded.data() {
-        Data::Memory => Options::memory(),
-        Data::Directory(dir) => Options::directory(dir),
+        Data::Memory => StoreOptions::memory(),
+        Data::Directory(dir) => StoreOptions::directory(dir),
     };
     let history = embedded.history();
     let options = match history.revisions {
@@ -119,7 +123,7 @@ fn describe(data: &Data) -> String {
 }
 
 /// Error for a store that is part of a host when no host has it open.
-pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
+pub(crate) fn not_running(file: &Path, embedded: &Embedded) -> Failure {
     let socket = embedded.socket().unwrap_or(Path::new("its socket"));
     let alone = match embedded.data() {
         Data::Directory(dir) => format!(
@@ -138,13 +142,15 @@ pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
 }
 
 /// Remedy for an address that cannot be listened on.
-fn remedy(place: &Listen) -> &'static str {
+fn remedy(place: &ListenAddress) -> &'static str {
     match place {
-        Listen::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
+        ListenAddress::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
             "a socket's path has at most 107 bytes: choose a directory with a shorter one"
         }
-        Listen::Unix(_) => "stop the process that uses the path, or choose another directory",
-        Listen::Tcp(_) => {
+        ListenAddress::Unix(_) => {
+            "stop the process that uses the path, or choose another directory"
+        }
+        ListenAddress::Tcp(_) => {
             "stop the process that uses the address (an etcd?), or choose another: `--listen`, or `listen` in [store]"
         }
     }

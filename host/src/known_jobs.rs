@@ -9,7 +9,7 @@ use leasehold_records::printable::line as printable;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use leasehold_config::nearest;
+use leasehold_config::suggest;
 
 /// Names that a message lists.
 const MOST_LISTED: usize = 20;
@@ -40,7 +40,7 @@ pub(crate) async fn unknown_job(
 fn message(job: &str, known: &BTreeSet<String>) -> String {
     let mut text = format!("there is no job `{}`", printable(job));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = nearest(job, &names) {
+    if let Some(near) = suggest(job, &names) {
         let _ = write!(text, "\n  = help: did you mean `{}`?", printable(near));
     }
     let listed: Vec<String> = names

@@ -21,3 +21,6 @@ mod table;
 mod threads;
 
 pub use cli::main;
+
+// `leasehold check` refuses a TTL in which the renewer's pace would not fit.
+const _: () = assert!(leasehold_config::RENEWALS_PER_TTL == leasehold_lock::RENEWALS_PER_TTL);

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_config::{Place, Reading};
+use leasehold_config::{Reading, StorePlace};
 use leasehold_lock::{KeyValue, Kv, Locks, RefusalKind, StoreError, SystemClock};
 use leasehold_records::{Root, printable};
 use leasehold_supervisor::connect::{connect, options};
 
-use crate::embedded::nobody_home;
+use crate::embedded::not_running;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::sink;
@@ -34,7 +34,9 @@ impl RecordReader {
                 config,
             }),
             Err(error) => match config.store().place() {
-                Place::Embedded(embedded) if error.may_pass() => Err(nobody_home(file, embedded)),
+                StorePlace::Embedded(embedded) if error.may_pass() => {
+                    Err(not_running(file, embedded))
+                }
                 _ => Err(error.into()),
             },
         }

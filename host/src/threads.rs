@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_cannot_be_started_are_counted_and_told_with_a_remedy() {
+    fn threads_beyond_the_limit_are_reported_with_a_remedy() {
         let left = Cell::new(3);
         let start = |work: Box<dyn FnOnce() + Send>| {
             if left.get() == 0 {

@@ -163,7 +163,7 @@ fn loss_to_stop(
         host.wait_after(mark, PATIENCE, |event| event.is("guest"))?;
         mark = host.mark();
         let entries = runtime.block_on(locks.kv().keys("/leasehold/locks/spin/"))?;
-        let entry = entries.first().context("nobody holds the lock")?;
+        let entry = entries.first().context("the lock has no holder")?;
         runtime.block_on(locks.kv().delete(entry))?;
         let lost = host.wait_after(mark, PATIENCE, |event| event.is("lock-lost"))?;
         let ended = host.wait_after(mark, PATIENCE, |event| event.is("run-ended"))?;

@@ -1,7 +1,7 @@
-"""What a Python program does with etcd, done to a server: python client.py HOST PORT
+"""Operations of a Python program with etcd, run on a server: python client.py HOST PORT
 
-Ends with a line that names what failed, or with "all passed". It must never reach for anything that
-the client's own documentation does not show.
+Ends with a line that names the failure, or with "all passed". Uses only functions that the client's own
+documentation shows.
 """
 
 import sys

@@ -33,7 +33,7 @@ impl Verdict {
     }
 }
 
-/// Judges what hosts logged and what the store went through.
+/// Judges the hosts' logs and the store's history.
 ///
 /// # Errors
 /// The evidence cannot be read.
@@ -252,18 +252,18 @@ fn ticks_after_done(history: &StoreHistory) -> Vec<String> {
         };
         if done
             .get(job)
-            .is_some_and(|done| record.tick_unix_ms <= *done)
+            .is_some_and(|done| record.tick_unix_ms.as_u64() <= *done)
         {
             found.push(format!(
                 "{job} at {}: {} on {} at revision {}, after it was done",
-                record.tick_unix_ms,
+                record.tick_unix_ms.as_u64(),
                 record.state.as_str(),
                 record.host,
                 change.revision
             ));
         }
         if record.state == TickState::Done {
-            done.insert(job, record.tick_unix_ms);
+            done.insert(job, record.tick_unix_ms.as_u64());
         }
     }
     found

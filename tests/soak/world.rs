@@ -1,6 +1,6 @@
 //! The cluster, the hosts and the network between them, and how each fault is done to them.
 //!
-//! Every fault ends before the next begins. What is started here ends with the [`World`].
+//! Every fault ends before the next begins. All processes here end with the [`World`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -220,7 +220,7 @@ impl World {
         self.cluster.resume(member)
     }
 
-    /// Waits until all jobs run again, ends the hosts and gives what they logged, with the store's history.
+    /// Waits until all jobs run again, ends the hosts and returns their logs, with the store's history.
     ///
     /// # Errors
     /// A job does not run again, or the history cannot be read.

@@ -15,7 +15,7 @@ const TOTAL: u64 = 500;
 /// Returns the number of completed transfers.
 ///
 /// # Errors
-/// The sum is not what the ledger was founded with, or there is no ledger.
+/// The sum differs from the ledger's founding total, or no ledger exists.
 pub fn audit(etcd: &Etcd) -> Result<u64> {
     // One request, and so one revision: a snapshot that no transfer can run through.
     let text = etcd.etcdctl(&["get", PREFIX, "--prefix"])?;

@@ -33,7 +33,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// An authority and what it signed; the files live as long as the last clone.
+/// An authority and its certificates; the files exist as long as the last clone.
 #[derive(Debug, Clone)]
 pub struct Certs {
     shared: Arc<Shared>,
@@ -77,7 +77,7 @@ impl Certs {
     }
 
     /// Replaces the authority and the certificates of server and client, in the same files, as a rotation does.
-    /// Nothing made before is trusted by what is made now.
+    /// The new authority trusts no earlier certificate.
     ///
     /// # Errors
     /// A key could not be made or a file not written.

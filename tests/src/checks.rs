@@ -100,7 +100,7 @@ pub fn intervals_never_overlap(
     circumstances: &Circumstances,
 ) -> Result<(), String> {
     let tenancies = tenancies(&Log::read(events)?, circumstances)?;
-    // By lock, then by start; the one that goes on longest so far is the one to compare with.
+    // By lock, then by start; each is compared with the one that lasts longest so far.
     let mut longest: Option<&Tenancy> = None;
     for next in &tenancies {
         if let Some(before) = longest.filter(|before| before.lock == next.lock) {

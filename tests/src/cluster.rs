@@ -167,7 +167,7 @@ impl Cluster {
         Ok((term, leads))
     }
 
-    /// Stops one member's process where it stands (SIGSTOP). Returns when every thread of it has stopped.
+    /// Stops one member's process (SIGSTOP). Returns when every thread of it has stopped.
     ///
     /// # Errors
     /// The member does not run.

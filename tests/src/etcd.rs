@@ -115,7 +115,7 @@ impl Etcd {
         self.ctl()?.run(args)
     }
 
-    /// Starts an `etcdctl` command that goes on, such as `lock NAME`.
+    /// Starts an `etcdctl` command that keeps running, such as `lock NAME`.
     ///
     /// # Errors
     /// It could not be started.
@@ -155,7 +155,7 @@ impl Etcd {
         self.nodes.iter_mut().try_for_each(Node::kill)
     }
 
-    /// Kills what still runs, then starts every node with the same data and ports, and waits until ready.
+    /// Kills the nodes that still run, then starts every node with the same data and ports, and waits until ready.
     ///
     /// # Errors
     /// A node did not come back; the error holds its log.

@@ -104,7 +104,7 @@ impl Etcdctl {
         // A pipe holds this much without a reader.
         ensure!(
             input.len() < 4096,
-            "{} bytes are too many to write before anyone reads",
+            "{} bytes are too many to write without a reader",
             input.len()
         );
         writeln!(writer, "{input}").context("writing etcdctl's input")?;
@@ -112,7 +112,7 @@ impl Etcdctl {
         self.start(args, reader.into())?.finish()
     }
 
-    /// Starts a command that goes on, such as `lock NAME` or `watch KEY`.
+    /// Starts a command that keeps running, such as `lock NAME` or `watch KEY`.
     ///
     /// # Errors
     /// It could not be started.
@@ -178,7 +178,7 @@ impl Etcdctl {
     }
 }
 
-/// An `etcdctl` that goes on; killed, with what it started, when dropped.
+/// A running `etcdctl`; killed, with the processes it started, when dropped.
 #[derive(Debug)]
 pub struct RunningEtcdctl {
     // Before the tails, which end only with it.

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_event_is_kept_as_malformed() {
+    fn a_line_that_is_not_an_event_is_kept_as_malformed() {
         for line in ["panicked at", "{}", "[1]", r#"{"event":3}"#, ""] {
             let event = Event::parse(line);
             assert_eq!((event.name(), event.text()), (MALFORMED, Some(line)));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_orders_by_the_clock_and_keeps_a_hosts_own_order_on_a_tie() {
+    fn merge_orders_by_clock_and_keeps_a_hosts_order_on_ties() {
         let line =
             |at: u64, name: &str| Event::parse(&format!(r#"{{"event":"{name}","boot_ns":{at}}}"#));
         let merged = merge([
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errors_log_says_how_much_it_leaves_out() {
+    fn an_errors_log_counts_the_lines_left_out() {
         let events = vec![Event::parse("x"), Event::parse("y")];
         assert!(last_lines(&events, 1).starts_with("(1 earlier ones)\n"));
         assert!(last_lines(&events, 2).contains("\"x\""));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use leasehold_lock::{ConnectOptions, Connector, Locks};
-use leasehold_store::{InProcess, Options, Store};
+use leasehold_store::{InProcessConnector, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ pub use script::{Fault, Method, Quirk, Script};
 #[derive(Debug)]
 pub struct FakeEtcd {
     address: SocketAddr,
-    store: InProcess,
+    store: InProcessConnector,
     shared: Arc<Shared>,
     cancel: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -188,7 +188,7 @@ impl Shared {
 
 /// Opens the store and a port; the future serves it.
 async fn open(shared: Arc<Shared>) -> Result<(Store, impl Future<Output = ()>, SocketAddr)> {
-    let store = Store::open(Options::memory()).await?;
+    let store = Store::open(StoreOptions::memory()).await?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let front = Front {

@@ -106,7 +106,7 @@ impl HostProcess {
                 NoLine::Timeout => format!("no such event in {timeout:?}"),
                 NoLine::Closed => "its output ended without such an event".to_owned(),
             };
-            anyhow!("{}: {why}{}", self.process, self.said())
+            anyhow!("{}: {why}{}", self.process, self.last_output())
         })
     }
 
@@ -116,7 +116,7 @@ impl HostProcess {
     /// It has ended.
     pub fn stop(&self) -> Result<()> {
         self.frozen.store(true, Ordering::Relaxed);
-        self.process.stop().with_context(|| self.said())
+        self.process.stop().with_context(|| self.last_output())
     }
 
     /// Lets it go on (SIGCONT).
@@ -124,7 +124,7 @@ impl HostProcess {
     /// # Errors
     /// It has ended.
     pub fn cont(&self) -> Result<()> {
-        self.process.cont().with_context(|| self.said())
+        self.process.cont().with_context(|| self.last_output())
     }
 
     /// Asks it to end (SIGTERM).
@@ -134,7 +134,7 @@ impl HostProcess {
     pub fn term(&self) -> Result<()> {
         self.process
             .signal(Signal::TERM)
-            .with_context(|| self.said())
+            .with_context(|| self.last_output())
     }
 
     /// Sends it any signal.
@@ -142,7 +142,9 @@ impl HostProcess {
     /// # Errors
     /// It has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.signal(signal).with_context(|| self.said())
+        self.process
+            .signal(signal)
+            .with_context(|| self.last_output())
     }
 
     /// Asks it to end as a terminal does (SIGINT).
@@ -152,7 +154,7 @@ impl HostProcess {
     pub fn interrupt(&self) -> Result<()> {
         self.process
             .signal(Signal::INT)
-            .with_context(|| self.said())
+            .with_context(|| self.last_output())
     }
 
     /// Asks it to read its config again (SIGHUP).
@@ -162,7 +164,7 @@ impl HostProcess {
     pub fn hangup(&self) -> Result<()> {
         self.process
             .signal(Signal::HUP)
-            .with_context(|| self.said())
+            .with_context(|| self.last_output())
     }
 
     /// Puts another config in place of the one it was started with, as an editor does: written beside it,
@@ -192,7 +194,7 @@ impl HostProcess {
     /// It still runs after `timeout`; the error shows its last events and standard error.
     pub fn wait_exit(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let exit = self.process.wait_exit(timeout);
-        let status = exit.with_context(|| self.said())?;
+        let status = exit.with_context(|| self.last_output())?;
         self.drain()?;
         Ok(status)
     }
@@ -207,7 +209,7 @@ impl HostProcess {
         Ok(())
     }
 
-    fn said(&self) -> String {
+    fn last_output(&self) -> String {
         format!(
             "; its last events:\n{}\nits standard error:\n{}",
             last_lines(&self.events(), SHOWN),

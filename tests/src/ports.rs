@@ -1,4 +1,4 @@
-//! Ports for servers that must be told their port and must get it back after a restart.
+//! Ports for servers that are given their port and must get it back after a restart.
 //!
 //! A port is claimed by locking a file named after it, so that two tests, in one process or in two,
 //! never hold the same one; the kernel drops the lock with the process. Ports lie below the range
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_refused_to_a_second_owner_and_free_after_the_first() {
+    fn a_claim_is_exclusive_until_its_owner_ends() {
         let port = Port::claim().unwrap();
         let second = File::open(claims_dir().join(port.number().to_string())).unwrap();
         assert!(second.try_lock().is_err());

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_dies_with_the_pipe_even_when_it_is_stopped_and_its_scratch_goes_too() {
+    fn a_stopped_child_and_its_scratch_end_with_the_pipe() {
         let scratch = tempfile::tempdir().unwrap().keep();
         std::fs::write(scratch.join("file"), "data").unwrap();
         let (mut child, pid) = sleeper();

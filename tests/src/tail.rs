@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_found_when_it_comes_and_the_end_is_told_from_a_timeout() {
+    fn a_wait_ends_by_a_line_a_timeout_or_the_pipes_end() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let tail = tail(reader);
         assert_eq!(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_and_a_last_line_without_an_end_are_kept() {
+    fn invalid_utf8_and_an_unended_last_line_are_kept() {
         let tail = tail(&b"a\xffb\r\nlast"[..]);
         assert!(tail.wait_closed(SLACK));
         assert_eq!(tail.all(), ["a\u{fffd}b", "last"]);

@@ -34,7 +34,7 @@ const SESSION: &str = "test";
 /// Name of the user at the terminal.
 pub const USER: &str = "olga";
 
-/// A terminal; ends, with what runs in it, when dropped.
+/// A terminal; ends, with the processes in it, when dropped.
 #[derive(Debug)]
 pub struct Terminal {
     // Before the directory with its socket.
@@ -45,7 +45,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// A terminal of so many columns and lines. Its shell finds our programs, has job control and no
-    /// editor of lines that would repair what a program has left behind.
+    /// line editor that would repair modes left behind by a program.
     ///
     /// # Errors
     /// tmux is missing or does not start, or our programs have not been built.
@@ -262,7 +262,7 @@ impl Terminal {
         self.shows(&[&format!("back-{}", number + 1)]).map(drop)
     }
 
-    /// Types a command line and gives what it wrote.
+    /// Types a command line and returns its output.
     ///
     /// # Errors
     /// It did not end; the error shows the screen.
@@ -282,7 +282,7 @@ impl Terminal {
     }
 
     fn tmux(&self, args: &[&str]) -> Result<String> {
-        // The server answers at once, or is gone and its socket with it; `-N` never starts another.
+        // The server answers at once, or has ended and its socket with it; `-N` never starts another.
         let output = Self::command(&self.tmux, self.dir.path())
             .arg("-N")
             .args(args)
@@ -312,7 +312,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Programs in it are told as when a window is closed; then the server goes, whatever they do.
+        // Programs in it are signalled as when a window is closed; then the server ends, even if they do not.
         let _ = self.tmux(&["kill-server"]);
         let _ = self.server.kill();
     }
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_run_and_what_it_says_is_seen() {
+    fn a_typed_command_runs_and_its_output_is_on_the_screen() {
         let terminal = Terminal::start(80, 20).unwrap();
         terminal.line("echo a$((1 + 1))b").unwrap();
         terminal.shows(&["a2b"]).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_in_it_ends_with_it() {
+    fn processes_in_a_terminal_end_with_it() {
         let terminal = Terminal::start(80, 20).unwrap();
         terminal.line("sleep 600").unwrap();
         let program = terminal.program().unwrap();

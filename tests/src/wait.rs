@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_fails_says_what_it_waited_for_and_why() {
+    fn a_failed_wait_names_its_condition_and_last_error() {
         let got: Result<()> = eventually(Duration::from_millis(1), "rain", || {
             Err(anyhow!("blue sky"))
         });

@@ -1,5 +1,5 @@
-//! Takes the terminal as the dashboard does, draws, and panics: the terminal must be given back all the same,
-//! and the panic's message be there to read.
+//! Captures the terminal like the dashboard, draws, and panics: the terminal must still be restored, with the panic's
+//! message on it.
 
 fn main() -> std::io::Result<()> {
     leasehold_tui::probe::panic_on_screen()

@@ -1,7 +1,7 @@
-//! The program behind the screen: what is looked at, what is typed, and what a key does.
+//! The program behind the screen: selection, typed text, and the action of each key.
 //!
-//! Pure: it is given inputs and moments, changes itself, and says what should be done outside
-//! ([`AppEffect`]). It never draws, and it never asks the store for anything by itself.
+//! Pure: it receives inputs and moments, changes itself, and returns requests to the outside ([`AppEffect`]). It
+//! never draws and never calls the store.
 
 mod admin_order;
 mod admin_plan;

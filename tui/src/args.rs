@@ -1,4 +1,4 @@
-//! What the dashboard can be asked for on a command line: by `leasehold top` and by `leasehold-tui`.
+//! Arguments of the dashboard, for `leasehold top` and `leasehold-tui`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::error::TopError;
 use crate::out::OutputFormat;
 use crate::theme::ThemeName;
 
-/// What to look at, and how.
+/// Arguments about the view and the output.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -26,7 +26,7 @@ pub struct DashboardArgs {
     /// Print every lock once, and end.
     #[arg(long, conflicts_with_all = ["stream", "replay", "record"])]
     pub once: bool,
-    /// How --once prints. [default: table]
+    /// Format of --once. [default: table]
     #[arg(long, value_enum, requires = "once")]
     pub format: Option<OutputFormat>,
     /// Print one JSON object a line for each thing that happens, until stopped.
@@ -38,7 +38,7 @@ pub struct DashboardArgs {
     /// Show what was recorded in this file, instead of a store.
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Allow leases to be revoked, entries to be removed and runs to be stopped from here. Each asks first.
+    /// Allow leases to be revoked, entries to be removed and runs to be stopped from here. Each must be confirmed.
     #[arg(long, conflicts_with = "replay")]
     pub allow_write: bool,
     /// The view to begin with. [default: locks]
@@ -56,13 +56,13 @@ pub struct DashboardArgs {
 }
 
 impl DashboardArgs {
-    /// Whether a terminal is needed.
+    /// Returns true for modes that need a terminal.
     pub const fn needs_terminal(&self) -> bool {
         !self.once && !self.stream
     }
 }
 
-/// Which store to look into.
+/// Arguments about the connection.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
     /// An address of the store: `http://host:port`, `https://host:port` or `unix:///path`. May be given
@@ -93,12 +93,12 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// Whether an address was given.
+    /// Returns true if an address was given.
     pub const fn is_given(&self) -> bool {
         !self.endpoint.is_empty()
     }
 
-    /// The options for a connection.
+    /// Builds the options of a connection.
     ///
     /// # Errors
     ///

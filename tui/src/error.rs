@@ -1,4 +1,4 @@
-//! Why the dashboard could not do what it was asked for.
+//! Errors of the dashboard.
 
 use std::io;
 
@@ -6,22 +6,22 @@ use leasehold_lock::{ConnectError, StoreError};
 
 use crate::source::RecordingError;
 
-/// Why the dashboard could not do what it was asked for.
+/// Error of the dashboard.
 #[derive(Debug, thiserror::Error)]
 pub enum TopError {
-    /// The command line asks for something that cannot be.
+    /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),
-    /// A file of keys and colours has errors.
+    /// The file of keys and colours has errors.
     #[error("{0}")]
     Keys(String),
-    /// The store cannot be reached, or refused us.
+    /// The store cannot be reached, or refused the connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The store was reached, but did not tell.
+    /// The store was reached, but a request failed.
     #[error("cannot read the locks: {0}")]
     Store(#[from] StoreError),
-    /// The store was reached, and nothing that is looked at may or can be read now.
+    /// The store was reached, and none of the requested prefixes can be read now.
     #[error("cannot read the locks: {0}")]
     Unread(String),
     /// The terminal cannot be used.
@@ -33,7 +33,7 @@ pub enum TopError {
 }
 
 impl TopError {
-    /// The exit code for it, the same as the host's: 2 usage, 3 configuration, 5 the store, 70 the rest.
+    /// Exit code, the same as the host's: 2 usage, 3 configuration, 5 the store, 70 the rest.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,

@@ -1,25 +1,24 @@
-//! Facts: everything the dashboard is told, each with its moment. They come from the store or from a
-//! recording, and nobody after this can tell which.
+//! Facts: all input of the model, each with its moment. A fact from a store and a fact from a recording are equal.
 
 use leasehold_lock::{FeedItem, StoreHealth};
 
-/// Something that is so, and when it was seen.
+/// An observation, with its moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fact {
-    /// Unix milliseconds.
+    /// Moment of the observation, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
     pub(crate) kind: FactKind,
 }
 
-/// What can be told.
+/// Kind of an observation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FactKind {
-    /// Keys, or that none are heard.
+    /// Keys, or an interruption of their feed.
     Keys(FeedItem),
-    /// How the store is, or why that is not known.
+    /// Health of the store, or the reason why it is unknown.
     Health(Result<StoreHealth, String>),
-    /// How long a lease has left and had, in seconds; `None` when there is no such lease.
+    /// Time that a lease has left and was granted, in seconds; `None` if the lease does not exist.
     Ttl(i64, Option<(u64, u64)>),
-    /// What came of something that an operator asked for.
+    /// Result of an admin action.
     Answer(Result<String, String>),
 }

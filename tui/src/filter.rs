@@ -1,4 +1,4 @@
-//! The filter of a table: what a person types after `/`, and whether a row passes it.
+//! Filter of a table: the syntax after `/`, and the test of a row.
 //!
 //! Words are separated by spaces and must all be found, each in any of a row's fields:
 //!
@@ -8,8 +8,8 @@
 //! - `!x`: rows without `x`
 //! - `-f`: of the words that follow, only the letters need to occur, in order
 //!
-//! What is typed so far must always be usable, so unfinished words (`!`, `-f`) mean nothing yet. No pattern
-//! may cost more than a frame: its size and depth are limited here.
+//! Every prefix of a filter must be usable, so unfinished words (`!`, `-f`) have no effect yet. No pattern may cost
+//! more than a frame: its size and depth are limited here.
 
 mod words;
 
@@ -18,46 +18,46 @@ use thiserror::Error;
 
 use words::{FilterWord, WordForm, split_words};
 
-/// What one compiled pattern may take, in bytes: far above what anybody types.
+/// Most memory of one compiled pattern, in bytes: far more than a typed pattern needs.
 const PATTERN_BYTES: usize = 1 << 20;
-/// How deep the parentheses of a pattern may be nested.
+/// Deepest nesting of parentheses in a pattern.
 const PATTERN_DEPTH: u32 = 50;
 
-/// A filter; the default one lets everything pass.
+/// A filter; the default one passes every row.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     text: String,
     terms: Vec<FilterTerm>,
 }
 
-/// Why a text is no filter: one short sentence.
+/// Error parsing a filter, in one short sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum FilterError {
     /// A regular expression is wrong.
     #[error("the pattern is wrong at character {position}: {problem}")]
     Pattern {
-        /// Where in the filter's text, in characters from 1.
+        /// Position in the filter's text, in characters from 1.
         position: usize,
-        /// What is wrong there.
+        /// Problem at this position.
         problem: String,
     },
     /// A pattern would take too much memory.
     #[error("the pattern at character {position} is too large")]
     TooLarge {
-        /// Where in the filter's text it starts, in characters from 1.
+        /// Start of the pattern in the filter's text, in characters from 1.
         position: usize,
     },
 }
 
 #[derive(Debug)]
 struct FilterTerm {
-    /// Whether rows without it are wanted.
+    /// Selects rows without the pattern.
     inverse: bool,
     test: Regex,
 }
 
 impl Filter {
-    /// Reads what was typed.
+    /// Parses the typed text.
     pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         let mut terms = Vec::new();
         let mut by_letters = false;
@@ -77,17 +77,17 @@ impl Filter {
         })
     }
 
-    /// What was typed, without spaces around it.
+    /// The typed text, without spaces around it.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether everything passes.
+    /// Returns true if every row passes.
     pub(crate) const fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether a row with these fields passes.
+    /// Returns true if a row with these fields passes.
     pub(crate) fn matches(&self, fields: &[&str]) -> bool {
         self.terms
             .iter()
@@ -104,7 +104,7 @@ fn compile(word: &FilterWord<'_>, by_letters: bool) -> Result<Regex, FilterError
     pattern(&escaped, word.text, word.position)
 }
 
-/// The pattern of letters in order, with anything between them.
+/// Builds the pattern of letters in order, with any text between them.
 fn in_order(word: &str) -> String {
     let letters = word
         .chars()
@@ -143,7 +143,7 @@ fn pattern(pattern: &str, typed: &str, position: usize) -> Result<Regex, FilterE
         .map_err(|_| FilterError::TooLarge { position })
 }
 
-/// Whether a letter is upper-case; one after a backslash names a class, as in `\S`.
+/// Returns true if a letter is upper-case; a letter after a backslash names a class, as in `\S`.
 fn has_upper_case(typed: &str) -> bool {
     let mut chars = typed.chars();
     while let Some(c) = chars.next() {

@@ -1,11 +1,11 @@
-//! What every key does: the commands, their keys, and the file in which a person changes them.
+//! Keys: the commands, their keys, and the file that changes them.
 //!
 //! - `command`: all commands, with their names, words and default keys
-//! - `key`: one key, as a terminal sends it, as a file writes it, as a screen shows it
-//! - `settings`, `bind`: the file; `report`: everything that is wrong with it
+//! - `key`: one key in an event, in a file and on a screen; `key_table`: the bindings
+//! - `settings`, `bindings`: the file; `errors`: the report of everything wrong with it
 //!
-//! The arrows, Home, End and the page keys always move, so that nobody is ever stuck; nothing here may let a
-//! file take that away. What is typed into a prompt never comes here.
+//! The arrows, Home, End and the page keys always move, so that no settings make the dashboard unusable. Nothing here
+//! may let a file change that. Keys typed into a prompt are not handled here.
 
 mod bindings;
 mod command;

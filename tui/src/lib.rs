@@ -1,22 +1,24 @@
-//! The dashboard: who holds each lock on an etcd, who waits and in what order, for how long, and at which
-//! revision; what a loss would set free; and how all that was a while ago.
+//! The dashboard: holders and waiters of each lock on an etcd, their order, times and revisions, the effects of a
+//! lost lease, and the state at earlier moments.
 //!
-//! It reads the store like any client and changes nothing in it, unless it is allowed to and somebody
-//! confirms it. It knows nothing of WebAssembly and compiles without it.
+//! It reads the store like any client. It changes nothing in it unless that is permitted and the operator confirms.
+//! It has no code for WebAssembly and compiles without it.
 //!
 //! # Layout
 //!
 //! Facts go one way: `source` → `fact` → `model` → `app` → `view`, and the same model feeds `out`.
 //!
-//! - `source`: a store that is listened to, or a recording. The only part that asks a store or a clock.
-//! - `model`: what is known, now and a while ago. Pure.
-//! - `app`: what is looked at, and what a key does. Pure.
-//! - `view`: how it is drawn, one file a panel. Decides nothing.
-//! - `screen`: the terminal and the loop. `out`: without a terminal.
-//! - `keymap`, `filter`, `theme`, `text`: keys, what is searched for, colours, cells.
+//! - `source`: a store or a recording. The only part with requests and a clock.
+//! - `model`: the state of the store, now and at earlier moments. Pure.
+//! - `app`: selection and commands. Pure.
+//! - `view`: drawing, one file a panel. Decides nothing.
+//! - `columns`: the columns of all lists and their cells.
+//! - `screen`: the terminal and the loop. `out`: output without a terminal.
+//! - `keymap`, `filter`, `theme`, `text`: keys, filters, colours, text in cells.
 
 mod app;
 mod args;
+mod columns;
 mod error;
 mod fact;
 mod filter;

@@ -1,4 +1,4 @@
-//! The dashboard as a program of its own, for whoever has an etcd and no host: it runs nothing.
+//! The dashboard as a program of its own, for an etcd without a host: it runs no jobs.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_help() {
+    fn help_text() {
         let mut command = Cli::command().term_width(100);
         insta::assert_snapshot!("help", command.render_long_help());
     }

@@ -1,7 +1,7 @@
-//! The model: what is known of the store, fed by facts and by nothing else.
+//! The model: the state of the store, changed by facts alone.
 //!
-//! Pure: no clock, no network, no screen. [`Model::take`] takes a fact; everything else reads. What is
-//! shown may be the present or a moment of the past ([`Model::shown`]); facts are taken in either way.
+//! Pure: no clock, no network, no screen. [`Model::apply`] applies a fact; everything else reads. The shown moment is
+//! the present or an earlier one ([`Model::shown`]); facts are applied either way.
 
 mod apply;
 mod derive_events;
@@ -12,6 +12,7 @@ mod history;
 mod lease;
 mod lease_locks;
 mod lock;
+mod lock_queue;
 mod lock_row;
 mod lock_stats;
 mod queue_entry;
@@ -30,6 +31,7 @@ mod tests;
 pub(crate) use entry_owner::EntryOwner;
 pub(crate) use event::{EventKind, StoreEvent};
 pub(crate) use lease::LeaseTtl;
+pub(crate) use leasehold_lock::QueueRole;
 pub(crate) use lock::{LeaveReason, ObservedLock};
 pub(crate) use lock_row::{LockRow, LockState};
 pub(crate) use queue_entry::QueueEntry;

@@ -1,7 +1,7 @@
-//! What is said without a terminal: once, or a line for each thing that happens.
+//! Output without a terminal: once, or a line per event.
 //!
-//! Names of fields are an interface: they stay, and mean what they mean. Spans are milliseconds (`_ms`),
-//! moments Unix milliseconds (`_unix_ms`); what is not known is absent.
+//! Names of fields are an interface: neither name nor meaning changes. Spans are milliseconds (`_ms`), moments Unix
+//! milliseconds (`_unix_ms`); unknown values are absent.
 
 mod once;
 mod stream;

@@ -1,11 +1,11 @@
-//! What the repository's own tools need of the inside: how long drawing takes, a panic on the screen,
-//! and what is made of files.
-//! No part of the interface; nothing else may use it.
+//! Hooks for the repository's own tools: time of drawing, a panic on the screen, and the parsers of files.
+//!
+//! This is not a public interface; nothing else may use it.
 
 use std::path::Path;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
-use leasehold_records::{HolderRecord, Root};
+use leasehold_records::{HolderRecord, Root, UnixMs};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -18,36 +18,36 @@ use crate::source::read_recording;
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
-/// The moment that it pretends to be, in Unix milliseconds.
+/// The simulated moment, in Unix milliseconds.
 const NOW: u64 = 1_767_355_200_000;
-/// What passes from one frame to the next, in milliseconds: 30 frames a second.
+/// Time between two frames, in milliseconds: 30 frames a second.
 const FRAME: u64 = 33;
-/// The screen.
+/// Size of the screen.
 const SIZE: (u16, u16) = (120, 35);
 
-/// How long frames took, in microseconds of a processor's time.
+/// Times of frames, in microseconds of processor time.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameTimes {
-    /// Half of them took no longer.
+    /// The median.
     pub p50: u64,
-    /// All but one of a hundred took no longer.
+    /// The 99th percentile.
     pub p99: u64,
-    /// None took longer.
+    /// The maximum.
     pub most: u64,
 }
 
-/// How long frames took: while only the cursor moves, and while something changes with each.
+/// Times of frames: while only the cursor moves, and with a change of the store in each.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewFrames {
-    /// The name of the view.
+    /// Name of the view.
     pub view: &'static str,
-    /// With a move of the cursor before each.
+    /// Times with a move of the cursor before each frame.
     pub moves: FrameTimes,
-    /// With a change in the store before each.
+    /// Times with a change in the store before each frame.
     pub changes: FrameTimes,
 }
 
-/// Draws every view so many times, of so many locks with so many waiters among them.
+/// Draws every view `frames` times, with this many locks and waiters.
 pub fn frames(locks: u32, waiters: u32, frames: u32) -> Vec<ViewFrames> {
     View::ALL
         .into_iter()
@@ -63,8 +63,7 @@ pub fn frames(locks: u32, waiters: u32, frames: u32) -> Vec<ViewFrames> {
         .collect()
 }
 
-/// How long it takes to filter ten thousand rows of three fields, by what is typed, in microseconds of a
-/// processor's time.
+/// Measures filtering ten thousand rows of three fields, by typed text, in microseconds of processor time.
 pub fn filters() -> Vec<(&'static str, u64)> {
     let row = |n| {
         [
@@ -179,7 +178,7 @@ impl FrameBench {
         self.app.command(command, self.now);
     }
 
-    /// Somebody else joins a queue, or leaves it.
+    /// Another client joins a queue, or leaves it.
     fn changes(&mut self, frame: u32) {
         self.revision += 1;
         let lock = (frame / 2 * 37) % self.locks.max(1);
@@ -222,7 +221,7 @@ fn terminal() -> Terminal<TestBackend> {
 ///
 /// # Errors
 ///
-/// The report for the person whose file it is.
+/// The report for the user.
 pub fn settings(text: &str) -> Result<(), String> {
     match DashboardSettings::from_toml(text, "settings.toml") {
         Ok(_) => Ok(()),
@@ -230,16 +229,16 @@ pub fn settings(text: &str) -> Result<(), String> {
     }
 }
 
-/// Reads a filter and tries it; `None` when it is none.
+/// Parses a filter and tries it; `None` if it is not a filter.
 pub fn filter(text: &str, field: &str) -> Option<bool> {
     Some(Filter::parse(text).ok()?.matches(&[field, "HELD", "host"]))
 }
 
-/// Reads a recording, takes every fact and draws every view of its end. Returns the number of facts.
+/// Reads a recording, applies every fact and draws every view of its end. Returns the number of facts.
 ///
 /// # Errors
 ///
-/// It is not a recording that can be shown.
+/// The file is not a recording that can be shown.
 pub fn recording(file: &Path) -> Result<usize, String> {
     let recording = read_recording(file).map_err(|error| error.to_string())?;
     let count = recording.facts.len();
@@ -260,7 +259,7 @@ pub fn recording(file: &Path) -> Result<usize, String> {
     Ok(count)
 }
 
-/// What this thread has had of a processor, in microseconds: a busy machine makes nothing slower by it.
+/// Processor time of this thread, in microseconds: a busy machine does not change it.
 fn processor_time() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
@@ -271,13 +270,13 @@ fn name(lock: u32) -> String {
     format!("team-{:02}/service-{lock:05}", lock % 40)
 }
 
-/// The entry of a lock that was made at this revision.
+/// The entry of a lock with this create revision.
 fn entry(root: &Root, lock: u32, create: i64) -> KeyValue {
     let record = HolderRecord {
         host: format!("host-{:03}", create % 200),
         job: format!("job-{lock:05}"),
         pid: 1,
-        since_unix_ms: NOW - u64::try_from(create).unwrap_or(0) % 90_000,
+        since_unix_ms: UnixMs::new(NOW - u64::try_from(create).unwrap_or(0) % 90_000),
     };
     KeyValue {
         key: format!("{}/{create:x}", root.lock(&name(lock))),
@@ -299,7 +298,7 @@ const fn command_of(view: View) -> Command {
     }
 }
 
-/// Takes the terminal for this thread, draws something and panics: for the test that it is given back.
+/// Captures the terminal for this thread, draws and panics: for the test that the terminal is restored.
 ///
 /// # Errors
 ///

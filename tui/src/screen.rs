@@ -1,5 +1,4 @@
-//! The terminal: taking it, giving it back whatever happens, and the loop between it, the store and the
-//! program.
+//! The terminal: capturing and restoring it, and the loop between it, the store and the program.
 
 mod clipboard;
 mod panic_probe;

@@ -1,4 +1,4 @@
-//! Where facts come from: a store that is listened to, or a recording.
+//! Sources of facts: a store or a recording.
 
 mod admin_action;
 mod clock;

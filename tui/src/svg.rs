@@ -1,7 +1,7 @@
-//! A screen as a picture: what is drawn, as SVG, for pages about this program.
+//! Picture of a screen as SVG, for pages about this program.
 //!
-//! Deterministic: the same screen gives the same bytes. Nothing in it asks for anything from outside, and
-//! text is escaped, so that no name on a screen can become a part of the picture.
+//! Deterministic: equal screens give equal bytes. The picture loads nothing from outside, and text is escaped, so
+//! that no name on a screen can become markup.
 
 mod colour;
 
@@ -12,17 +12,17 @@ use ratatui::style::{Modifier, Style};
 
 use colour::{BACKGROUND, FOREGROUND, hex};
 
-/// The width of a column in hundredths of a pixel: 0.6 of the size of the letters, as most fonts have it.
+/// Width of a column in hundredths of a pixel: 0.6 of the font size, as most fonts have it.
 const COLUMN: u32 = 840;
-/// The height of a line and the size of the letters, in pixels.
+/// Height of a line and font size, in pixels.
 const HIGH: u32 = 18;
 const LETTER: u32 = 14;
-/// Where letters stand in their line, from its top.
+/// Baseline of a line, from its top.
 const BASE: u32 = 14;
-/// What is around it, in pixels.
+/// Margin, in pixels.
 const MARGIN: u32 = 12;
 
-/// What cells of one kind look like.
+/// Appearance of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CellLook {
     fill: String,
@@ -31,7 +31,7 @@ struct CellLook {
     is_underlined: bool,
 }
 
-/// Cells of one look in one line.
+/// Cells of one appearance in one line.
 #[derive(Clone, Debug)]
 struct TextRun {
     x: u16,
@@ -50,25 +50,25 @@ struct FrameLine {
 }
 
 impl FrameLine {
-    /// Whether `other` begins where this one ends. Upright lines have those of other columns between
-    /// them, and stay apart.
+    /// Returns true if `other` begins where this one ends. Vertical lines have lines of other columns between them,
+    /// and stay apart.
     const fn goes_on_with(&self, other: &Self) -> bool {
         self.is_level && other.is_level && self.y == other.y && self.x + self.length == other.x
     }
 }
 
-/// What is drawn of a buffer.
+/// Elements of the picture.
 #[derive(Default)]
 struct Drawing {
-    /// Text, by look, in the order in which looks first appear.
+    /// Text, by appearance, in the order of first use.
     texts: Vec<(CellLook, Vec<TextRun>)>,
-    /// Lines of frames, by look.
+    /// Lines of frames, by appearance.
     frames: Vec<(CellLook, Vec<FrameLine>)>,
-    /// Backgrounds that are not the picture's own.
+    /// Backgrounds that differ from the picture's own.
     backs: Vec<(String, TextRun)>,
 }
 
-/// The picture of a drawn buffer, with a title for those who do not see it.
+/// Renders a buffer, with a title for screen readers.
 pub(crate) fn render(buffer: &Buffer, title: &str) -> String {
     let mut drawing = Drawing::default();
     for y in 0..buffer.area.height {
@@ -135,7 +135,7 @@ impl Drawing {
         }
     }
 
-    /// Takes away the blank that a run ends with.
+    /// Removes the blank at the end of each run.
     fn trim(&mut self) {
         for (look, runs) in &mut self.texts {
             for run in runs.iter_mut().filter(|_| !look.is_underlined) {
@@ -147,7 +147,7 @@ impl Drawing {
         }
     }
 
-    /// Adds a piece of a frame; one that goes on where the last one ended becomes a part of it.
+    /// Adds a piece of a frame; a piece that continues the last one extends it.
     fn frame(&mut self, look: CellLook, piece: &[FrameLine]) {
         let at = self.frames.iter().position(|(other, _)| *other == look);
         let at = at.unwrap_or_else(|| {
@@ -183,14 +183,14 @@ impl Drawing {
         ));
     }
 
-    /// Adds a cell to the run before it, or begins one; spaces begin none.
+    /// Adds a cell to the run before it, or begins a run; spaces begin none.
     fn text(&mut self, look: CellLook, x: u16, y: u16, columns: u16, symbol: &str) {
         let is_blank = symbol.trim().is_empty() && !look.is_underlined;
         let at = self.texts.iter().position(|(other, _)| *other == look);
         if let Some(at) = at
             && let Some(run) = self.texts[at].1.last_mut()
             && (run.y, run.x + run.columns) == (y, x)
-            // A run of two blanks ends: what follows stands on its own.
+            // Two blanks end a run: the text after them is placed on its own.
             && !(is_blank && run.text.ends_with(' '))
         {
             run.columns += columns;
@@ -213,7 +213,7 @@ impl Drawing {
     }
 }
 
-/// What a cell looks like, and its background if it is not the picture's.
+/// Appearance of a cell, and its background if it differs from the picture's.
 fn look(style: Style) -> (CellLook, Option<String>) {
     let has = |modifier| style.add_modifier.contains(modifier);
     let fore = hex(style.fg).unwrap_or_else(|| FOREGROUND.to_owned());
@@ -246,9 +246,9 @@ fn attributes(look: &CellLook) -> String {
     out
 }
 
-/// The lines of a sign of a frame: as text they would have gaps.
+/// Lines of a box-drawing character: as text they would have gaps.
 fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<FrameLine>> {
-    // Whether there is a line to the left, the right, the top and the bottom.
+    // 1 for a line to the left, the right, the top and the bottom.
     let [to_left, to_right, up, down] = match symbol {
         "─" => [1, 1, 0, 0],
         "│" => [0, 0, 1, 1],
@@ -277,7 +277,7 @@ fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<FrameLine>> {
     Some(lines.filter(|line| line.length > 0).collect())
 }
 
-/// Lines as SVG writes them.
+/// SVG path of lines.
 fn path(lines: &[FrameLine]) -> String {
     let mut out = String::new();
     for line in lines {
@@ -303,7 +303,7 @@ fn hundredths(value: u32) -> String {
     text.to_owned()
 }
 
-/// A text in which nothing is markup, nor anything that XML forbids.
+/// Escapes markup, and replaces characters that XML forbids.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

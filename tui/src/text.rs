@@ -1,8 +1,8 @@
-//! Text for one cell of a table: exactly as many terminal columns as there is room, whatever it says.
+//! Text for one cell of a table: exactly as wide as the cell, whatever the text is.
 //!
-//! Widths are the ones that ratatui draws by, grapheme by grapheme. Nothing here fails, and nothing here
-//! may look at more of a text than its cell can show: lines of a guest are long. Making hostile text
-//! harmless is `leasehold_records::printable`'s work; what slips through only cannot break a column.
+//! Widths are those of ratatui, grapheme by grapheme. Nothing here fails, and nothing here may read more of a text
+//! than its cell can show: output lines of a guest are long. `leasehold_records::printable` makes hostile text
+//! harmless; a character that it misses cannot break a column.
 
 mod numbers;
 
@@ -11,10 +11,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 pub(crate) use numbers::{age, bytes, clock_time, count, hex_short};
 
-/// Stands where text was cut; one column wide.
+/// Mark of a cut; one column wide.
 const CUT: char = '…';
-/// Longer graphemes are a letter under a heap of marks. The longest emoji in use, a family of four with
-/// skin tones, has 41 bytes.
+/// Longest grapheme that is shown; longer ones are a letter with many marks. The longest emoji in use, a family of
+/// four with skin tones, has 41 bytes.
 const LONGEST_GRAPHEME_BYTES: usize = 64;
 
 /// `text` in exactly `width` columns, at the left: padded with spaces, or cut with `…`.
@@ -25,7 +25,7 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     out
 }
 
-/// As [`fit`], at the right.
+/// Like [`fit`], at the right.
 pub(crate) fn fit_right(text: &str, width: usize) -> String {
     let part = Part::head(text, width);
     let mut out = " ".repeat(width - part.columns);
@@ -33,7 +33,7 @@ pub(crate) fn fit_right(text: &str, width: usize) -> String {
     out
 }
 
-/// As [`fit`], but what is cut is the middle: `694d…3c07`.
+/// Like [`fit`], but cuts the middle: `694d…3c07`.
 pub(crate) fn fit_middle(text: &str, width: usize) -> String {
     if width < 3 || !Part::head(text, width).is_cut {
         return fit(text, width);
@@ -55,7 +55,7 @@ pub(crate) fn fit_middle(text: &str, width: usize) -> String {
     out
 }
 
-/// The columns that `text` takes, all of it.
+/// Columns of the whole `text`.
 pub(crate) fn width(text: &str) -> usize {
     cells(text).map(|(_, wide)| wide).sum()
 }
@@ -68,7 +68,7 @@ struct Part {
 }
 
 impl Part {
-    /// The beginning of `text` in at most `width` columns, with the mark if that is not all of it.
+    /// Beginning of `text` in at most `width` columns, with the mark if text is left.
     fn head(text: &str, width: usize) -> Self {
         let looked_at = first_bytes(text, width);
         let mut part = Self {
@@ -103,7 +103,7 @@ impl Part {
 
 /// The graphemes of `text` as they are shown, with their columns.
 ///
-/// What takes no column stays where it is, except at the beginning: without it, its neighbours might join.
+/// Zero-width characters keep their places, except at the beginning: without them, their neighbours might join.
 fn cells(text: &str) -> impl DoubleEndedIterator<Item = (&str, usize)> {
     text.graphemes(true).map(|grapheme| {
         let shown = match grapheme {
@@ -130,12 +130,12 @@ fn within<'t>(
     })
 }
 
-/// As much of the beginning as `width` columns can come from, and one grapheme more.
+/// Bytes at the beginning that can fill `width` columns, and one grapheme more.
 fn first_bytes(text: &str, width: usize) -> &str {
     &text[..text.floor_char_boundary(most_bytes(width))]
 }
 
-/// As much of the end as `width` columns can come from.
+/// Bytes at the end that can fill `width` columns.
 fn last_bytes(text: &str, width: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(most_bytes(width)))..]
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_padded_or_cut_to_its_cell() {
+    fn text_is_padded_or_cut_to_its_cell() {
         assert_eq!(fit("etl", 5), "etl  ");
         assert_eq!(fit("etl", 3), "etl");
         assert_eq!(fit("billing", 4), "bil…");
@@ -200,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn what_should_have_been_made_printable_cannot_break_the_column() {
+    fn control_characters_cannot_break_a_column() {
         assert_eq!(fit("a\u{1b}[2J\tb\r\n", 9), "a\u{fffd}[2J b\u{fffd} ");
         assert_eq!(fit("\u{301}\u{200d}\u{202e}x\u{202e}", 3), "x\u{202e}  ");
     }
 
     #[test]
-    fn a_text_without_end_costs_no_more_than_its_cell() {
+    fn endless_text_costs_no_more_than_its_cell() {
         let marks = format!("a{}b", "\u{301}".repeat(5_000_000));
         let zeros = "\u{200b}".repeat(5_000_000);
         let long = "漢".repeat(5_000_000);

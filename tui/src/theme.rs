@@ -1,16 +1,16 @@
-//! Colours and weights, by what they mean.
+//! Colours and weights, by meaning.
 //!
-//! Colour is never the only sign of a state: the views write the word as well, and [`ThemeName::Mono`] has
-//! no colours at all. Backgrounds belong to the terminal: nothing here sets one, marks are reversed
-//! instead. This file must never ask the terminal anything; it reads the environment it is given.
+//! Colour is never the only sign of a state: the views write the word as well, and [`ThemeName::Mono`] has no colours
+//! at all. Backgrounds belong to the terminal: nothing here sets one, marks are reversed instead. This file must
+//! never query the terminal; it reads the given environment.
 
 use clap::ValueEnum;
 use ratatui::style::{Color, Modifier, Style};
 
-/// What a person chooses between.
+/// Name of a theme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ThemeName {
-    /// Light if the environment tells of a light background, dark otherwise.
+    /// Light if the environment names a light background, dark otherwise.
     #[default]
     Auto,
     /// For dark backgrounds.
@@ -22,7 +22,7 @@ pub enum ThemeName {
 }
 
 impl ThemeName {
-    /// The theme that follows when a person goes through them.
+    /// The next theme for the key that switches themes.
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Dark => Self::Light,
@@ -32,7 +32,7 @@ impl ThemeName {
     }
 }
 
-/// How many colours the terminal shows.
+/// Number of colours of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColorDepth {
     /// The sixteen that every terminal has, in shades of its own.
@@ -44,14 +44,14 @@ pub(crate) enum ColorDepth {
 /// The steps of the heatmap, from nothing to the most.
 pub(crate) const HEAT_LEVELS: usize = 9;
 
-/// A style for everything that has a meaning.
+/// Styles by meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Theme {
-    /// Which theme it is; never `Auto`.
+    /// Name of the theme; never `Auto`.
     pub(crate) name: ThemeName,
     /// Ordinary text.
     pub(crate) text: Style,
-    /// What matters less.
+    /// Text of less importance.
     pub(crate) dim: Style,
     /// The title of a pane.
     pub(crate) title: Style,
@@ -67,29 +67,29 @@ pub(crate) struct Theme {
     pub(crate) tab_active: Style,
     /// The row under the cursor, over the styles of its cells.
     pub(crate) selected: Style,
-    /// A lock that is held and wanted by nobody else.
+    /// A lock that is held without waiters.
     pub(crate) held: Style,
-    /// A lock that others wait for.
+    /// A lock with waiters.
     pub(crate) contend: Style,
     /// A lock whose lease is about to end.
     pub(crate) expiring: Style,
-    /// A lock that passed to another after its holder's lease ended.
+    /// A lock that was taken over after its holder's lease ended.
     pub(crate) takeover: Style,
-    /// A lock that nobody holds.
+    /// A free lock.
     pub(crate) free: Style,
     /// An administrative hold.
     pub(crate) admin: Style,
-    /// What went well.
+    /// A success.
     pub(crate) good: Style,
-    /// What deserves a look.
+    /// A warning.
     pub(crate) warn: Style,
-    /// What went wrong.
+    /// An error.
     pub(crate) bad: Style,
     /// A key in a hint.
     pub(crate) key_hint: Style,
-    /// The sign that the past is shown.
+    /// The mark of a past moment.
     pub(crate) history: Style,
-    /// The part of a text that the filter found.
+    /// Text that matches the filter.
     pub(crate) match_highlight: Style,
     /// The line of the last minute.
     pub(crate) spark: Style,
@@ -114,12 +114,12 @@ impl Theme {
         }
     }
 
-    /// The style of a step of the heatmap; beyond the last it stays the last.
+    /// Style of a step of the heatmap; steps beyond the last have the style of the last.
     pub(crate) fn heat(&self, level: usize) -> Style {
         self.heat[level.min(HEAT_LEVELS - 1)]
     }
 
-    /// Of the sixteen, blue and the bright black are left out: many terminals show them black on black.
+    /// Blue and bright black are left out of the sixteen: many terminals show them black on black.
     fn dark(depth: ColorDepth) -> Self {
         use Color::{Cyan, Gray, Green, LightMagenta, LightRed, Yellow};
         let pick = |named, index| foreground(depth, named, index);
@@ -157,7 +157,7 @@ impl Theme {
         }
     }
 
-    /// Of the sixteen, only the five that are dark on every terminal: not green, cyan or yellow.
+    /// Only five of the sixteen are dark on every terminal: not green, cyan or yellow.
     fn light(depth: ColorDepth) -> Self {
         use Color::{Blue, DarkGray, Magenta, Red};
         let pick = |named, index| foreground(depth, named, index);
@@ -230,7 +230,7 @@ impl Theme {
         }
     }
 
-    /// What all themes have in common, and no colour.
+    /// Common styles of all themes, without colours.
     fn plain(name: ThemeName) -> Self {
         let none = Style::new();
         let bold = none.add_modifier(Modifier::BOLD);
@@ -265,7 +265,7 @@ impl Theme {
 }
 
 impl ColorDepth {
-    /// What `COLORTERM` and `TERM` promise.
+    /// Detects the depth from `COLORTERM` and `TERM`.
     fn detect(colorterm: &str, term: &str) -> Self {
         let promised = matches!(colorterm, "truecolor" | "24bit")
             || term.contains("256color")
@@ -285,7 +285,7 @@ fn foreground(depth: ColorDepth, named: Color, index: u8) -> Style {
     })
 }
 
-/// Whether `COLORFGBG`, as in `0;15` or `0;default;15`, ends with a light background.
+/// Returns true if `COLORFGBG`, as in `0;15` or `0;default;15`, ends with a light background.
 fn is_light(colorfgbg: &str) -> bool {
     let background = colorfgbg.rsplit(';').next().unwrap_or_default();
     // Of the sixteen, the first seven and the bright black are dark.

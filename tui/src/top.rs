@@ -1,4 +1,4 @@
-//! What the dashboard does when it is asked: shows, prints once, prints on, or shows a recording.
+//! Modes of the dashboard: screen, one print, stream, and replay.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -21,12 +21,12 @@ use crate::screen::{ScreenEnd, ScreenFeed, run};
 use crate::source::{self, LiveSource, Recorder, now, read_recording};
 use crate::theme::{Theme, ThemeName};
 
-/// How long `--once` waits for what there is.
+/// Time limit of the first reading in `--once`.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Questions about leases that `--once` asks at the same time.
+/// Concurrent requests about leases in `--once`.
 const AT_ONCE: usize = 16;
 
-/// Does what `look` says, on a store that `options` reach.
+/// Runs the dashboard as `args` select, on the store that `options` reach.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub async fn top(options: ConnectOptions, root: Root, args: DashboardArgs) -> Re
     let filter = parse_filter(&args)?;
     let scope = KeyScope::new(root, args.prefix.clone());
     if args.needs_terminal() {
-        // What is wrong with it is said before anything is taken.
+        // Errors in the settings are reported before the store is used.
         read_settings(&args)?;
     }
     let locks = Locks::connect(options).await?;
@@ -63,7 +63,7 @@ pub async fn top(options: ConnectOptions, root: Root, args: DashboardArgs) -> Re
         .map(drop)
 }
 
-/// Shows a store that is connected already, until somebody quits or `until` is cancelled. True when somebody
+/// Shows a store that is connected already, until the user quits or `until` is cancelled. Returns true if the user
 /// quit.
 ///
 /// # Errors
@@ -164,7 +164,7 @@ fn check_terminal(args: &DashboardArgs) -> Result<(), TopError> {
     )))
 }
 
-/// Whether the terminal can move its cursor, by the name that it gives itself.
+/// Returns true if the terminal can move its cursor, by its name in `TERM`.
 pub fn can_draw() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
@@ -202,7 +202,7 @@ fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, Top
     })
 }
 
-/// The person at this terminal, as the audit names them: by number where the environment has no name.
+/// Name of the operator in the audit: the user's number if the environment has no name.
 fn operator_name(user: Option<String>, machine: &str) -> String {
     let user = user.filter(|name| !name.is_empty());
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
@@ -246,7 +246,7 @@ async fn print_once(
     while let Some((lease, answer)) = answers.next().await {
         let kind = match answer {
             Ok(answer) => FactKind::Ttl(lease, answer),
-            // A right that is lacking hides the time that is left, and nothing else.
+            // A missing permission hides the time that is left, and nothing else.
             Err(StoreError::Refused { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
@@ -270,7 +270,7 @@ async fn print_on(
     while let Some(fact) = live.next().await {
         if let Some(recorder) = &mut recorder {
             recorder.write(&fact)?;
-            // A recording without the leases' time would be half of one; asking costs little.
+            // A recording needs the leases' times too; requesting them costs little.
             if matches!(fact.kind, FactKind::Health(_)) {
                 recorder.flush()?;
                 live.want(holder_leases(&model, fact.at_unix_ms));
@@ -299,7 +299,7 @@ async fn print_on(
     Ok(())
 }
 
-/// The leases of holders, each once.
+/// Leases of holders, each once.
 fn holder_leases(model: &Model, now: u64) -> Vec<i64> {
     let shown = model.shown(now);
     let holders = shown.state.locks.values().filter_map(|lock| lock.holder());
@@ -312,11 +312,11 @@ fn holder_leases(model: &Model, now: u64) -> Vec<i64> {
     leases
 }
 
-/// Names what is left out, where a program that reads the output does not see it.
+/// Names the prefixes that are left out on standard error, which programs that read the output do not parse.
 fn warn_denied(denied: &[String]) {
     for prefix in denied {
         let prefix = leasehold_records::printable::line(prefix);
-        // A closed standard error is no reason to fail.
+        // A closed standard error is not a reason to fail.
         let _ = writeln!(
             io::stderr().lock(),
             "warning: not permitted to read {prefix}: it is left out"
@@ -324,7 +324,7 @@ fn warn_denied(denied: &[String]) {
     }
 }
 
-/// Prints; false when nobody reads any more.
+/// Prints; returns false if the reader has closed the pipe.
 fn print(text: &str) -> Result<bool, TopError> {
     // Lines of CSV end with both characters.
     let lines = text.split("\r\n").map(leasehold_records::printable::lines);
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operator_without_a_name_is_a_number_and_never_somebody() {
+    fn operator_without_a_name_is_a_user_number() {
         assert_eq!(operator_name(Some("ann".into()), "vm"), "ann@vm");
         let own = format!("uid {}@vm", rustix::process::getuid().as_raw());
         assert_eq!(operator_name(None, "vm"), own);

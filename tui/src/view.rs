@@ -1,8 +1,8 @@
-//! The screen. Everything here reads the program and writes cells; only [`draw`] changes anything, and
-//! only what whoever draws has to say: which rows are on the screen, and where.
+//! The screen. Everything here reads the program and writes cells. Only [`draw`] changes the program, and only what
+//! depends on drawing: the rows on the screen, and the hit areas.
 //!
 //! ```text
-//! | header    whether the store is heard, and counts                    |
+//! | header    connection to the store, and counts                       |
 //! | tabs      views; filter, order, root                                |
 //! | +-- the view's list ------------------------------- 1-12 of 41 --+  |
 //! | |                                                                |  |
@@ -10,12 +10,12 @@
 //! | +-- panes about the selected row, if there is room --------------+  |
 //! | +----------------------------------------------------------------+  |
 //! | HIST      the moment that is shown, if it is not now or there is room |
-//! | footer    a note, a filter that is typed, or what keys do           |
+//! | footer    a note, a filter that is typed, or hints about keys       |
 //! ```
 //!
-//! No clock is read here: `now` is given, in Unix milliseconds. Whatever a store says is cut to its cell
-//! ([`paint`], [`table`]). A store that is not heard never looks like an empty one ([`empty`], [`header`]).
-//! Only rows that are on the screen are made.
+//! No clock is read here: `now` is an argument, in Unix milliseconds. Text from a store is cut to its cell
+//! ([`paint`], [`table`]). A lost store never looks like an empty one ([`empty`], [`header`]). Only rows on the
+//! screen are made.
 
 mod cells;
 mod draw;

@@ -64,7 +64,7 @@ fn any() -> Config {
     }
 }
 
-/// Commands of what a host offers; with references, those that it does not offer come too.
+/// Generated commands with the host's proposals; with references, also with proposals that it refuses.
 fn offered(references: bool) -> Config {
     Config {
         exports: wat::parse_str(EXPORTS).ok(),

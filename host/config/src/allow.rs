@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_need_gets_the_directory_of_its_name_with_no_more_rights_than_it_asks_for() {
+    fn need_gets_its_directory_with_the_requested_rights_only() {
         let mut granted = allow();
         granted.dirs.push(dir("/var", "/out", true));
         let need = |guest: &str, write| Need {

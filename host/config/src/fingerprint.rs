@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_written_replaced_or_linked_anew_has_another_stamp() {
+    fn file_written_replaced_or_linked_anew_has_another_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         assert_eq!(Fingerprint::of(&path), None);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_of_configurations_has_another_stamp_when_a_file_comes_changes_or_goes() {
+    fn folder_with_a_new_changed_or_deleted_file_has_another_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("conf.d");
         assert_eq!(ConfigFingerprint::of(&folder), None);

@@ -12,7 +12,6 @@
 pub mod allow;
 mod config;
 pub mod fingerprint;
-mod limit_key;
 pub mod limits;
 pub mod manifest;
 pub mod owned;
@@ -23,9 +22,10 @@ pub mod wall;
 
 pub use config::{
     Beat, Clash, Config, Cron, Data, Diagnostic, Drift, DropIn, Embedded, Endpoint, History, Host,
-    Job, Layer, Login, MissedTicks, Origin, Own, Place, Plugins, Reading, Remote, Report, Restart,
-    Schedule, Setting, Store, Ticks, Tls, Unfit, Wait, clash, default_store_dir, files_of,
-    format_size, hex, nearest, overlaps_any, parse_loopback, parse_size, shown_path,
+    Job, Layer, Login, LoopbackError, MissedTicks, Origin, OwnResources, Plugins, RENEWALS_PER_TTL,
+    Reading, Remote, Report, Restart, Schedule, Setting, Store, StorePlace, Ticks, Tls, Wait,
+    clash, default_store_dir, files_of, format_size, hex, overlaps_any, parse_loopback, parse_size,
+    shown_path, suggest,
 };
-pub use limit_key::LimitKey;
+pub use limits::LimitKey;
 pub use remedy::{JobSource, Remedy, RemedyText};

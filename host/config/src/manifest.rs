@@ -191,11 +191,11 @@ mod tests {
             format!("(module {})", custom(&vec![b'#'; LARGEST + 1])),
             format!("(module {})", custom(b"name = \"\xff\"")),
         ];
-        let said = texts.map(|text| match read(&text) {
+        let raw = texts.map(|text| match read(&text) {
             Ok(found) => panic!("{found:?}"),
             Err(error) => format!("the plugin {error}"),
         });
-        insta::assert_snapshot!(said.join("\n"));
+        insta::assert_snapshot!(raw.join("\n"));
         assert!(matches!(
             read(&format!("(module {})", custom(&vec![b'#'; LARGEST]))),
             Ok(Some(_))

@@ -27,35 +27,35 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
-pub use refusal::Refusal;
+pub use refusal::OpenRefusal;
 use walk::{End, Rule, Walk};
 
 /// Opens a regular file that the operator named. Links may lead to any path that only this user and
 /// root can change.
-pub fn open(path: &Path) -> Result<File, Refusal> {
+pub fn open(path: &Path) -> Result<File, OpenRefusal> {
     named(path, Rule::OURS).map(|(file, _)| file)
 }
 
 /// Opens the configuration. Errors show its lines, so a link out of its folder must not lead to a file that
 /// some users may not read.
-pub fn open_shown(path: &Path) -> Result<File, Refusal> {
+pub fn open_shown(path: &Path) -> Result<File, OpenRefusal> {
     let (file, left) = named(path, Rule::OURS)?;
-    let mode = file.metadata().map_err(Refusal::Unreadable)?;
+    let mode = file.metadata().map_err(OpenRefusal::Unreadable)?;
     let is_public = std::os::unix::fs::MetadataExt::mode(&mode) & 0o004 != 0;
     match left {
-        Some(target) if !is_public => Err(Refusal::Hidden { target }),
+        Some(target) if !is_public => Err(OpenRefusal::Hidden { target }),
         _ => Ok(file),
     }
 }
 
 /// Opens a regular file of any owner, without waiting.
-pub fn open_any(path: &Path) -> Result<File, Refusal> {
-    named(path, Rule::ANYBODYS).map(|(file, _)| file)
+pub fn open_any(path: &Path) -> Result<File, OpenRefusal> {
+    named(path, Rule::ANY_OWNER).map(|(file, _)| file)
 }
 
 /// Checks that only this user and root can change which directory `path` is. Parts that do not
 /// exist yet are accepted.
-pub fn check_ancestors(path: &Path) -> Result<(), Refusal> {
+pub fn check_ancestors(path: &Path) -> Result<(), OpenRefusal> {
     match Walk::to(path, Rule::OURS) {
         Ok(_) => Ok(()),
         Err(refusal) if refusal.is_absence() => Ok(()),
@@ -64,13 +64,13 @@ pub fn check_ancestors(path: &Path) -> Result<(), Refusal> {
 }
 
 /// The file at `path`, and its own path if a link led out of the folder that was named.
-fn named(path: &Path, rule: Rule) -> Result<(File, Option<PathBuf>), Refusal> {
+fn named(path: &Path, rule: Rule) -> Result<(File, Option<PathBuf>), OpenRefusal> {
     match Walk::to(path, rule)? {
         End::Entry(entry) => {
             let left = entry.left();
             entry.open().map(|file| (file, left))
         }
-        End::Directory(_) => Err(Refusal::Directory),
+        End::Directory(_) => Err(OpenRefusal::Directory),
     }
 }
 
@@ -84,16 +84,16 @@ pub struct Folder {
 
 impl Folder {
     /// Opens a folder into which only this user and root can put files.
-    pub fn open(path: &Path) -> Result<Self, Refusal> {
+    pub fn open(path: &Path) -> Result<Self, OpenRefusal> {
         Self::with(path, Rule::OURS)
     }
 
     /// Opens a folder of any owner.
-    pub fn open_any(path: &Path) -> Result<Self, Refusal> {
-        Self::with(path, Rule::ANYBODYS)
+    pub fn open_any(path: &Path) -> Result<Self, OpenRefusal> {
+        Self::with(path, Rule::ANY_OWNER)
     }
 
-    fn with(path: &Path, rule: Rule) -> Result<Self, Refusal> {
+    fn with(path: &Path, rule: Rule) -> Result<Self, OpenRefusal> {
         let path = if path == Path::new("") {
             Path::new(".")
         } else {
@@ -105,14 +105,14 @@ impl Folder {
                 path: path.to_owned(),
                 rule,
             }),
-            End::Entry(_) => Err(Refusal::NotADirectory),
+            End::Entry(_) => Err(OpenRefusal::NotADirectory),
         }
     }
 
     /// The names in it, in no order.
-    pub fn names(&self) -> Result<Vec<OsString>, Refusal> {
+    pub fn names(&self) -> Result<Vec<OsString>, OpenRefusal> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let unreadable = |error: rustix::io::Errno| Refusal::Unreadable(error.into());
+        let unreadable = |error: rustix::io::Errno| OpenRefusal::Unreadable(error.into());
         let readable = rustix::fs::openat(&self.fd, ".", flags, Mode::empty());
         let entries = readable.and_then(Dir::new).map_err(unreadable)?;
         let mut names = Vec::new();
@@ -127,10 +127,10 @@ impl Folder {
     }
 
     /// Opens a regular file in it.
-    pub fn file(&self, name: &OsStr) -> Result<File, Refusal> {
+    pub fn file(&self, name: &OsStr) -> Result<File, OpenRefusal> {
         match Walk::beneath(&self.fd, &self.path, name, self.rule)? {
             End::Entry(entry) => entry.open(),
-            End::Directory(_) => Err(Refusal::Directory),
+            End::Directory(_) => Err(OpenRefusal::Directory),
         }
     }
 }

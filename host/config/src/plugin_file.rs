@@ -13,13 +13,13 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{DropIn, shown_path};
 use crate::fingerprint::Fingerprint;
 use crate::manifest::{Manifest, ManifestError};
-use crate::owned::{Folder, Refusal, open_any};
+use crate::owned::{Folder, OpenRefusal, open_any};
 
 /// Largest sidecar file, in bytes.
 const LARGEST_SIDECAR: u64 = 1024 * 1024;
 
 /// Contents of a plugin's file and its sidecar. The error reads on after the file's name.
-pub struct Found {
+pub struct PluginFile {
     /// Path of the plugin.
     pub path: PathBuf,
     /// Content of the plugin.
@@ -32,7 +32,7 @@ pub struct Found {
     pub sidecar: Option<(PathBuf, String)>,
 }
 
-impl Found {
+impl PluginFile {
     /// Reads the plugin that the operator named, of at most `most` bytes, and its sidecar.
     ///
     /// # Errors
@@ -43,12 +43,12 @@ impl Found {
         Self::of(path, most, open_any(path), folder)
     }
 
-    /// Reads the plugin at `path` in the folder for plugins, as [`Found::read`] does. Only this
+    /// Reads the plugin at `path` in the folder for plugins, as [`PluginFile::read`] does. Only this
     /// user and root may be able to change it, and no link may lead out of the folder.
     ///
     /// # Errors
     ///
-    /// As [`Found::read`].
+    /// As [`PluginFile::read`].
     pub fn read_dropped(path: &Path, most: u64) -> Result<Self, Unread> {
         let folder =
             Folder::open(parent(path)).map_err(|refusal| unread(parent(path), &refusal))?;
@@ -59,8 +59,8 @@ impl Found {
     fn of(
         path: &Path,
         most: u64,
-        file: Result<File, Refusal>,
-        folder: Result<Folder, Refusal>,
+        file: Result<File, OpenRefusal>,
+        folder: Result<Folder, OpenRefusal>,
     ) -> Result<Self, Unread> {
         let bytes = read(path, file, most)?;
         let beside = sidecar(path);
@@ -121,7 +121,7 @@ pub fn sidecar(plugin: &Path) -> PathBuf {
 }
 
 /// Reads the bytes of an open file, if it did not change meanwhile.
-fn read(path: &Path, file: Result<File, Refusal>, most: u64) -> Result<Vec<u8>, Unread> {
+fn read(path: &Path, file: Result<File, OpenRefusal>, most: u64) -> Result<Vec<u8>, Unread> {
     let unreadable = |error: io::Error| Unread::bad(path, &format!("cannot be read: {error}"));
     let file = file.map_err(|refusal| unread(path, &refusal))?;
     let before = Fingerprint::of_file(&file).map_err(unreadable)?;
@@ -142,7 +142,7 @@ fn read(path: &Path, file: Result<File, Refusal>, most: u64) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-fn unread(path: &Path, refusal: &Refusal) -> Unread {
+fn unread(path: &Path, refusal: &OpenRefusal) -> Unread {
     let (what, help) = refusal.explain();
     Unread::bad(path, &format!("{what}: {help}"))
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::limit_key::LimitKey;
+use crate::limits::LimitKey;
 
 /// Source of a job's settings, with the job's name.
 #[derive(Clone, Debug, PartialEq, Eq)]

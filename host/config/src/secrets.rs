@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::allow::{EnvValue, SecretRef};
 use crate::limits::KIB;
-use crate::owned::{Refusal, open as open_regular};
+use crate::owned::{OpenRefusal, open as open_regular};
 
 /// Shortest value, in bytes. Redacting shorter ones would tear words in a guest's output apart.
 const SHORTEST: usize = 4;
@@ -133,7 +133,7 @@ fn read_file(path: &Path) -> Result<String, String> {
         format!("{what}: {help}")
     })?;
     let unreadable = |error| {
-        let (what, help) = Refusal::Unreadable(error).explain();
+        let (what, help) = OpenRefusal::Unreadable(error).explain();
         format!("{what}: {help}")
     };
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
+use crate::unix_ms::UnixMs;
 
-impl_json!(DeedRecord);
+impl_json!(AdminActionRecord);
 
 /// Action of an operator on other clients' locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum AdminAction {
     /// End a lease, and all keys attached to it.
     RevokeLease,
     /// Remove a waiter from a queue.
@@ -18,7 +19,7 @@ pub enum Deed {
     StopRun,
 }
 
-impl Deed {
+impl AdminAction {
     /// Returns the action's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,9 +32,10 @@ impl Deed {
 
 /// An admin action and its target; kept for some days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeedRecord {
+pub struct AdminActionRecord {
     /// The action.
-    pub deed: Deed,
+    #[serde(rename = "deed")]
+    pub action: AdminAction,
     /// The operator, as user@machine; not verified.
     pub by: String,
     /// The full name of the lock.
@@ -47,5 +49,5 @@ pub struct DeedRecord {
     /// The owner of that entry, if its value names one.
     pub whom: String,
     /// The time of the action.
-    pub at_unix_ms: u64,
+    pub at_unix_ms: UnixMs,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
+use crate::unix_ms::UnixMs;
 
 impl_json!(HolderRecord);
 
@@ -16,5 +17,5 @@ pub struct HolderRecord {
     /// The host's process id.
     pub pid: u32,
     /// The time when it joined the queue.
-    pub since_unix_ms: u64,
+    pub since_unix_ms: UnixMs,
 }

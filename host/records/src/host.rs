@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
+use crate::unix_ms::UnixMs;
 
 impl_json!(HostRecord, IdRecord);
 
@@ -16,7 +17,7 @@ pub struct HostRecord {
     /// Its version.
     pub version: String,
     /// The time when it started.
-    pub started_unix_ms: u64,
+    pub started_unix_ms: UnixMs,
     /// Its jobs.
     pub jobs: Vec<String>,
 }
@@ -35,5 +36,5 @@ pub struct IdRecord {
     /// The process id on that machine.
     pub pid: u32,
     /// The time when the process took the id.
-    pub since_unix_ms: u64,
+    pub since_unix_ms: UnixMs,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
 use crate::run::Outcome;
+use crate::unix_ms::UnixMs;
 
 impl_json!(JobRecord);
 
@@ -66,13 +67,13 @@ pub struct JobRecord {
     /// Its state.
     pub state: JobState,
     /// The time when that state began.
-    pub since_unix_ms: u64,
+    pub since_unix_ms: UnixMs,
     /// The fencing token it runs under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<u64>,
     /// The time when it continues, while sleeping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_unix_ms: Option<u64>,
+    pub next_unix_ms: Option<UnixMs>,
     /// The outcome of its last run on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Outcome>,

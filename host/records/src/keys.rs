@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::unix_ms::UnixMs;
+
 /// Digits of a token in a key: enough for any 64-bit number, so that keys sort like tokens.
 const TOKEN_DIGITS: usize = 20;
 
@@ -146,14 +148,14 @@ impl Root {
     }
 
     /// Returns the prefix of the operators' admin actions.
-    pub fn deeds(&self) -> String {
+    pub fn admin_actions(&self) -> String {
         format!("{}deeds/", self.0)
     }
 
     /// Returns the key of one admin action. The time comes first, so that keys sort by it; `mark` distinguishes two
     /// of the same millisecond.
-    pub fn deed(&self, at_unix_ms: u64, mark: u32) -> String {
-        format!("{}deeds/{at_unix_ms:015}-{mark:08x}", self.0)
+    pub fn admin_action(&self, at: UnixMs, mark: u32) -> String {
+        format!("{}deeds/{:015}-{mark:08x}", self.0, at.as_u64())
     }
 
     /// Returns the prefix of all fenced guest data.
@@ -189,12 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn no_record_can_be_taken_for_an_entry_of_a_queue() {
+    fn no_record_has_the_prefix_of_a_queue() {
         let root = Root::default();
         let locks = root.locks();
         let (hosts, jobs, runs) = (root.hosts(), root.jobs(), root.runs());
         let (ids, ticks) = (root.ids(), root.ticks());
-        for prefix in [hosts, ids, jobs, runs, ticks, root.deeds(), root.kv()] {
+        for prefix in [
+            hosts,
+            ids,
+            jobs,
+            runs,
+            ticks,
+            root.admin_actions(),
+            root.kv(),
+        ] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
         }
         assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));

@@ -5,10 +5,11 @@
 //! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]:
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`]:
 //!   the JSON of their values.
 //!   Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions. The tick of a
 //!   [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong clock.
+//! - [`UnixMs`]: wall time.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
@@ -24,8 +25,9 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod unix_ms;
 
-pub use admin_action::{Deed, DeedRecord};
+pub use admin_action::{AdminAction, AdminActionRecord};
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
 pub use job::{JobRecord, JobState, Progress};
@@ -34,3 +36,4 @@ pub use keys::{Root, RootError, RunKey};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
+pub use unix_ms::UnixMs;

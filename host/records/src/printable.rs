@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_and_direction_marks_lose_their_power() {
+    fn escape_sequences_and_direction_marks_are_replaced() {
         assert_eq!(line("a\u{1b}[31mred"), "a�[31mred");
         assert_eq!(line("x\u{9b}2J\u{7f}\u{0}\u{8}"), "x�2J���");
         assert_eq!(
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_in_a_text_is_seen() {
+    fn hidden_characters_are_replaced() {
         assert_eq!(line("\u{feff}pay\u{200b}roll\u{ad}"), "�pay�roll�");
         assert_eq!(line("a\u{2060}b\u{206f}c\u{fff9}"), "a�b�c�");
         assert_eq!(line("hi\u{e0041}\u{e007f}"), "hi��");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_and_shows_no_control_character() {
+    fn json_keeps_its_meaning_without_control_characters() {
         let value = "a\u{9b}2J\u{2028}\u{e0041}\u{200b}\nü";
         let text = format!("{{\n  \"k\": \"{}\"\n}}\n", value.replace('\n', "\\n"));
         assert_eq!(

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::unix_ms::UnixMs;
+
 /// Outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,14 +80,14 @@ pub struct RunRecord {
     pub attempt: u32,
     /// The tick that it runs for, if its job has ticks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tick_unix_ms: Option<u64>,
+    pub tick_unix_ms: Option<UnixMs>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
     /// The time when it started.
-    pub started_unix_ms: u64,
+    pub started_unix_ms: UnixMs,
     /// The time when it had ended and the guest had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_unix_ms: Option<u64>,
+    pub ended_unix_ms: Option<UnixMs>,
     /// Its outcome.
     pub outcome: Outcome,
     /// The reason, in a sentence.
@@ -123,5 +125,5 @@ pub struct MergedRuns {
     #[serde(default)]
     pub first_sequence: u32,
     /// The time when the first started.
-    pub first_started_unix_ms: u64,
+    pub first_started_unix_ms: UnixMs,
 }

@@ -104,6 +104,7 @@ fn bytes(fields: &Map<String, Value>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::run::Outcome;
+    use crate::unix_ms::UnixMs;
 
     const RUN: &str = r#"{"job":"j","host":"h","lock":"l","lock_key":"/leasehold/locks/l/1","token":7,"sequence":2,
         "run_id":"h-7-2","attempt":1,"plugin_sha256":"00","started_unix_ms":5,"ended_unix_ms":9,"outcome":"done",
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_in_full_reads_as_its_short_form_does() {
+    fn a_full_record_reads_as_its_short_form() {
         let full = RunRecord::from_json(RUN.as_bytes()).unwrap();
         let short = full.to_json();
         let read = RunRecord::from_json(&short).unwrap();
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_earlier_hosts_require_are_all_there() {
+    fn fields_that_earlier_hosts_require_are_written() {
         let mut run = RunRecord::from_json(RUN.as_bytes()).unwrap();
         for outcome in [Outcome::Done, Outcome::Running] {
             run.outcome = outcome;
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_under_way_keeps_its_entry() {
+    fn a_running_run_keeps_its_lock_key() {
         let mut run = RunRecord::from_json(RUN.as_bytes()).unwrap();
         run.ended_unix_ms = None;
         run.run_id = "of another kind".into();
@@ -196,7 +197,7 @@ mod tests {
         let run = |token, sequence| RunRecord {
             token,
             sequence,
-            started_unix_ms: token,
+            started_unix_ms: UnixMs::new(token),
             calls_admitted: 2,
             peak_memory_bytes: 100 - token,
             run_id: run_id("h", token, sequence),
@@ -205,9 +206,12 @@ mod tests {
         let three = run(9, 1).after(&run(9, 0).after(&run(7, 0)));
         assert_eq!((three.runs(), three.calls_admitted), (3, 6));
         assert_eq!(three.peak_memory_bytes, 93);
-        assert_eq!((three.token, three.started_unix_ms), (9, 9));
+        assert_eq!((three.token, three.started_unix_ms), (9, UnixMs::new(9)));
         let merged = three.merged.unwrap();
-        assert_eq!((merged.first_token, merged.first_started_unix_ms), (7, 7));
+        assert_eq!(
+            (merged.first_token, merged.first_started_unix_ms),
+            (7, UnixMs::new(7))
+        );
         assert!(three.covers(7, 0) && three.covers(8, 5) && three.covers(9, 1));
         assert!(!three.covers(6, 0) && !three.covers(9, 2));
         assert!(run(3, 1).covers(3, 1) && !run(3, 1).covers(3, 0));

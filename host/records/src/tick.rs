@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::run::Outcome;
+use crate::unix_ms::UnixMs;
 
 /// State of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +35,13 @@ pub struct TickBefore {
     /// The host that had begun it.
     pub host: String,
     /// The tick.
-    pub tick_unix_ms: u64,
+    pub tick_unix_ms: UnixMs,
     /// Its state.
     pub state: TickState,
     /// Number of the attempt at this tick, from 1.
     pub attempt: u32,
     /// The time that the host's clock showed when it last wrote the record.
-    pub clock_unix_ms: u64,
+    pub clock_unix_ms: UnixMs,
     /// The revision of the store at that write.
     pub revision: i64,
 }
@@ -52,7 +53,7 @@ pub struct TickRecord {
     /// The job.
     pub job: String,
     /// The tick: its nominal time, independent of any clock.
-    pub tick_unix_ms: u64,
+    pub tick_unix_ms: UnixMs,
     /// Its state.
     pub state: TickState,
     /// The host that began it.
@@ -68,16 +69,16 @@ pub struct TickRecord {
     #[serde(default)]
     pub run_id: String,
     /// The time when it was begun.
-    pub claimed_unix_ms: u64,
+    pub claimed_unix_ms: UnixMs,
     /// The time when its run had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_unix_ms: Option<u64>,
+    pub ended_unix_ms: Option<UnixMs>,
     /// The outcome of its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The earliest time of another attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_unix_ms: Option<u64>,
+    pub retry_unix_ms: Option<UnixMs>,
     /// The latest tick of another host before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<TickBefore>,
@@ -88,7 +89,9 @@ pub struct TickRecord {
 
 impl TickRecord {
     /// Returns the time that the clock of its host showed when the record was last written.
-    pub fn clock_unix_ms(&self) -> u64 {
-        self.ended_unix_ms.unwrap_or(0).max(self.claimed_unix_ms)
+    pub fn clock_unix_ms(&self) -> UnixMs {
+        self.ended_unix_ms
+            .unwrap_or_default()
+            .max(self.claimed_unix_ms)
     }
 }

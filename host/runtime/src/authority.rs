@@ -1,30 +1,90 @@
-//! The authority of a run: the facts of its lock, and its fenced storage.
+//! The authority that a run acts under: the facts of its lock, and storage fenced by it.
 //!
-//! A job's run gets one that is made from a grant. `plugin run` makes one for a simulated lock. An
-//! authority offers no way to extend the tenure.
+//! Two constructors exist. [`Authority::of_grant`] takes the proof that the lock is held; a host has no other way to
+//! reach a guest. [`Authority::simulated`] holds no lock and is for `leasehold plugin run` and for tests. Nothing here
+//! lengthens a tenure.
 
 use std::fmt;
 use std::sync::Arc;
 
-use leasehold_lock::Tenure;
+use leasehold_lock::{Grant, Tenure};
 
 use super::kv::GuestKv;
 
-/// Facts of the lock under which one run acts, and access to its fenced storage.
+/// Holder of a simulated lock, and last part of its key.
+const SIMULATED_HOLDER: &str = "fake";
+/// Token of a simulated lock.
+const SIMULATED_TOKEN: u64 = 1;
+
+/// The facts of the lock under which one run acts, and the storage that the lock fences.
+///
+/// Its fields are private: no literal of it compiles outside this file.
 #[derive(Clone)]
 pub struct Authority {
-    /// Name of the lock as configured.
-    pub lock: String,
-    /// The etcd key of this host's entry in the lock's queue.
-    pub lock_key: String,
-    /// Fencing token: create revision of `lock_key`.
-    pub token: u64,
-    /// Identity of the holder: the lease id in hex.
-    pub holder: String,
-    /// Period in which the run may act: its deadline, and its end if it ended early.
-    pub tenure: Tenure,
-    /// Fenced storage. It is always present, because `lock.check` uses it. `fenced-kv` also needs a grant.
-    pub kv: Arc<dyn GuestKv>,
+    lock: String,
+    lock_key: String,
+    token: u64,
+    holder: String,
+    tenure: Tenure,
+    kv: Arc<dyn GuestKv>,
+}
+
+impl Authority {
+    /// Returns the authority that a grant gives. `lock` is the lock's name as configured, and `kv` is storage whose
+    /// writes compare the grant's entry.
+    pub fn of_grant(lock: &str, grant: &Grant, kv: Arc<dyn GuestKv>) -> Self {
+        Self {
+            lock: lock.to_owned(),
+            lock_key: grant.key().to_owned(),
+            token: grant.token(),
+            holder: format!("{:x}", grant.lease()),
+            tenure: grant.tenure().clone(),
+            kv,
+        }
+    }
+
+    /// Returns an authority without a lock, for one run of a plugin without etcd: only the tenure that the caller
+    /// made ends it. It must never be used where another host may run the same job.
+    pub fn simulated(lock: &str, tenure: Tenure, kv: Arc<dyn GuestKv>) -> Self {
+        Self {
+            lock: lock.to_owned(),
+            lock_key: format!("/leasehold/locks/{lock}/{SIMULATED_HOLDER}"),
+            token: SIMULATED_TOKEN,
+            holder: SIMULATED_HOLDER.to_owned(),
+            tenure,
+            kv,
+        }
+    }
+
+    /// Returns the name of the lock as configured.
+    pub fn lock(&self) -> &str {
+        &self.lock
+    }
+
+    /// Returns the etcd key of this host's entry in the lock's queue.
+    pub fn lock_key(&self) -> &str {
+        &self.lock_key
+    }
+
+    /// Returns the fencing token, which is the create revision of the lock key.
+    pub const fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Returns the identity of the holder, which is the lease id in hex.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Returns the period in which the run may act: its deadline, and its end if it ended early.
+    pub const fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    /// Returns the fenced storage. It exists without a grant of `fenced-kv` too, because `lock.check` uses it.
+    pub fn kv(&self) -> &dyn GuestKv {
+        &*self.kv
+    }
 }
 
 impl fmt::Debug for Authority {

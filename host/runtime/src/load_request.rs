@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::error::LoadProblem;
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;
-use leasehold_config::owned::{Refusal, open};
+use leasehold_config::owned::{OpenRefusal, open};
 use leasehold_config::{JobSource, hex};
 
 /// One plugin to load.
@@ -52,9 +52,9 @@ pub(crate) fn read_file(order: &LoadRequest) -> Result<PluginFile, LoadProblem> 
 fn read(path: &Path, order: &LoadRequest) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
     let file = open(path).map_err(|refusal| match refusal {
-        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
-        Refusal::Directory => LoadProblem::NotAFile("directory"),
-        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
+        OpenRefusal::Unreadable(error) => LoadProblem::Unreadable(error),
+        OpenRefusal::Directory => LoadProblem::NotAFile("directory"),
+        OpenRefusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
         other => {
             let (what, help) = other.explain();
             LoadProblem::Exposed(format!("{what}: {help}"))

@@ -62,7 +62,7 @@ pub(crate) async fn run(
     slot: Slot,
     descriptors: Arc<DescriptorPool>,
 ) -> RunReport {
-    let tenure = authority.tenure.clone();
+    let tenure = authority.tenure().clone();
     let clock = tenure.clock().clone();
     let started_at = clock.now();
     let gate = Arc::new(Gate::new(tenure.clone()));
@@ -118,7 +118,7 @@ fn panicked() -> RunEnd {
 
 impl Run<'_> {
     async fn guest(&self, slot: Slot) -> (RunEnd, Option<String>) {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         // The slot is bound before the store, so it is freed after the store.
         let _slot = slot;
         let host = match self.host() {
@@ -145,7 +145,7 @@ impl Run<'_> {
     }
 
     fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         let (leash, reading) = (&self.leash, &self.reading);
         verdict::of_error(
             error,
@@ -203,7 +203,7 @@ impl Run<'_> {
         HttpState::new(HttpClient::new(ClientContext {
             net: self.plugin.net().clone(),
             job: self.named_job(),
-            token: self.authority.token,
+            token: self.authority.token(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),
             leash: self.leash.clone(),

@@ -154,14 +154,7 @@ pub(super) fn authority(tenure: Tenure) -> Authority {
 }
 
 pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority {
-    Authority {
-        lock: "team/demo".to_owned(),
-        lock_key: "/leasehold/locks/team/demo/1f".to_owned(),
-        token: 7,
-        holder: "1f".to_owned(),
-        tenure,
-        kv,
-    }
+    Authority::simulated("team/demo", tenure, kv)
 }
 
 pub(super) fn spec() -> RunSpec {

@@ -67,14 +67,14 @@ pub(crate) fn context(
 /// Sets the configured variables and those with the facts of the lock. A configured variable cannot
 /// replace one of the latter: of two with the same name, a guest would see the first.
 fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authority) {
-    let token = authority.token.to_string();
+    let token = authority.token().to_string();
     let ours: [(&str, &str); 7] = [
         ("LEASEHOLD_JOB", &spec.job),
-        ("LEASEHOLD_LOCK", &authority.lock),
+        ("LEASEHOLD_LOCK", authority.lock()),
         ("LEASEHOLD_TOKEN", &token),
         ("LEASEHOLD_RUN_ID", &spec.run_id),
         ("LEASEHOLD_CONFIG", &spec.config_json),
-        ("ETCD_LOCK_KEY", &authority.lock_key),
+        ("ETCD_LOCK_KEY", authority.lock_key()),
         ("ETCD_LOCK_REV", &token),
     ];
     let texts = spec.env.iter().map(|(name, text)| (name, text.as_str()));

@@ -15,7 +15,7 @@ use leasehold_records::printable;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use leasehold_config::plugin_file::{Found, list};
+use leasehold_config::plugin_file::{PluginFile, list};
 use leasehold_config::{Config, Job};
 use leasehold_runtime::Plugin;
 use leasehold_supervisor::applied::{Applied, JobInForce};
@@ -153,7 +153,7 @@ fn drop_in(config: &Config, path: &Path) -> Result<Job, String> {
     let most = config
         .plugins()
         .map_or(0, |plugins| plugins.limits().plugin_bytes);
-    let found = Found::read_dropped(path, most)
+    let found = PluginFile::read_dropped(path, most)
         .map_err(|why| format!("error: plugin {}", printable::line(&why.to_string())))?;
     let drop_in = found
         .drop_in()

@@ -4,8 +4,9 @@
 //! A host does everything here as under `run`; only names, store and log differ. Nothing remains
 //! after the command unless the file embeds a store in a directory.
 
-mod crew;
 mod cut;
+mod hosts;
+mod note;
 mod summary;
 
 use std::fs::File;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::Listen;
+use leasehold_store::ListenAddress;
 use leasehold_tui::DashboardArgs;
 use tokio_util::sync::CancellationToken;
 
@@ -29,15 +30,16 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::sink;
 use crate::stray::StraySignals;
-use crew::{Crew, Plan};
+use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
-use leasehold_config::{Config, Embedded, Place};
+use leasehold_config::{Config, Embedded, StorePlace};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::shutdown::Signals;
+use note::note;
 
 /// File that is read if none is given.
 const USUAL_FILE: &str = "leasehold.toml";
@@ -129,8 +131,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let fingerprint = ConfigFingerprint::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
-        Place::Embedded(embedded) => embedded.clone(),
-        Place::Remote(_) => Embedded::in_memory(),
+        StorePlace::Embedded(embedded) => embedded.clone(),
+        StorePlace::Remote(_) => Embedded::in_memory(),
     };
     let config = said.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
@@ -144,7 +146,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let event_log = EventLog::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
-    if let Place::Remote(remote) = said.store().place() {
+    if let StorePlace::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
             &event_log,
@@ -196,11 +198,11 @@ async fn tell(
 ) -> Result<(Exit, String), Failure> {
     let root = Root::new(plan.config.store().root()).map_err(|e| Failure::internal(&e))?;
     let observer = look_in(&plan.config, &plan.clock, store).await?;
-    let mut crew = Crew::new(plan, store.connector(), observer.clone(), root.clone());
+    let mut hosts = DevHosts::new(plan, store.connector(), observer.clone(), root.clone());
     for host in prepared {
-        crew.start(host);
+        hosts.start(host);
     }
-    let exit = crew.run(signals).await;
+    let exit = hosts.run(signals).await;
     // The records are read while the store is open; without a store there are none.
     let runs = observer
         .kv()
@@ -270,10 +272,5 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
-}
-
-/// Logs an action or observation of this command.
-fn note(event_log: &EventLog, text: String) {
-    event_log.emit(EventContext::default(), EventKind::Note { text });
+    EmbeddedStore::open_with(embedded, options(embedded), [ListenAddress::Tcp(address)]).await
 }

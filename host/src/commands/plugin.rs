@@ -2,19 +2,22 @@
 //!
 //! The rest of the host uses nothing of this module.
 //!
-//! - `inspect`, `trial`: facts about a plugin, and one run of it without a store
+//! - `inspect`, `run`: facts about a plugin, and one run of it without a store
 //! - `new`: a project from `templates`, for a `language`
-//! - `build`: from a project to a plugin: the compiler's work, and the `section` it cannot write
-//!   itself; `tools`: where compilers are
+//! - `build`: from a `project` to a plugin, with the compiler of one of the `builders` and the
+//!   `section` that no compiler writes; `tools`: paths of compilers
 
 mod build;
+mod builders;
 mod inspect;
 mod language;
+mod lookup;
 mod new;
+mod project;
+mod run;
 mod section;
 mod templates;
 mod tools;
-mod trial;
 
 use std::path::PathBuf;
 
@@ -24,7 +27,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use inspect::InspectArgs;
 use language::Language;
-use trial::TrialArgs;
+use run::PluginRunArgs;
 
 /// Commands for plugins.
 #[derive(Subcommand)]
@@ -63,14 +66,14 @@ pub(crate) enum PluginCommand {
     /// Its standard output goes to standard output, everything else to standard error. Ends with 1
     /// when it failed. Ends with 0 when it is done, or was stopped by ctrl-c or by the loss of the lock
     /// that --lock=fake:TIME simulates.
-    Run(TrialArgs),
+    Run(PluginRunArgs),
 }
 
 /// Runs a command.
 pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
     let command = match command {
         PluginCommand::Inspect(args) => return Box::pin(inspect::run(args)).await,
-        PluginCommand::Run(args) => return Box::pin(trial::run(args)).await,
+        PluginCommand::Run(args) => return Box::pin(run::run(args)).await,
         command => command,
     };
     // Files and compilers block; nothing else waits for this process.
@@ -85,6 +88,6 @@ pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
 }
 
 /// Writes to standard output; a reader that closed the pipe still gets the exit code.
-fn say(text: &str) {
+fn print(text: &str) {
     let _ = crate::sink::print(text);
 }

@@ -15,15 +15,15 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
 use leasehold_config::fingerprint::ConfigFingerprint;
-use leasehold_config::{Config, Place};
+use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
-use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
 
 /// Arguments of `leasehold run`.
 #[derive(Args)]
@@ -65,11 +65,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         reload,
     };
     let exit = match store.place() {
-        Place::Remote(_) => match connect::options(&store) {
+        StorePlace::Remote(_) => match connect::options(&store) {
             Ok(options) => ended(host(options).run(shutdown).await),
             Err(error) => Err(error.into()),
         },
-        Place::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
+        StorePlace::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
             Ok(opened) => {
                 let options = connect::inside(&store, opened.connector());
                 on_embedded(host(options), opened, shutdown, &event_log).await

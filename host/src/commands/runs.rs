@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_lock::KeyValue;
 use leasehold_records::RunRecord;
 
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: RunsArgs) -> Result<Exit, Failure> {
             let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
             print_json(&known.map_err(|error| Failure::internal(&error))?)
         }
-        ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
+        ShowFormat::Table => print(&runs_table(&runs, UnixMs::from_system(SystemTime::now()))),
     }
 }
 
@@ -115,20 +115,19 @@ fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error>
     Ok(record)
 }
 
-fn runs_table(runs: &[RunRecord], now: u64) -> String {
+fn runs_table(runs: &[RunRecord], now: UnixMs) -> String {
     let mut table = Table::new([
         "JOB", "TOKEN", "HOST", "STARTED", "TOOK", "OUTCOME", "LATE", "DETAIL",
     ]);
     for run in runs {
-        let took = run.ended_unix_ms.map_or_else(
-            || "-".into(),
-            |ended| age(ended.saturating_sub(run.started_unix_ms)),
-        );
+        let took = run
+            .ended_unix_ms
+            .map_or_else(|| "-".into(), |ended| age(ended.since(run.started_unix_ms)));
         table.row([
             run.job.clone(),
             format!("{}{}", run.token, sequence(run.sequence)),
             run.host.clone(),
-            format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
+            format!("{} ago", age(now.since(run.started_unix_ms))),
             took,
             outcome(run),
             // Calls are counted at a run's end.
@@ -174,8 +173,8 @@ mod tests {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: (outcome != Outcome::Running).then_some(63_000),
+            started_unix_ms: UnixMs::new(1_000),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(63_000)),
             outcome,
             detail: "tricky \u{1b}[31m detail".into(),
             calls_admitted: 5,
@@ -190,14 +189,14 @@ mod tests {
     #[test]
     fn runs_are_a_table_that_no_record_can_break() {
         let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
-        insta::assert_snapshot!(runs_table(&runs, 3_700_000));
-        insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
+        insta::assert_snapshot!(runs_table(&runs, UnixMs::new(3_700_000)));
+        insta::assert_snapshot!(runs_table(&[], UnixMs::new(0)), @"no runs are recorded");
     }
 
     #[test]
     fn runs_that_share_a_record_are_a_row_that_counts_them() {
         let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
-        let table = runs_table(&[many, run(7, Outcome::Exit)], 3_700_000);
+        let table = runs_table(&[many, run(7, Outcome::Exit)], UnixMs::new(3_700_000));
         insta::assert_snapshot!(table, @r"
         JOB     TOKEN  HOST    STARTED    TOOK   OUTCOME   LATE  DETAIL
         ledger  1198   host-a  1h01m ago  1m02s  done x 2  0     tricky �[31m detail

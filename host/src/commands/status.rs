@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use leasehold_config::wall::{UnixMs, unix_ms};
-use leasehold_lock::{RefusalKind, StoreError, ViewFreshness};
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::queue_role::with_roles;
+use leasehold_lock::{QueueRole, RefusalKind, StoreError, ViewFreshness};
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printable};
 use serde::Serialize;
 
@@ -80,7 +81,10 @@ pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
     }
     match args.format {
         ShowFormat::Json => print_json(&status),
-        ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
+        ShowFormat::Table => print(&status_table(
+            &status,
+            UnixMs::from_system(SystemTime::now()),
+        )),
     }
 }
 
@@ -144,9 +148,9 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
     let mut locks = Vec::new();
     for (name, entries) in view.queues() {
         let mut shown = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for (role, entry) in with_roles(entries) {
             let who = HolderRecord::from_json(&entry.value).ok();
-            let ttl = if place == 0 && entry.lease != 0 {
+            let ttl = if role.is_holder() && entry.lease != 0 {
                 match reader.locks.lease_ttl(entry.lease).await {
                     // A missing permission hides the time that is left, and nothing else.
                     Err(error) if is_denied(&error) => None,
@@ -173,13 +177,13 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
     Ok((view.revision(), locks))
 }
 
-fn status_table(status: &Status, now: u64) -> String {
+fn status_table(status: &Status, now: UnixMs) -> String {
     let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
     for host in &status.hosts {
         hosts.row([
             host.host.clone(),
             host.pid.to_string(),
-            age(now.saturating_sub(host.started_unix_ms)),
+            age(now.since(host.started_unix_ms)),
             host.version.clone(),
             host.jobs.len().to_string(),
         ]);
@@ -192,7 +196,7 @@ fn status_table(status: &Status, now: u64) -> String {
             job.job.clone(),
             job.host.clone(),
             job.state.as_str().into(),
-            age(now.saturating_sub(job.since_unix_ms)),
+            age(now.since(job.since_unix_ms)),
             job.lock.clone(),
             job.token
                 .map_or_else(|| "-".into(), |token| token.to_string()),
@@ -210,7 +214,7 @@ fn status_table(status: &Status, now: u64) -> String {
     for tick in &status.ticks {
         ticks.row([
             tick.job.clone(),
-            UnixMs::new(tick.tick_unix_ms).to_string(),
+            tick.tick_unix_ms.to_string(),
             tick.state.as_str().into(),
             tick.host.clone(),
             tick.attempt.to_string(),
@@ -222,13 +226,12 @@ fn status_table(status: &Status, now: u64) -> String {
     }
     let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
     for lock in &status.locks {
-        for (place, entry) in lock.entries.iter().enumerate() {
+        for (role, entry) in with_roles(&lock.entries) {
             locks.row([
                 lock.lock.clone(),
-                if place == 0 {
-                    "holds".into()
-                } else {
-                    format!("#{place}")
+                match role {
+                    QueueRole::Holder => "holds".into(),
+                    QueueRole::Waiter(ahead) => format!("#{ahead}"),
                 },
                 who(entry),
                 entry.token.to_string(),
@@ -288,7 +291,7 @@ mod tests {
                 host: "host-a".into(),
                 pid: 42,
                 version: "0.1.0".into(),
-                started_unix_ms: 0,
+                started_unix_ms: UnixMs::new(0),
                 jobs: vec!["ledger".into()],
             }],
             jobs: vec![JobRecord {
@@ -296,7 +299,7 @@ mod tests {
                 host: "host-a".into(),
                 lock: "billing".into(),
                 state: JobState::Running,
-                since_unix_ms: 0,
+                since_unix_ms: UnixMs::new(0),
                 token: Some(7),
                 next_unix_ms: None,
                 last: Some(Outcome::Done),
@@ -313,7 +316,7 @@ mod tests {
                 ],
             }],
         };
-        insta::assert_snapshot!(status_table(&status, 61_000));
+        insta::assert_snapshot!(status_table(&status, UnixMs::new(61_000)));
     }
 
     #[test]
@@ -323,7 +326,7 @@ mod tests {
             host: "host-a".into(),
             lock: job.into(),
             state: JobState::Sleeping,
-            since_unix_ms: 0,
+            since_unix_ms: UnixMs::new(0),
             token: None,
             next_unix_ms: next,
             last: None,
@@ -332,14 +335,14 @@ mod tests {
         };
         let tick = |job: &str, state, outcome| TickRecord {
             job: job.into(),
-            tick_unix_ms: 3_600_000,
+            tick_unix_ms: UnixMs::new(3_600_000),
             state,
             host: "host-b\u{1b}[31m".into(),
             lock_key: format!("/leasehold/locks/{job}/694d"),
             token: 7,
             attempt: 2,
             run_id: "host-b-7-0".into(),
-            claimed_unix_ms: 3_600_010,
+            claimed_unix_ms: UnixMs::new(3_600_010),
             ended_unix_ms: None,
             outcome,
             before: None,
@@ -350,13 +353,16 @@ mod tests {
             not_permitted: Vec::new(),
             revision: Some(12),
             hosts: vec![],
-            jobs: vec![job("nightly", Some(7_200_000)), job("hourly", Some(1_000))],
+            jobs: vec![
+                job("nightly", Some(UnixMs::new(7_200_000))),
+                job("hourly", Some(UnixMs::new(1_000))),
+            ],
             ticks: vec![
                 tick("nightly", TickState::Done, Some(Outcome::Exit)),
                 tick("hourly", TickState::Claimed, None),
             ],
             locks: vec![],
         };
-        insta::assert_snapshot!(status_table(&status, 3_661_000));
+        insta::assert_snapshot!(status_table(&status, UnixMs::new(3_661_000)));
     }
 }

@@ -6,10 +6,10 @@ use leasehold_lock::ConnectError;
 use leasehold_records::Root;
 use leasehold_tui::{DashboardArgs, StoreArgs, TopError};
 
-use crate::embedded::nobody_home;
+use crate::embedded::not_running;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use leasehold_config::{Place, Reading};
+use leasehold_config::{Reading, StorePlace};
 use leasehold_supervisor::connect::options;
 
 /// File that is read if neither a file nor an address is given.
@@ -64,9 +64,10 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     let shown = leasehold_tui::top(options, root, args.look).await;
     match (shown, config.store().place()) {
         (Ok(()), _) => Ok(Exit::Ok),
-        (Err(TopError::Connect(ConnectError::Unreachable { .. })), Place::Embedded(embedded)) => {
-            Err(nobody_home(&file, embedded))
-        }
+        (
+            Err(TopError::Connect(ConnectError::Unreachable { .. })),
+            StorePlace::Embedded(embedded),
+        ) => Err(not_running(&file, embedded)),
         (Err(error), _) => Err(error.into()),
     }
 }

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_never_reads_holds_up_neither_a_line_nor_the_end() {
+    fn stalled_reader_delays_neither_a_line_nor_the_end() {
         let writer = Writer::new(Form::Json, || Box::new(Stuck));
         for number in 0..10 * DEPTH {
             writer.write(line(number));

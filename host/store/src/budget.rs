@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_take_all_leave_the_others_what_is_certain() {
+    fn connections_that_take_all_leave_others_their_certain_share() {
         let all = budget();
         let greedy: Vec<_> = (0..2)
             .map(|_| ConnectionAccount::new(&all).open(60).unwrap())
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_counted_however_large_and_the_next_is_not_made() {
+    fn a_large_answer_is_counted_and_the_next_one_refused() {
         let account = ConnectionAccount::new(&budget());
         let ticket = account.open(1).unwrap();
         ticket.check_may_answer().unwrap();

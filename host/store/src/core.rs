@@ -22,7 +22,7 @@ use crate::disk::{DirectoryClaim, Disk, DiskError, DiskImage, FileDisk};
 use crate::error::{OpenError, StoreError};
 use crate::lease_expiry;
 use crate::mvcc::{HistoryRetention, WriteCommand, WriteReply, answer_fits, check, txn};
-use crate::options::{Data, Options};
+use crate::options::{DataLocation, StoreOptions};
 use crate::shared_state::SharedState;
 use crate::watch::{WatchHistory, WatchRegistry};
 use crate::writer::{DiskOpener, StoreWriter};
@@ -62,8 +62,8 @@ pub(crate) struct RevisionHash {
 
 impl StoreCore {
     /// Opens the data, and starts the writer and the expiry of leases.
-    pub(crate) async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
-        let Options {
+    pub(crate) async fn open(options: StoreOptions) -> Result<Arc<Self>, OpenError> {
+        let StoreOptions {
             data,
             quota,
             keep_revisions,
@@ -75,8 +75,8 @@ impl StoreCore {
             bytes: keep_bytes.unwrap_or(quota / 2),
         };
         let opener: Option<DiskOpener> = match data {
-            Data::Memory => None,
-            Data::Directory(path) => {
+            DataLocation::Memory => None,
+            DataLocation::Directory(path) => {
                 let mut claim = None;
                 Some(Box::new(move || {
                     // Kept from the first opening to the end.
@@ -86,7 +86,7 @@ impl StoreCore {
                     box_disk(FileDisk::open(&path))
                 }))
             }
-            Data::Media(mut media) => {
+            DataLocation::Media(mut media) => {
                 Some(Box::new(move || box_disk(FileDisk::open_media(media()?))))
             }
         };

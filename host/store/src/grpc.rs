@@ -11,6 +11,7 @@ mod election;
 mod endpoints;
 mod faults;
 mod kv;
+mod layer;
 mod lease;
 mod limits;
 mod lock;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_are_told_apart_by_their_end() {
+    fn the_end_of_a_range_determines_its_form() {
         assert!(KeyRange::new(b"a", b"").contains(b"a"));
         assert!(!KeyRange::new(b"a", b"").contains(b"ab"));
         assert!(KeyRange::new(b"a", b"\0").contains(b"zzz"));

@@ -5,10 +5,10 @@
 //! is one node and never more: beyond one machine the answer is a real etcd.
 //!
 //! ```no_run
-//! use leasehold_store::{Listen, Options, Store};
+//! use leasehold_store::{ListenAddress, StoreOptions, Store};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = Store::open(Options::directory("/var/lib/leasehold/store")).await?;
-//! let endpoint = store.listen(Listen::Tcp("127.0.0.1:2379".parse()?)).await?;
+//! let store = Store::open(StoreOptions::directory("/var/lib/leasehold/store")).await?;
+//! let endpoint = store.listen(ListenAddress::Tcp("127.0.0.1:2379".parse()?)).await?;
 //! println!("etcdctl --endpoints {endpoint} get --prefix /");
 //! store.close().await;
 //! # Ok(())
@@ -45,6 +45,7 @@ mod grpc;
 mod key_range;
 mod lease_expiry;
 mod mvcc;
+mod own_runtime;
 mod peer;
 mod serve;
 mod shared_state;
@@ -53,7 +54,7 @@ mod writer;
 
 pub use disk::DiskError;
 pub use error::OpenError;
-pub use options::{Data, Media, OpenMedia, Options};
+pub use options::{DataLocation, OpenMedia, StoreMedia, StoreOptions};
 pub use redb::StorageBackend;
-pub use serve::{InProcess, Listen, ListenError};
+pub use serve::{InProcessConnector, ListenAddress, ListenError};
 pub use store::Store;

@@ -8,7 +8,7 @@ use leasehold_lock::clock::{Clock, SystemClock};
 use redb::StorageBackend;
 
 /// Media in place of the store's two files.
-pub struct Media {
+pub struct StoreMedia {
     /// The data.
     pub data: Box<dyn StorageBackend>,
     /// The log before it.
@@ -16,10 +16,10 @@ pub struct Media {
 }
 
 /// Opens media in place of files: when the store is opened, and again after a write to them failed.
-pub type OpenMedia = Box<dyn FnMut() -> io::Result<Media> + Send>;
+pub type OpenMedia = Box<dyn FnMut() -> io::Result<StoreMedia> + Send>;
 
 /// Location of the data.
-pub enum Data {
+pub enum DataLocation {
     /// In memory: lost when the process ends. For tests, and for trying things out.
     Memory,
     /// In this directory, which is created if missing. One process at a time.
@@ -29,15 +29,15 @@ pub enum Data {
 }
 
 /// Options for opening a store.
-pub struct Options {
-    pub(crate) data: Data,
+pub struct StoreOptions {
+    pub(crate) data: DataLocation,
     pub(crate) quota: u64,
     pub(crate) keep_revisions: Option<u64>,
     pub(crate) keep_bytes: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Options {
+impl StoreOptions {
     /// The most bytes of data by default: 1 GiB. All of it is held in memory.
     pub const DEFAULT_QUOTA: u64 = 1 << 30;
 
@@ -46,7 +46,7 @@ impl Options {
     pub const DEFAULT_KEEP: u64 = 50_000;
 
     /// Options for data in this location.
-    pub fn new(data: Data) -> Self {
+    pub fn new(data: DataLocation) -> Self {
         Self {
             data,
             quota: Self::DEFAULT_QUOTA,
@@ -58,12 +58,12 @@ impl Options {
 
     /// Options for data in memory: lost when the process ends.
     pub fn memory() -> Self {
-        Self::new(Data::Memory)
+        Self::new(DataLocation::Memory)
     }
 
     /// Options for data in a directory, which is created if missing.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
-        Self::new(Data::Directory(path.into()))
+        Self::new(DataLocation::Directory(path.into()))
     }
 
     /// Sets the most bytes of data, history included. More is refused as etcd refuses it, once no history is left to

@@ -17,8 +17,8 @@ mod tcp;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use in_process::InProcess;
+pub use in_process::InProcessConnector;
 #[cfg(test)]
 pub(crate) use limits::ServerLimits;
-pub use listen::{Listen, ListenError};
+pub use listen::{ListenAddress, ListenError};
 pub(crate) use server::Server;

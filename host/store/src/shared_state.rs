@@ -114,7 +114,7 @@ impl SharedState {
             let state = self.state();
             state.compaction_for(state.shortage(command))?
         };
-        tracing::debug!(revision = at, "history is given up for what is written");
+        tracing::debug!(revision = at, "compacting history to make room for a write");
         self.compact(at)
     }
 

@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 
 use crate::core::StoreCore;
 use crate::error::OpenError;
-use crate::options::Options;
-use crate::serve::{InProcess, Listen, ListenError, Server};
+use crate::options::StoreOptions;
+use crate::serve::{InProcessConnector, ListenAddress, ListenError, Server};
 
 /// Threads for requests. More than a few serve no client: writes are carried out one after the other anyway.
 const THREADS: usize = 4;
@@ -28,7 +28,7 @@ impl Store {
     ///
     /// # Errors
     /// The data cannot be read, is of another kind, or another process has it open.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
+    pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let runtime = StoreThreads::start().map_err(OpenError::failed)?;
         let opening = runtime.run(async {
             let core = StoreCore::open(options).await?;
@@ -48,14 +48,14 @@ impl Store {
     ///
     /// # Errors
     /// The address is taken, or is not on this machine.
-    pub async fn listen(&self, at: Listen) -> Result<String, ListenError> {
+    pub async fn listen(&self, at: ListenAddress) -> Result<String, ListenError> {
         let server = Arc::clone(&self.server);
         let listening = self.runtime.run(async move { server.listen(at).await });
         listening.await.unwrap_or(Err(ListenError::Closed))
     }
 
     /// Returns the connection for clients in this process, without a socket: requests run on their tasks.
-    pub fn connector(&self) -> InProcess {
+    pub fn connector(&self) -> InProcessConnector {
         self.server.connector()
     }
 

@@ -1,11 +1,11 @@
-//! `leasehold-lock` over the embedded store, without TCP: in this process, and over a socket. What it promises
-//! over a network it must keep here, so its connections are broken too.
+//! `leasehold-lock` over the embedded store, without TCP: in this process, and over a socket. Its promises over a
+//! network must hold here, so its connections are broken too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{Acquire, ConnectOptions, Connector, LockWait, Locks, StoreService, cuttable};
-use leasehold_store::{InProcess, Listen, Options, Store};
+use leasehold_store::{InProcessConnector, ListenAddress, Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn store() -> Store {
-    Store::open(Options::memory())
+    Store::open(StoreOptions::memory())
         .await
         .expect("a store in memory opens")
 }
@@ -69,7 +69,7 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let store = store().await;
     let path = directory.path().join("store.sock");
-    let endpoint = store.listen(Listen::Unix(path)).await.unwrap();
+    let endpoint = store.listen(ListenAddress::Unix(path)).await.unwrap();
     let outside = locks(ConnectOptions::new([endpoint])).await;
     let inside = locks(in_process(&store)).await;
     hand_over(&outside, &inside).await;
@@ -79,9 +79,9 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
     store.close().await;
 }
 
-/// A way in whose streams can be broken, all at once.
+/// A connector whose streams can be broken, all at once.
 struct Breakable {
-    way: InProcess,
+    way: InProcessConnector,
     broken: Arc<std::sync::Mutex<CancellationToken>>,
 }
 
@@ -141,7 +141,7 @@ async fn a_lock_outlives_the_stream_it_was_taken_over() {
 }
 
 #[tokio::test]
-async fn a_waiter_hears_of_its_turn_though_its_streams_break() {
+async fn a_waiter_gets_its_turn_though_its_streams_break() {
     let store = store().await;
     let way = Breakable::new(&store);
     let broken = locks(ConnectOptions::in_process(way.clone())).await;

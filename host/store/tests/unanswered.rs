@@ -1,6 +1,6 @@
-//! Requests of `leasehold-lock` whose answers are lost, late or refused, over a way into the embedded store that a
-//! test controls. However the store behaves, no entry may stay without an owner, and no lease may be asked for in
-//! a loop.
+//! Requests of `leasehold-lock` whose answers are lost, late or refused, over a connector to the embedded store that
+//! a test controls. However the store behaves, no entry may stay without an owner, and no lease may be requested
+//! in a loop.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use http_body_util::Full;
 use leasehold_lock::{
     Acquire, AcquireError, ConnectOptions, Connector, LockWait, Locks, StoreError, StoreService,
 };
-use leasehold_store::{InProcess, Options, Store};
+use leasehold_store::{InProcessConnector, Store, StoreOptions};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -26,7 +26,7 @@ const TXN: &str = "/etcdserverpb.KV/Txn";
 const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 const REVOKE: &str = "/etcdserverpb.Lease/LeaseRevoke";
 
-/// How the way treats the next transactions.
+/// Treatment of the next transactions.
 #[derive(Clone, Debug, PartialEq)]
 enum Fault {
     /// The request arrives when the gate opens; its answer never does.
@@ -39,9 +39,9 @@ enum Fault {
     Foreign,
 }
 
-/// A way into a store that treats transactions badly, in the order given; then well, or for ever like the last.
+/// A connector that mistreats transactions, in the order given; then none, or for ever like the last.
 struct Way {
-    inner: InProcess,
+    inner: InProcessConnector,
     faults: Arc<Mutex<Vec<Fault>>>,
     for_ever: bool,
     /// Nothing passes at all while it is true.
@@ -76,7 +76,7 @@ impl Way {
         *self.faults.lock().expect("no panic") = faults.into_iter().collect();
     }
 
-    /// Lets the late request through. The store's revision shows if it made an entry.
+    /// Delivers the late request. The store's revision shows if it made an entry.
     async fn opened_gate_makes_an_entry(&self, observer: &Locks) -> bool {
         let before = observer
             .kv()
@@ -200,12 +200,12 @@ fn answer(message: &[u8]) -> http::Response<Body> {
 }
 
 async fn store() -> Store {
-    Store::open(Options::memory())
+    Store::open(StoreOptions::memory())
         .await
         .expect("the store answers")
 }
 
-/// A client that nothing happens to.
+/// A client whose requests are not mistreated.
 async fn observer(store: &Store) -> Locks {
     Locks::connect(ConnectOptions::in_process(Arc::new(store.connector())))
         .await
@@ -232,7 +232,7 @@ fn lock(name: &str) -> Acquire {
     Acquire::new(name).ttl(Duration::from_mins(1))
 }
 
-/// The lease lives on, because it carries another lock: only a look finds the entry.
+/// The lease lives on, because it carries another lock: only a reading finds the entry.
 #[tokio::test]
 async fn put_that_arrives_after_the_release_is_undone() {
     let store = store().await;
@@ -243,7 +243,7 @@ async fn put_that_arrives_after_the_release_is_undone() {
     let grant = client.acquire(lock("/l")).await.unwrap();
     assert_eq!(grant.lease(), other.lease(), "they share a lease");
     grant.release().await.unwrap();
-    // Beyond the looks before the lease is retired, which are in vain.
+    // Beyond the readings before the lease is retired, which find nothing.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(way.opened_gate_makes_an_entry(&observer).await);
     until("the late entry is deleted", async || {
@@ -256,7 +256,7 @@ async fn put_that_arrives_after_the_release_is_undone() {
         other.tenure().admits(),
         "the clean-up took another lock along"
     );
-    // While the put could arrive, its name was taken; another acquisition needed another lease.
+    // While the put could arrive, its key was reserved; another acquisition needed another lease.
     let again = client.acquire(lock("/l")).await.unwrap();
     assert_ne!(again.lease(), other.lease());
     client.close().await;
@@ -264,7 +264,7 @@ async fn put_that_arrives_after_the_release_is_undone() {
 }
 
 #[tokio::test]
-async fn lease_with_an_unanswered_put_is_revoked_when_nothing_else_lives_on_it() {
+async fn lease_with_only_an_unanswered_put_is_revoked() {
     let store = store().await;
     let (way, observer) = (Way::new(&store, false), observer(&store).await);
     let client = way.client().await;
@@ -284,7 +284,7 @@ async fn lease_with_an_unanswered_put_is_revoked_when_nothing_else_lives_on_it()
     observer.close().await;
 }
 
-/// The records of a host go with their lease, so it must not be the one that is given back.
+/// The records of a host end with their lease, so that lease must not be revoked.
 #[tokio::test]
 async fn lease_of_records_outlives_an_unanswered_put() {
     let store = store().await;
@@ -309,7 +309,7 @@ async fn lease_of_records_outlives_an_unanswered_put() {
 }
 
 #[tokio::test]
-async fn unheard_put_is_undone_though_a_later_one_was_refused() {
+async fn unanswered_put_is_undone_though_a_later_one_was_refused() {
     let store = store().await;
     let (way, observer) = (Way::new(&store, false), observer(&store).await);
     let client = way.client().await;
@@ -335,9 +335,9 @@ async fn unheard_put_is_undone_though_a_later_one_was_refused() {
     observer.close().await;
 }
 
-/// Longer away than a number of looks would last.
+/// Longer away than a bounded number of readings would last.
 #[tokio::test]
-async fn unheard_put_is_undone_however_long_the_store_was_away() {
+async fn unanswered_put_is_undone_however_long_the_store_was_away() {
     let store = store().await;
     let (way, observer) = (Way::new(&store, false), observer(&store).await);
     let client = way.client().await;
@@ -362,9 +362,9 @@ async fn unheard_put_is_undone_however_long_the_store_was_away() {
     observer.close().await;
 }
 
-/// Fails without a pause between attempts, and when leases that were opened for nothing stay.
+/// Fails without a pause between attempts, and if unused leases stay.
 #[tokio::test]
-async fn foreign_keys_under_every_lease_cost_few_leases_and_none_stays() {
+async fn foreign_keys_under_every_lease_leave_no_lease() {
     let store = store().await;
     let way = Way::new(&store, true);
     let client = way.client().await;
@@ -386,7 +386,7 @@ async fn foreign_keys_under_every_lease_cost_few_leases_and_none_stays() {
 }
 
 #[tokio::test]
-async fn closing_revokes_all_leases_at_once_and_does_not_wait_for_a_silent_store() {
+async fn closing_revokes_all_leases_without_waiting_for_the_store() {
     let store = store().await;
     let way = Way::new(&store, false);
     let options = ConnectOptions::in_process(way.clone());
@@ -405,7 +405,7 @@ async fn closing_revokes_all_leases_at_once_and_does_not_wait_for_a_silent_store
 }
 
 #[tokio::test]
-async fn session_that_opens_slowly_holds_up_no_other_lock() {
+async fn session_that_opens_slowly_delays_no_other_lock() {
     let store = store().await;
     let way = Way::new(&store, false);
     let options = ConnectOptions::in_process(way.clone());
@@ -429,9 +429,9 @@ async fn session_that_opens_slowly_holds_up_no_other_lock() {
     client.close().await;
 }
 
-/// Fails when a session that has ended on arrival is replaced at once, for ever.
+/// Fails if a session that has ended on arrival is replaced at once, for ever.
 #[tokio::test]
-async fn leases_granted_for_no_time_are_not_asked_for_without_end() {
+async fn leases_granted_for_no_time_are_requested_with_pauses() {
     let store = store().await;
     let way = Way::new(&store, false);
     let client = way.client().await;

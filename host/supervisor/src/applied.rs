@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use leasehold_config::owned;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Job};
 
 /// Format version; raised when an older program can no longer read the file.
@@ -102,7 +102,7 @@ impl Applied {
             format: FORMAT,
             host: started.host().id().to_owned(),
             pid: std::process::id(),
-            at_unix_ms: unix_ms(SystemTime::now()),
+            at_unix_ms: UnixMs::from_system(SystemTime::now()).as_u64(),
             host_values: started.host_values().into_iter().collect(),
             salt,
             jobs,

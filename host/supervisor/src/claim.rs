@@ -21,7 +21,7 @@ use crate::end::HostError;
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
 use crate::identity::{ClaimRelation, HostIdentity};
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 
 /// Number of names tried for one id, so that an error cannot use up all names.
 const MOST_NAMES: u32 = 100;
@@ -66,7 +66,8 @@ fn holder(record: Option<&IdRecord>) -> String {
     record.map_or_else(
         || "a process without a readable record".to_owned(),
         |record| {
-            let since = SystemTime::UNIX_EPOCH + Duration::from_millis(record.since_unix_ms);
+            let since =
+                SystemTime::UNIX_EPOCH + Duration::from_millis(record.since_unix_ms.as_u64());
             printable::line(&format!(
                 "pid {} on machine {}, since {}",
                 record.pid,
@@ -215,7 +216,7 @@ impl IdClaim {
         let lease = self.locks.lease(self.ttl).await?;
         let record = self
             .identity
-            .record(name, unix_ms(SystemTime::now()))
+            .record(name, UnixMs::from_system(SystemTime::now()))
             .to_json();
         let kv = self.locks.kv();
         kv.compare_and_put_leased(&self.root.id(name), over.revision(), &record, lease)
@@ -329,7 +330,7 @@ mod tests {
             life: "1".into(),
             machine: "db\u{1b}[31m1".into(),
             pid: 4711,
-            since_unix_ms: 1_790_000_000_000,
+            since_unix_ms: UnixMs::new(1_790_000_000_000),
         };
         let text = holder(Some(&record));
         assert!(text.starts_with("pid 4711 on machine db"), "{text}");

@@ -9,7 +9,7 @@ use leasehold_lock::{
     Clock, ConnectError, ConnectOptions, Connector, CredentialSource, Locks, Tls, open_regular,
 };
 
-use leasehold_config::{Drift, Endpoint, Place, Store};
+use leasehold_config::{Drift, Endpoint, Store, StorePlace};
 
 /// Reason that the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,8 @@ fn source(path: &Path) -> Result<CredentialSource, StoreSetupError> {
 /// [`StoreSetupError::File`] when a password or certificate cannot be read.
 pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
     let remote = match store.place() {
-        Place::Remote(remote) => remote,
-        Place::Embedded(embedded) => {
+        StorePlace::Remote(remote) => remote,
+        StorePlace::Embedded(embedded) => {
             let socket = embedded
                 .socket()
                 .map(|path| Endpoint::Unix(path.to_owned()));

@@ -17,11 +17,11 @@ pub(crate) struct FencedKv {
     tenure: Tenure,
     /// `<root>kv/`; the guest's keys begin after it.
     prefix: String,
-    allotted: Allotted,
+    allotted: KvAllotment,
 }
 
 /// Storage limits of one job.
-pub(crate) struct Allotted {
+pub(crate) struct KvAllotment {
     pub(crate) budget: SharedBudget,
     /// The prefixes that were granted, as the guest names them.
     pub(crate) granted: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Allotted {
     pub(crate) remedy: String,
 }
 
-impl Allotted {
+impl KvAllotment {
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,7 +49,7 @@ impl Allotted {
 }
 
 impl FencedKv {
-    pub(crate) fn new(kv: Kv, grant: &Grant, prefix: String, allotted: Allotted) -> Self {
+    pub(crate) fn new(kv: Kv, grant: &Grant, prefix: String, allotted: KvAllotment) -> Self {
         allotted.budget().enter(grant.token(), allotted.most);
         Self {
             kv,
@@ -68,15 +68,15 @@ impl FencedKv {
         };
         let mut answer = ask();
         if answer == Admission::Count {
-            let tally = self.count().await.map_err(|error| failed(&error))?;
+            let tally = self.count().await.map_err(|error| unavailable(&error))?;
             let now = self.tenure.clock().now();
             self.allotted.budget().take(tally, now);
             answer = ask();
         }
         match answer {
             Admission::Granted(charge) => Ok(charge),
-            Admission::Full { used } => Err(self.full_of(used)),
-            Admission::Count => Err(self.full_of(self.allotted.most)),
+            Admission::Full { used } => Err(self.describe_full(used)),
+            Admission::Count => Err(self.describe_full(self.allotted.most)),
         }
     }
 
@@ -87,7 +87,7 @@ impl FencedKv {
             let room = self.allotted.most.saturating_sub(tally.used());
             let most_keys = room / KEY_COST + 1;
             let most_bytes = usize::try_from(room).unwrap_or(usize::MAX);
-            let prefix = self.full(prefix);
+            let prefix = self.full_key(prefix);
             let scan = self.kv.scan_within(
                 &prefix,
                 most_keys,
@@ -111,8 +111,8 @@ impl FencedKv {
         Ok(tally)
     }
 
-    fn full_of(&self, used: u64) -> KvError {
-        let Allotted {
+    fn describe_full(&self, used: u64) -> KvError {
+        let KvAllotment {
             granted,
             most,
             remedy,
@@ -126,15 +126,15 @@ impl FencedKv {
 
     /// Applies the end of a write to the budget, and returns it.
     fn settle<T>(&self, charge: Charge, end: Result<T, FencedError>) -> Result<T, KvError> {
-        self.allotted.budget().settle(charge, settled(&end));
-        end.map_err(|error| self.refused(error))
+        self.allotted.budget().settle(charge, classify_end(&end));
+        end.map_err(|error| self.refuse(error))
     }
 
-    fn full(&self, key: &str) -> String {
+    fn full_key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    fn entry(&self, kv: leasehold_lock::KeyValue) -> KvEntry {
+    fn to_entry(&self, kv: leasehold_lock::KeyValue) -> KvEntry {
         KvEntry {
             key: kv
                 .key
@@ -145,7 +145,7 @@ impl FencedKv {
         }
     }
 
-    fn refused(&self, error: FencedError) -> KvError {
+    fn refuse(&self, error: FencedError) -> KvError {
         match error {
             FencedError::Stale => {
                 // The store's refusal came before the watch's event.
@@ -153,13 +153,13 @@ impl FencedKv {
                 KvError::Lost
             }
             FencedError::Conflict => KvError::Conflict,
-            FencedError::Store(error) => failed(&error),
+            FencedError::Store(error) => unavailable(&error),
         }
     }
 }
 
 /// Returns the end of a write for the budget.
-const fn settled<T>(end: &Result<T, FencedError>) -> Settled {
+const fn classify_end<T>(end: &Result<T, FencedError>) -> Settled {
     match end {
         Ok(_) => Settled::Written,
         Err(FencedError::Store(error)) if error.is_unknown() => Settled::Unknown,
@@ -167,21 +167,21 @@ const fn settled<T>(end: &Result<T, FencedError>) -> Settled {
     }
 }
 
-fn failed(error: &StoreError) -> KvError {
+fn unavailable(error: &StoreError) -> KvError {
     KvError::Unavailable(error.to_string())
 }
 
-fn revision(revision: i64) -> u64 {
+fn to_revision(revision: i64) -> u64 {
     u64::try_from(revision).unwrap_or(0)
 }
 
 impl GuestKv for FencedKv {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
         Box::pin(async move {
-            let found = self.kv.get(&self.full(key)).await;
+            let found = self.kv.get(&self.full_key(key)).await;
             Ok(found
-                .map_err(|error| failed(&error))?
-                .map(|kv| self.entry(kv)))
+                .map_err(|error| unavailable(&error))?
+                .map(|kv| self.to_entry(kv)))
         })
     }
 
@@ -195,31 +195,31 @@ impl GuestKv for FencedKv {
             if limit == 0 {
                 return Ok(Vec::new());
             }
-            let (prefix, most) = (self.full(prefix), usize::try_from(most_bytes));
+            let (prefix, most) = (self.full_key(prefix), usize::try_from(most_bytes));
             let most = most.unwrap_or(usize::MAX);
             match self.kv.list_within(&prefix, limit, most).await {
-                Ok(found) => Ok(found.into_iter().map(|kv| self.entry(kv)).collect()),
+                Ok(found) => Ok(found.into_iter().map(|kv| self.to_entry(kv)).collect()),
                 Err(StoreError::TooLarge(_)) => Err(KvError::TooLarge),
-                Err(error) => Err(failed(&error)),
+                Err(error) => Err(unavailable(&error)),
             }
         })
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
         Box::pin(async move {
-            let key = self.full(key);
+            let key = self.full_key(key);
             let charge = self.charge(&key, value.len()).await?;
             let put = self.kv.put_fenced(&self.fence, &key, &value);
-            self.settle(charge, put.await).map(revision)
+            self.settle(charge, put.await).map(to_revision)
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<bool, KvError>> {
         Box::pin(async move {
-            let key = self.full(key);
+            let key = self.full_key(key);
             let end = self.kv.delete_fenced(&self.fence, &key).await;
-            self.allotted.budget().deleted(&key, settled(&end));
-            end.map_err(|error| self.refused(error))
+            self.allotted.budget().deleted(&key, classify_end(&end));
+            end.map_err(|error| self.refuse(error))
         })
     }
 
@@ -234,12 +234,12 @@ impl GuestKv for FencedKv {
             let Ok(expected) = i64::try_from(expected_mod_revision) else {
                 return Err(KvError::Conflict);
             };
-            let key = self.full(key);
+            let key = self.full_key(key);
             let charge = self.charge(&key, value.len()).await?;
             let put = self
                 .kv
                 .compare_and_put_fenced(&self.fence, &key, expected, &value);
-            self.settle(charge, put.await).map(revision)
+            self.settle(charge, put.await).map(to_revision)
         })
     }
 
@@ -252,13 +252,13 @@ impl GuestKv for FencedKv {
             let Ok(expected) = i64::try_from(expected_mod_revision) else {
                 return Err(KvError::Conflict);
             };
-            let key = self.full(key);
+            let key = self.full_key(key);
             let delete = self
                 .kv
                 .compare_and_delete_fenced(&self.fence, &key, expected);
             let end = delete.await;
-            self.allotted.budget().deleted(&key, settled(&end));
-            end.map_err(|error| self.refused(error))
+            self.allotted.budget().deleted(&key, classify_end(&end));
+            end.map_err(|error| self.refuse(error))
         })
     }
 
@@ -266,8 +266,8 @@ impl GuestKv for FencedKv {
         Box::pin(async move {
             match self.kv.entry_exists(&self.fence).await {
                 Ok(true) => Ok(()),
-                Ok(false) => Err(self.refused(FencedError::Stale)),
-                Err(error) => Err(failed(&error)),
+                Ok(false) => Err(self.refuse(FencedError::Stale)),
+                Err(error) => Err(unavailable(&error)),
             }
         })
     }

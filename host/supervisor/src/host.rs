@@ -22,15 +22,11 @@ use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, cut_short};
 use crate::supervisor::Supervisor;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
 use leasehold_config::{Config, Job};
-
-/// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
-/// deleted with their lease; guests have stopped before, however long that took.
-const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
@@ -168,7 +164,7 @@ impl Host {
             grace: config.host().grace(),
         };
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
-        let contexts = jobs.map(|(job, loaded)| maker.context(job.clone(), loaded.plugin.clone()));
+        let contexts = jobs.map(|(job, loaded)| maker.make(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             contexts.collect(),
             self.clock.clone(),
@@ -280,18 +276,12 @@ fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash
     record_writer.run_ended(record);
 }
 
-/// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.
-pub async fn cut_short(aborting: &CancellationToken) {
-    aborting.cancelled().await;
-    tokio::time::sleep(LAST_PATIENCE).await;
-}
-
 fn host_record(config: &Config) -> HostRecord {
     HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_unix_ms: unix_ms(SystemTime::now()),
+        started_unix_ms: UnixMs::from_system(SystemTime::now()),
         jobs: config
             .jobs()
             .iter()

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use leasehold_records::{IdRecord, printable};
+use leasehold_records::{IdRecord, UnixMs, printable};
 
 /// File with the text of the directory.
 const INSTANCE: &str = "instance";
@@ -67,7 +67,7 @@ impl HostIdentity {
     }
 
     /// Returns the claim of this process on an id.
-    pub(crate) fn record(&self, id: &str, since_unix_ms: u64) -> IdRecord {
+    pub(crate) fn record(&self, id: &str, since_unix_ms: UnixMs) -> IdRecord {
         IdRecord {
             host: id.to_owned(),
             instance: self.instance.clone(),
@@ -246,8 +246,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let us = HostIdentity::take(root.path());
         let other = HostIdentity::take(root.path());
-        let record = other.record("web1", 1);
-        assert_eq!(us.relation(&us.record("web1", 1)), ClaimRelation::Own);
+        let record = other.record("web1", UnixMs::new(1));
+        assert_eq!(
+            us.relation(&us.record("web1", UnixMs::new(1))),
+            ClaimRelation::Own
+        );
         assert_eq!(us.relation(&record), ClaimRelation::Sibling);
         drop(other);
         assert_eq!(us.relation(&record), ClaimRelation::Ended);
@@ -292,6 +295,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         let us = HostIdentity::take(&file);
         assert!(us.alive.is_none());
-        assert_eq!(us.relation(&us.record("web1", 1)), ClaimRelation::Own);
+        assert_eq!(
+            us.relation(&us.record("web1", UnixMs::new(1))),
+            ClaimRelation::Own
+        );
     }
 }

@@ -4,19 +4,24 @@
 //! The context that this work shares is in `context`, the resources that it takes in `provision`, and the effect of a
 //! run's end in `closing`. The supervisor's entry of a job is in `entry`. `tick` keeps a tick from being run twice,
 //! and `clocks` keeps it from being run years early.
+//!
+//! `held_lock` is the grant as it moves between the machine and the work, `lack` the reason for which a run cannot
+//! start here, and `task` the machine's events and actions with the real grant.
 
 pub(crate) mod claiming;
 pub(crate) mod clocks;
 pub(crate) mod closing;
 pub(crate) mod context;
 pub(crate) mod entry;
+pub(crate) mod held_lock;
+pub(crate) mod lack;
 pub(crate) mod machine;
 pub(crate) mod provision;
 pub(crate) mod run;
+pub(crate) mod task;
 pub(crate) mod tick;
 pub(crate) mod waiting;
-mod whose;
 pub(crate) mod work;
 
 #[cfg(test)]
-mod sim_tests;
+mod tests;

@@ -217,7 +217,7 @@ fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<CrashedRun> {
     } = note;
     let crash = was_polled.then(|| {
         record.outcome = Outcome::Crashed;
-        record.ended_unix_ms = Some(now.as_u64());
+        record.ended_unix_ms = Some(now);
         let detail = "this host's process died while the guest was at work";
         detail.clone_into(&mut record.detail);
         let sha256 = record.plugin_sha256.clone();

@@ -38,7 +38,7 @@ use crate::applied::{Applied, JobInForce};
 use crate::event::{EventContext, EventKind};
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
-use crate::supervisor::Change;
+use crate::supervisor::JobChange;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::plugin_file::list;
 use leasehold_config::{Config, Report};
@@ -68,7 +68,7 @@ pub(crate) struct Reloader {
     record: HostRecord,
     maker: JobContextMaker,
     runtime: Arc<Runtime>,
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<JobChange>,
     /// The configuration in force, except [host] and [store], which stay as they were at the start.
     config: Arc<Config>,
     started_with: Arc<Config>,
@@ -93,7 +93,7 @@ impl Reloader {
         reload: Reload,
         record: HostRecord,
         maker: JobContextMaker,
-        changes: mpsc::Sender<Change>,
+        changes: mpsc::Sender<JobChange>,
     ) -> Self {
         let mut items = BTreeMap::new();
         let mut active = ActiveJobs::default();
@@ -275,10 +275,10 @@ impl Reloader {
         for step in steps {
             let change = match step {
                 reconcile::Step::Set(version, why) => {
-                    let context = self.maker.context(version.job, version.plugin);
-                    Change::Set(Box::new(context), why)
+                    let context = self.maker.make(version.job, version.plugin);
+                    JobChange::Set(Box::new(context), why)
                 }
-                reconcile::Step::Remove(name) => Change::Remove(name.into()),
+                reconcile::Step::Remove(name) => JobChange::Remove(name.into()),
             };
             if self.changes.send(change).await.is_err() {
                 return; // The host is ending.

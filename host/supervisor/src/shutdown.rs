@@ -2,10 +2,16 @@
 //!
 //! Only forwards requests; the supervisor acts on them.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+/// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
+/// deleted with their lease; guests have stopped before, however long that took.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Request to a running host, from an operator or the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +88,12 @@ impl ShutdownHandle {
         self.stopping.cancel();
         let _ = self.requests.try_send(ShutdownRequest::Abort);
     }
+}
+
+/// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.
+pub async fn cut_short(aborting: &CancellationToken) {
+    aborting.cancelled().await;
+    tokio::time::sleep(LAST_PATIENCE).await;
 }
 
 /// The signal that requests an immediate stop of guests.

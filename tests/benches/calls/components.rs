@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use leasehold_tests::wat_plugins::typed_job;
 
-/// A memory with an allocator that starts again at 4 MiB when it is told to.
+/// A memory with an allocator that starts again at 4 MiB on request.
 const LIBC: &str = r#"(core module $libc
         (memory (export "memory") 200)
         (global $top (mut i32) (i32.const 4194304))
@@ -70,11 +70,14 @@ const HTTP: &str = r#"(import "wasi:io/error@0.2.0" (instance $error (export "er
     (import "wasi:io/streams@0.2.0" (instance $streams
         (alias outer 1 $io-error (type $e'))
         (export "error" (type $e (eq $e')))
+        (alias outer 1 $pollable (type $p'))
+        (export "pollable" (type $p (eq $p')))
         (export "input-stream" (type $in (sub resource)))
         (export "output-stream" (type $out (sub resource)))
         (type $failed' (variant (case "last-operation-failed" (own $e)) (case "closed")))
         (export "stream-error" (type $failed (eq $failed')))
         (export "[method]input-stream.blocking-read" (func (param "self" (borrow $in)) (param "len" u64) (result (result (list u8) (error $failed)))))
+        (export "[method]output-stream.subscribe" (func (param "self" (borrow $out)) (result (own $p))))
         (export "[method]output-stream.check-write" (func (param "self" (borrow $out)) (result (result u64 (error $failed)))))
         (export "[method]output-stream.write" (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $failed)))))))
     (alias export $streams "input-stream" (type $input))
@@ -125,6 +128,7 @@ const HTTP: &str = r#"(import "wasi:io/error@0.2.0" (instance $error (export "er
         (export "[method]outgoing-request.set-method" (func (param "self" (borrow $request)) (param "method" $method) (result (result))))
         (export "[method]outgoing-request.set-scheme" (func (param "self" (borrow $request)) (param "scheme" (option $scheme)) (result (result))))
         (export "[method]outgoing-request.set-authority" (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))
+        (export "[method]outgoing-request.set-path-with-query" (func (param "self" (borrow $request)) (param "path-with-query" (option string)) (result (result))))
         (export "[method]outgoing-request.body" (func (param "self" (borrow $request)) (result (result (own $body)))))
         (export "[method]outgoing-body.write" (func (param "self" (borrow $body)) (result (result (own $out)))))
         (export "[method]future-incoming-response.subscribe" (func (param "self" (borrow $future)) (result (own $p))))
@@ -156,6 +160,12 @@ const LOWERED: &[(&str, &str, &str, &str)] = &[
         "(param i32 i64 i32)",
     ),
     (
+        "ready",
+        "$streams",
+        "[method]output-stream.subscribe",
+        "(param i32) (result i32)",
+    ),
+    (
         "room",
         "$streams",
         "[method]output-stream.check-write",
@@ -185,6 +195,12 @@ const LOWERED: &[(&str, &str, &str, &str)] = &[
         "$http",
         "[method]outgoing-request.set-scheme",
         "(param i32 i32 i32 i32 i32) (result i32)",
+    ),
+    (
+        "path",
+        "$http",
+        "[method]outgoing-request.set-path-with-query",
+        "(param i32 i32 i32 i32) (result i32)",
     ),
     (
         "authority",
@@ -254,16 +270,17 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     (core module $m
         (import "libc" "memory" (memory 200)) (import "libc" "reset" (func $reset))
         {imports}
-        (data (i32.const 1024) "{authority}")
+        (data (i32.const 1016) "/") (data (i32.const 1024) "{authority}")
         (func $good (param i32) (result i32)
             (if (i32.load8_u (i32.const 256)) (then unreachable))
             (i32.load (local.get 0)))
         (func (export "run") (result i32)
-            (local $request i32) (local $body i32) (local $stream i32) (local $future i32)
+            (local $request i32) (local $body i32) (local $stream i32) (local $future i32) (local $ready i32)
             (local.set $request (call $request (call $fields)))
             (drop (call $method (local.get $request) (i32.const {method}) (i32.const 0) (i32.const 0)))
             (drop (call $scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
             (drop (call $authority (local.get $request) (i32.const 1) (i32.const 1024) (i32.const {length})))
+            (drop (call $path (local.get $request) (i32.const 1) (i32.const 1016) (i32.const 1)))
             {then}
             (i32.const 512)))
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance {exports}))))"#
@@ -271,7 +288,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     typed_job(&text, "$libc").context("assembling a client of HTTP")
 }
 
-/// Writes as much as there is room for, again and again.
+/// Writes as much as there is room for, repeatedly.
 pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -282,16 +299,18 @@ pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
         (local.set $stream (call $good (i32.const 260)))
         (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 256))
         (drop (call $good (i32.const 264)))
+        (local.set $ready (call $ready (local.get $stream)))
         (loop
+            (call $block (local.get $ready))
             (call $room (local.get $stream) (i32.const 256))
-            (drop (call $good (i32.const 264)))
+            (br_if 0 (i32.eqz (call $good (i32.const 264))))
             (call $write (local.get $stream) (i32.const 65536) (i32.load (i32.const 264)) (i32.const 256))
             (drop (call $good (i32.const 260)))
             (br 0))",
     )
 }
 
-/// Reads as much as one call may move, again and again.
+/// Reads as much as one call may move, repeatedly.
 pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -313,9 +332,18 @@ pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     )
 }
 
-/// A component whose inner parts pass a text of so many MiB, all of whose bytes are `byte`, from one encoding to another.
-pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>> {
+/// A text: so many MiB of eight bytes again and again, with two others at its end.
+pub(crate) struct Text {
+    pub(crate) mib: usize,
+    pub(crate) eight: u64,
+    pub(crate) last: u16,
+}
+
+/// A component whose inner parts pass a text from one encoding to another.
+pub(crate) fn text(from: &str, to: &str, text: &Text) -> Result<Vec<u8>> {
+    let Text { mib, eight, last } = text;
     let bytes = mib << 20;
+    let end = bytes - 2;
     // A text in UTF-16 counts units of two bytes.
     let (units, most) = match (from, to) {
         ("utf8", "utf8") => (bytes, bytes),
@@ -324,12 +352,6 @@ pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>
         _ => (bytes / 2, bytes),
     };
     let (ours, theirs) = (bytes / 65_536 + 1, most / 65_536 + 1);
-    // What is no Latin-1 comes last, so that all before it is converted twice.
-    let last = if (from, to) == ("utf8", "latin1+utf16") {
-        format!("(i32.store16 (i32.const {}) (i32.const 0x80c4))", bytes - 2)
-    } else {
-        String::new()
-    };
     let text = format!(
         r#"(component
     (component $inner
@@ -345,9 +367,12 @@ pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>
         (core instance $libc (instantiate $libc))
         (core func $lowered (canon lower (func $take) (memory $libc "memory") string-encoding={from}))
         (core module $m (import "libc" "memory" (memory 0)) (import "inner" "take" (func $take (param i32 i32)))
-            (func (export "run") (result i32)
-                (memory.fill (i32.const 0) (i32.const {byte}) (i32.const {bytes}))
-                {last}
+            (func (export "run") (result i32) (local $at i32)
+                (loop $fill
+                    (i64.store (local.get $at) (i64.const {eight}))
+                    (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                    (br_if $fill (i32.lt_u (local.get $at) (i32.const {bytes}))))
+                (i32.store16 (i32.const {end}) (i32.const {last}))
                 (loop (call $take (i32.const 0) (i32.const {units})) (br 0)) (i32.const 0)))
         (core instance $i (instantiate $m (with "libc" (instance $libc))
             (with "inner" (instance (export "take" (func $lowered))))))

@@ -17,13 +17,14 @@ use leasehold_tests::guests::{self, Job};
 use leasehold_tests::host::HostProcess;
 use toml::{Table, Value};
 
+use components::Text;
 use sink::Sink;
 
-/// A run that takes this long to end is a fault of the machine or of ours.
+/// Longest wait for the end of a run; reaching it is an error of the machine or of the host.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Losses of each kind.
 const LOSSES: usize = 20;
-/// For the guest to be in the middle of its calls.
+/// Time until the guest is in the middle of its calls.
 const UNDER_WAY: Duration = Duration::from_millis(30);
 
 /// A kind of call: its name, the plugin that repeats it, and its secret.
@@ -79,6 +80,14 @@ const fn component(name: &'static str, plugin: fn(&str) -> Result<Vec<u8>>) -> K
     }
 }
 
+/// Texts of ASCII, of `Ā`, `é` and `乎`, and of characters that take two units.
+const ASCII: u64 = 0x4141_4141_4141_4141;
+const WIDE_8: u64 = 0x80c4_80c4_80c4_80c4;
+const LATIN_8: u64 = 0xa9c3_a9c3_a9c3_a9c3;
+const WIDE_16: u64 = 0x4e4e_4e4e_4e4e_4e4e;
+const LATIN_16: u64 = 0x00e9_00e9_00e9_00e9;
+const PAIRS_16: u64 = 0xde00_d83d_de00_d83d;
+
 const KINDS: &[Kind] = &[
     write("4 MB of newlines", NEWLINES, 0),
     write("4 MB of newlines, secret of 102 lines", NEWLINES, 102),
@@ -124,23 +133,93 @@ const KINDS: &[Kind] = &[
     component("fenced-kv.list-prefix of 3 MiB", components::list),
     component("a request's body, 64 KiB a write", components::upload),
     component("an answer's body, reads of 4 MiB", components::download),
-    component("20 MiB of UTF-8 to UTF-16", |_| {
-        components::text(20, "utf8", "utf16", 65)
+    component("20 MiB of UTF-8, ASCII, to UTF-16", |_| {
+        components::text(
+            "utf8",
+            "utf16",
+            &Text {
+                mib: 20,
+                eight: ASCII,
+                last: 0x4141,
+            },
+        )
     }),
-    component("24 MiB of UTF-16 to UTF-8", |_| {
-        components::text(24, "utf16", "utf8", 78)
-    }),
-    component("30 MiB of UTF-8 to UTF-8", |_| {
-        components::text(30, "utf8", "utf8", 65)
-    }),
-    component("30 MiB of UTF-16 to UTF-16", |_| {
-        components::text(30, "utf16", "utf16", 78)
+    component("20 MiB of UTF-8, two bytes each, to UTF-16", |_| {
+        components::text(
+            "utf8",
+            "utf16",
+            &Text {
+                mib: 20,
+                eight: WIDE_8,
+                last: 0x80c4,
+            },
+        )
     }),
     component("20 MiB of UTF-8 to Latin-1, then UTF-16", |_| {
-        components::text(20, "utf8", "latin1+utf16", 65)
+        components::text(
+            "utf8",
+            "latin1+utf16",
+            &Text {
+                mib: 20,
+                eight: LATIN_8,
+                last: 0x80c4,
+            },
+        )
     }),
-    component("30 MiB of UTF-16 to Latin-1 or UTF-16", |_| {
-        components::text(30, "utf16", "latin1+utf16", 78)
+    component("30 MiB of UTF-8 to UTF-8", |_| {
+        components::text(
+            "utf8",
+            "utf8",
+            &Text {
+                mib: 30,
+                eight: WIDE_8,
+                last: 0x80c4,
+            },
+        )
+    }),
+    component("24 MiB of UTF-16, three bytes each, to UTF-8", |_| {
+        components::text(
+            "utf16",
+            "utf8",
+            &Text {
+                mib: 24,
+                eight: WIDE_16,
+                last: 0x4e4e,
+            },
+        )
+    }),
+    component("24 MiB of UTF-16, pairs, to UTF-8", |_| {
+        components::text(
+            "utf16",
+            "utf8",
+            &Text {
+                mib: 24,
+                eight: PAIRS_16,
+                last: 0x4e4e,
+            },
+        )
+    }),
+    component("30 MiB of UTF-16 to UTF-16", |_| {
+        components::text(
+            "utf16",
+            "utf16",
+            &Text {
+                mib: 30,
+                eight: WIDE_16,
+                last: 0x4e4e,
+            },
+        )
+    }),
+    component("30 MiB of UTF-16 to Latin-1, then UTF-16", |_| {
+        components::text(
+            "utf16",
+            "latin1+utf16",
+            &Text {
+                mib: 30,
+                eight: LATIN_16,
+                last: 0x0100,
+            },
+        )
     }),
 ];
 
@@ -163,7 +242,7 @@ fn main() -> Result<()> {
         let mut late = lost_in(&runtime, &etcd, dir.path(), kind, &sink)?;
         late.sort_unstable();
         println!(
-            "  {:42} p50 {:.1?}, max {:.1?}",
+            "  {:44} p50 {:.1?}, max {:.1?}",
             kind.name,
             late[late.len() / 2],
             late[late.len() - 1]
@@ -172,7 +251,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Deletes the lock's entry under the guest, again and again.
+/// Deletes the lock's entry under the guest, repeatedly.
 fn lost_in(
     runtime: &tokio::runtime::Runtime,
     etcd: &Etcd,

@@ -105,7 +105,7 @@ fn drop_to_first_run(etcd: &Etcd) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a job that was removed has said its last word.
+/// Waits for the last event of a removed job.
 fn gone(host: &HostProcess, mark: usize) -> Result<()> {
     host.wait_after(mark, PATIENCE, |event| event.is("job-removed"))?;
     std::thread::sleep(Duration::from_millis(50));

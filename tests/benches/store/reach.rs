@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use etcd_client::{Channel, Client};
 use leasehold_lock::{ConnectOptions, Connector as _};
-use leasehold_store::InProcess;
+use leasehold_store::InProcessConnector;
 
 /// A way to a server. Every client has a connection of its own, where there are connections.
 #[derive(Clone)]
 pub(super) enum Reach {
     Endpoint(String),
-    Inside(InProcess),
+    Inside(InProcessConnector),
 }
 
 impl Reach {

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use leasehold_store::{Options, Store};
+use leasehold_store::{Store, StoreOptions};
 use leasehold_tests::binaries::{self, Version};
 use leasehold_tests::ports::Port;
 use tempfile::TempDir;
@@ -107,8 +107,8 @@ impl Inside {
     pub(super) fn open(runtime: &Runtime, kind: Kind) -> Result<Self> {
         let dir = directory()?;
         let options = match kind {
-            Kind::Memory => Options::memory(),
-            Kind::Durable => Options::directory(dir.path().join("data")),
+            Kind::Memory => StoreOptions::memory(),
+            Kind::Durable => StoreOptions::directory(dir.path().join("data")),
             Kind::Etcd => bail!("etcd is a process of its own"),
         };
         let store = runtime.block_on(Store::open(options))?;

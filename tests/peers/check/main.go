@@ -87,7 +87,7 @@ func crowd(ctx context.Context, c *clientv3.Client) {
 	}
 }
 
-// A session whose program is gone ends by itself, and its lock is free.
+// A session whose program has ended expires by itself, and its lock is free.
 func orphan(ctx context.Context, c *clientv3.Client) {
 	a, b := session(c, 2), session(c, 10)
 	defer b.Close()
@@ -109,7 +109,7 @@ func election(ctx context.Context, c *clientv3.Client) {
 	defer b.Close()
 	first, second := concurrency.NewElection(a, "/go/e"), concurrency.NewElection(b, "/go/e")
 	if _, err := first.Leader(ctx); !errors.Is(err, concurrency.ErrElectionNoLeader) {
-		log.Fatalf("nobody leads, yet: %v", err)
+		log.Fatalf("there is no leader, yet: %v", err)
 	}
 	observed := second.Observe(ctx)
 	expect := func(value string) {
@@ -137,7 +137,7 @@ func election(ctx context.Context, c *clientv3.Client) {
 	must(second.Resign(ctx))
 }
 
-// Transactions that are tried again when what they read has changed: nothing is lost.
+// Transactions that are retried when a key they read has changed: no update is lost.
 func stm(ctx context.Context, c *clientv3.Client) {
 	var wg sync.WaitGroup
 	for i := 0; i < 8; i++ {

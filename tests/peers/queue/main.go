@@ -1,10 +1,10 @@
-// Go's mutexes and etcdctl's locks in one queue, as the dashboard tells of it:
+// Go's mutexes and etcdctl's locks in one queue, as the dashboard shows it:
 //
 //	queue -endpoint HOST:PORT -tui PROGRAM -etcdctl PROGRAM
 //
 // At each of some hand-offs, the entries that `leasehold-tui --once` prints must be those that etcd itself has at
-// the same revision, in the order of their create revisions. It ends with the first that is not, or with "all
-// passed". It must never need more than the packages that Debian ships.
+// the same revision, in the order of their create revisions. Ends with the first difference, or with "all
+// passed". Needs only packages that Debian ships.
 package main
 
 import (
@@ -48,7 +48,7 @@ type told struct {
 	}
 }
 
-// Asks the dashboard, and etcd at the revision that the dashboard has.
+// Reads the dashboard's queue, and etcd's at the revision that the dashboard has.
 func compare(ctx context.Context, c *clientv3.Client, tui, endpoint string) {
 	out, err := exec.CommandContext(ctx, tui, "--endpoint", "http://"+endpoint, "--once", "--format", "json").Output()
 	must(err)

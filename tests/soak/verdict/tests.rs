@@ -113,7 +113,7 @@ fn usual() -> Evidence {
     ])
 }
 
-/// The names of what the evidence breaks.
+/// Names of the promises that the evidence breaks.
 fn broken(evidence: &Evidence) -> Vec<&'static str> {
     let verdict = judge(evidence).unwrap();
     let broken = verdict
@@ -184,7 +184,7 @@ fn a_tick_that_is_begun_after_it_was_done_is_found() {
 }
 
 #[test]
-fn a_tick_that_could_not_be_marked_may_be_run_again_if_that_was_logged() {
+fn an_unmarked_tick_may_run_again_if_that_was_logged() {
     let first = Run::new("a", 10, 1_000, 100, 200);
     let again = Run::new("b", 20, 1_000, 300, 400);
     let unmarked = first.event("tick-unmarked", 250);

@@ -123,7 +123,7 @@ impl Acknowledged {
     /// The transfers that the ledgers among the jobs logged as done; `journals` has the journal of each job.
     ///
     /// # Errors
-    /// A line of a ledger lacks what every event of a guest has.
+    /// A line of a ledger lacks a field that every event of a guest has.
     pub fn read(
         events: &[Event],
         journals: &BTreeMap<String, String>,

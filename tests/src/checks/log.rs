@@ -1,4 +1,4 @@
-//! Events read into runs, releases and losses. Refuses what it cannot read; judges nothing.
+//! Events read into runs, releases and losses. Unreadable events are errors; nothing is judged here.
 
 use std::fmt;
 

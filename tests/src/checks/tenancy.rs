@@ -31,7 +31,7 @@ pub struct Tenancy {
 pub fn tenancies(log: &Log, circumstances: &Circumstances) -> Result<Vec<Tenancy>, String> {
     let mut all: Vec<Tenancy> = Vec::new();
     for attempt in &log.attempts {
-        let one = of(attempt, circumstances.was_frozen(&attempt.host));
+        let one = tenancy_of(attempt, circumstances.was_frozen(&attempt.host));
         match all
             .iter_mut()
             .find(|known| known.lock == one.lock && known.token == one.token)
@@ -45,7 +45,7 @@ pub fn tenancies(log: &Log, circumstances: &Circumstances) -> Result<Vec<Tenancy
     Ok(all)
 }
 
-fn of(attempt: &Attempt, frozen: bool) -> Tenancy {
+fn tenancy_of(attempt: &Attempt, frozen: bool) -> Tenancy {
     let first = attempt.effects.iter().copied().min();
     let last = attempt.effects.iter().copied().max();
     let admitted = attempt.end.as_ref().and_then(|end| end.last_admitted_ns);

@@ -133,7 +133,7 @@ fn a_log_without_effects_proves_nothing() {
 }
 
 #[test]
-fn a_line_that_is_no_event_or_lacks_a_field_fails_whatever_is_checked() {
+fn a_malformed_or_incomplete_event_fails_every_check() {
     fails(
         tokens_increase(&[Event::parse("thread panicked")], &usual()),
         &["no event", "thread panicked"],
@@ -160,7 +160,7 @@ fn c1_two_holders_whose_effects_interleave_overlap() {
 }
 
 #[test]
-fn c1_a_guest_that_stops_after_its_successor_started_overlaps_without_a_late_effect() {
+fn c1_a_guest_that_stops_late_overlaps_without_an_effect() {
     let runs = [
         Run::new("a", 5, 100, &[110]).ended("lost", 301, 200),
         Run::new("b", 9, 300, &[310]),
@@ -172,7 +172,7 @@ fn c1_a_guest_that_stops_after_its_successor_started_overlaps_without_a_late_eff
 }
 
 #[test]
-fn c1_a_call_that_left_no_line_counts_too() {
+fn c1_a_call_without_a_line_counts_too() {
     let runs = [
         Run::new("a", 5, 100, &[110])
             .ended("lost", 120, 200)
@@ -235,7 +235,7 @@ fn c1_only_locks_of_the_same_name_exclude_each_other() {
 }
 
 #[test]
-fn c1_a_frozen_host_is_judged_by_what_it_admitted_not_by_when_it_saw_the_stop() {
+fn c1_a_frozen_host_is_judged_by_its_admitted_calls() {
     let frozen = || Run::new("a", 5, 100, &[110]).ended("lost", 900, 200);
     let runs = [frozen(), Run::new("b", 9, 300, &[310])];
     intervals_never_overlap(&merged(&runs, &[]), &usual().frozen("a")).unwrap();
@@ -251,7 +251,7 @@ fn c1_a_frozen_host_is_judged_by_what_it_admitted_not_by_when_it_saw_the_stop() 
 }
 
 #[test]
-fn c1_a_forced_removal_may_overlap_as_long_as_it_was_allowed_and_no_longer() {
+fn c1_a_forced_removal_may_overlap_within_its_bound() {
     let runs = [
         Run::new("a", 5, 100, &[110, 350]),
         Run::new("b", 9, 300, &[310]),
@@ -288,7 +288,7 @@ fn c2_the_order_is_that_of_effects_not_of_starts() {
 }
 
 #[test]
-fn c3_an_effect_after_the_deadline_is_found_on_a_frozen_host_too() {
+fn c3_a_late_effect_is_found_on_a_frozen_host_too() {
     let runs = [Run::new("a", 5, 100, &[110, 1001]).ended("lost", 2000, 1000)];
     fails(
         nothing_after_the_end(&merged(&runs, &[])),
@@ -299,7 +299,7 @@ fn c3_an_effect_after_the_deadline_is_found_on_a_frozen_host_too() {
 }
 
 #[test]
-fn c3_a_call_that_left_no_line_is_late_too() {
+fn c3_a_call_without_a_line_is_late_too() {
     let runs = [Run::new("a", 5, 100, &[110])
         .ended("lost", 2000, 1000)
         .admitted(1500)];
@@ -310,7 +310,7 @@ fn c3_a_call_that_left_no_line_is_late_too() {
 }
 
 #[test]
-fn c3_an_effect_after_the_lock_was_lost_or_the_guest_stopped_is_late_before_any_deadline() {
+fn c3_an_effect_after_loss_or_stop_is_late_at_any_time() {
     let runs = [Run::new("a", 5, 100, &[110, 250]).ended("lost", 300, 1000)];
     let lost = [simple("lock-lost", "a", 5, 200)];
     fails(
@@ -366,7 +366,7 @@ fn c6_a_release_before_the_stop_is_found() {
 }
 
 #[test]
-fn c6_a_release_of_a_run_without_an_end_and_an_effect_after_a_release_are_found() {
+fn c6_a_release_before_the_end_or_an_effect_is_found() {
     let released = [simple("released", "a", 5, 400)];
     fails(
         released_only_after_the_run(&merged(&[Run::new("a", 5, 100, &[110])], &released)),

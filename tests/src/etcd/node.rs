@@ -25,7 +25,7 @@ use crate::wait::eventually;
 /// Bound of one request on the plain port; a paused node never answers.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The end of a log that goes into an error.
+/// Lines at the end of a log that an error shows.
 const LOG_LINES: usize = 30;
 
 /// The three ports of a node, kept over restarts.
@@ -129,7 +129,7 @@ impl Node {
         format!("{scheme}://{}", self.ports.client.address())
     }
 
-    /// The running process, to pause it, continue it or learn its pid.
+    /// The running process, to pause it, continue it or read its pid.
     ///
     /// # Errors
     /// The node was killed.

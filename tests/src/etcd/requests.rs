@@ -74,8 +74,8 @@ impl Etcd {
     /// Makes every login token of [`RUNNER`] invalid, as if it had expired, without touching the password.
     ///
     /// Clients then meet `invalid auth token`. In a server started with a token lifetime they meet `revision of
-    /// auth store is old` (3.4) or `revision in header is old` (3.5, with a code that says nothing). It sets the
-    /// password to what it is, upon which both versions forget a user's tokens.
+    /// auth store is old` (3.4) or `revision in header is old` (3.5, with an unspecific code). It sets the
+    /// unchanged password again, upon which both versions drop a user's tokens.
     ///
     /// # Errors
     /// The server was started without users or does not answer.

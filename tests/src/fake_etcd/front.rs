@@ -45,7 +45,7 @@ type Replies<R> = BoxStream<'static, Result<R, Status>>;
 /// The store behind a fake, with the error type that gRPC clients take.
 pub(super) type Behind = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// Makes a store's service one that gRPC clients take.
+/// Adapts a store's service to gRPC clients.
 pub(super) fn behind(store: StoreService) -> Behind {
     let status = |error: BoxError| Status::internal(error.to_string());
     BoxCloneSyncService::new(store.map_err(status))

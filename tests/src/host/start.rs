@@ -127,13 +127,13 @@ impl HostProcess {
     ///
     /// # Errors
     /// As [`HostProcess::start_in_prepared`].
-    pub fn start_heard_by(
+    pub fn start_with_stderr(
         config: &impl Display,
         stderr: Stdio,
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let program = binaries::leasehold()?;
-        Self::start_at_last(&program, &RUN, config, &[], Some(stderr), prepare)
+        Self::launch(&program, &RUN, config, &[], Some(stderr), prepare)
     }
 
     /// Starts the built host with a folder of configurations, `conf.d`, whose `host.toml` is `config` and into which
@@ -165,10 +165,10 @@ impl HostProcess {
         env: &[(&str, OsString)],
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
-        Self::start_at_last(program, args, config, env, None, prepare)
+        Self::launch(program, args, config, env, None, prepare)
     }
 
-    fn start_at_last(
+    fn launch(
         program: &Path,
         args: &[&str],
         config: &impl Display,

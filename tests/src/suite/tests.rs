@@ -33,7 +33,7 @@ fn a_host_without_a_store_is_not_judged() {
 }
 
 #[test]
-fn hosts_that_overlap_are_found_and_so_is_a_successor_of_the_same_name() {
+fn overlapping_hosts_are_found_also_of_the_same_name() {
     let first = log(0, &host("a", 5, 100, 200), Ended::default());
     let after = log(1, &host("a", 9, 300, 400), Ended::default());
     judge(&[first.clone(), after], Suspended::default()).unwrap();
@@ -60,7 +60,7 @@ fn a_run_without_an_end_is_excused_by_a_kill_alone() {
 }
 
 #[test]
-fn an_operator_excuses_one_delivery_and_a_store_that_forgot_excuses_tokens() {
+fn operators_excuse_overlaps_and_lossy_stores_excuse_tokens() {
     let first = log(0, &host("a", 5, 100, 200), Ended::default());
     let early = log(1, &host("b", 9, 150, 400), Ended::default());
     let lower = log(1, &host("b", 3, 300, 400), Ended::default());

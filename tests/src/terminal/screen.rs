@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_by_what_is_in_it_and_its_absence_is_told() {
+    fn a_line_is_found_by_its_text_or_reported_absent() {
         let screen = Screen("one\ntwo\n".to_owned());
         assert_eq!(screen.row("tw").unwrap(), "two");
         let error = screen.row("three").unwrap_err().to_string();

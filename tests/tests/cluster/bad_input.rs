@@ -25,7 +25,7 @@ const PER_SECOND: u64 = 40;
 /// Sessions that one acquisition may open within its patience.
 const FEW_GRANTS: u64 = 12;
 
-/// Acquires with a bounded wait, within a bound: what comes back is an error of this crate's types.
+/// Acquires with a bounded wait, within a bound: the result is an error of this crate's types.
 async fn gives_up(locks: &Locks, name: &str) -> Result<AcquireError> {
     let request = request(name, TTL).wait(LockWait::AtMost(PATIENCE));
     let ended = timeout(PATIENCE + SLACK, locks.acquire(request)).await;
@@ -43,7 +43,7 @@ fn is_bounded(fake: &FakeEtcd, before: u64, since: Instant) -> Result<()> {
     Ok(())
 }
 
-/// A holder and a newcomer on a store that answers nothing well, and what becomes of them.
+/// A holder and a new client on a store that answers everything wrongly, and their results.
 async fn nothing_is_answered(fault: Fault) -> Result<()> {
     let fake = FakeEtcd::start()?;
     let locks = client([fake.endpoint()]).await?;
@@ -99,9 +99,9 @@ async fn oversized_replies_end_the_lock_at_a_bounded_rate() -> Result<()> {
     nothing_is_answered(Fault::Oversized).await
 }
 
-/// Readings stand in for a watch that cannot be had.
+/// Readings replace a watch that is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_that_fail_cost_no_lock_and_are_retried_at_a_bounded_rate() -> Result<()> {
+async fn failing_watches_keep_the_lock_and_retry_at_a_bounded_rate() -> Result<()> {
     let fail = |fault| move |script: &mut Script| script.fail(&[Method::Watch], fault);
     tokio::try_join!(
         watches_fail(fail(Fault::Unavailable)),
@@ -155,7 +155,7 @@ async fn a_renewal_without_time_to_live_ends_the_lock() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_without_time_to_live_is_no_session() -> Result<()> {
+async fn a_lease_without_time_to_live_makes_no_session() -> Result<()> {
     for ttl in [0, -5, i64::MIN] {
         let fake = FakeEtcd::start()?;
         let locks = client([fake.endpoint()]).await?;

@@ -18,13 +18,13 @@ const TTL: Duration = Duration::from_secs(6);
 /// TTL on real etcd: longer than an election and its promotion of leases.
 const LONG_TTL: Duration = Duration::from_secs(15);
 
-/// Time before the holder's deadline at which the deposed leader goes on: enough for a renewal.
+/// Time before the holder's deadline at which the deposed leader continues: enough for a renewal.
 const BEFORE_DEADLINE: Duration = Duration::from_secs(3);
 
 on_etcd!(async a_resumed_leader_cannot_keep_a_lock_beyond_its_lease);
 
-/// The leader is cut off from the other members and stopped, another one is elected, and the old one goes on
-/// before it can learn of that. For a second or two it still answers renewals.
+/// The leader is cut off from the other members and stopped, another one is elected, and the old one continues
+/// before it notices that. For a second or two it still answers renewals.
 async fn a_resumed_leader_cannot_keep_a_lock_beyond_its_lease(version: Version) -> Result<()> {
     let mut cluster = Cluster::start(version, 3)?;
     let leader = cluster.leader()?;

@@ -1,4 +1,4 @@
-//! An acknowledged write that etcd 3.5.0 to 3.5.2 forget at a crash (etcd issue 13766): what holders make of it.
+//! An acknowledged write that etcd 3.5.0 to 3.5.2 forget at a crash (etcd issue 13766), and the reaction of holders.
 //!
 //! These versions note a log entry as applied before they write its data, and a commit of the database may come in
 //! between. Killed before the next commit, etcd skips that entry when it starts again, and every later entry gets
@@ -58,7 +58,7 @@ fn put_slowly(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Grants and revisions of clients at the kill of the store.
+/// A killed store, with its client and the grant that the client had.
 struct Crash {
     etcd: Etcd,
     holder: Locks,
@@ -96,7 +96,7 @@ async fn crash() -> Result<Crash> {
 /// Promise P1, as far as it can be kept: until a holder asks the store again, it cannot know. Promise P4 for its
 /// writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_acknowledged_write_that_was_forgotten_ends_the_holders_after_it() -> Result<()> {
+async fn a_forgotten_acknowledged_write_ends_later_holders() -> Result<()> {
     for kill in 1..=KILLS {
         let crash = crash().await?;
         let reader = client(crash.etcd.endpoints()).await?;
@@ -148,7 +148,7 @@ async fn ends(reader: &Locks, crash: Crash) -> Result<()> {
         Err(AcquireError::StoreWentBack { .. }) => {}
         Err(other) => return Err(other).context("acquiring after the crash"),
     }
-    // The entry under another create revision is no one's for ever.
+    // The entry under another create revision has no owner for ever.
     let waiting = tokio::time::timeout(
         TTL * 2 + one_verification(TTL),
         reader.acquire(request(LOCK, TTL)),

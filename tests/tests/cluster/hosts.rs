@@ -97,9 +97,9 @@ fn a_guest_is_stopped_on_a_store_that_answers_nothing_well() -> Result<()> {
     })
 }
 
-/// The host's entry is in the copy, and its lease with it, so nothing but the revision shows what happened.
+/// The host's entry is in the copy, and its lease with it, so only the revision shows the restore.
 #[test]
-fn a_guest_is_stopped_on_a_store_that_went_back_until_tokens_rise() -> Result<()> {
+fn a_store_that_went_back_stops_guests_until_tokens_rise() -> Result<()> {
     let mut cluster = Cluster::over(Etcd::start(Version::V3_5)?)?;
     let host = host(&cluster.direct(0)?, LONG)?;
     next(&host, 0, "guest", SLACK)?;

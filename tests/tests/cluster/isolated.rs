@@ -1,4 +1,4 @@
-//! A member without the others must not confirm what they have deleted.
+//! An isolated member must not confirm an entry that the others have deleted.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn a_holder_on_an_isolated_leader_moves_to_another_member(version: Version
         matches!(refused, Err(AcquireError::Contended { .. })),
         "{refused:?}"
     );
-    // The first question may go to the leader still, which refuses it: then the next goes elsewhere.
+    // The first request may still reach the leader, which refuses it: then the next goes to another member.
     eventually_async(SLACK, "a confirmation", || async {
         ensure!(grant.verify().await?, "the holder lost its entry");
         Ok(())

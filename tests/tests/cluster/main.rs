@@ -1,6 +1,6 @@
 //! Promises on clusters, restored stores and bad networks: servers that answer wrongly, late or not at all.
 //!
-//! Real etcd plays what it can be made to do; a fake one plays what it does once a year. Waits are bounded, and
+//! Real etcd has the faults that can be provoked; a fake one has the rare ones. Waits are bounded, and
 //! bounds have slack: no test here asserts how fast something is.
 
 mod bad_input;
@@ -45,7 +45,7 @@ fn request(name: &str, ttl: Duration) -> Acquire {
     Acquire::new(name).ttl(ttl).stop_margin(MARGIN)
 }
 
-/// An acquisition that goes on beside the test.
+/// An acquisition that runs beside the test.
 type Waiting = JoinHandle<Result<Grant, AcquireError>>;
 
 fn start(locks: &Locks, request: Acquire) -> Waiting {
@@ -99,7 +99,7 @@ async fn is_kept(tenure: &Tenure, time: Duration) -> Result<()> {
 }
 
 /// Waits until the watch of a lock is open on the fake, and the reading after it has been answered: from here
-/// on a client learns of a change by an event or by its own verification.
+/// on a client notices a change by an event or by its own verification.
 async fn watched(fake: &FakeEtcd) -> Result<()> {
     eventually_async(SLACK, "a watch and the reading after it", || async {
         ensure!(fake.requests(Method::Watch) > 0, "no watch was created");

@@ -121,7 +121,7 @@ async fn a_reading_below_an_earlier_one_ends_every_tenure() -> Result<()> {
     Ok(())
 }
 
-/// A reply may be overtaken by a younger one: it is judged by what was known when it was asked for.
+/// A reply may be overtaken by a younger one: it is judged by the revision known when it was requested.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readings_that_are_overtaken_end_nothing() -> Result<()> {
     let fake = FakeEtcd::start()?;

@@ -53,13 +53,12 @@ async fn revoked(swallow: bool, within: Duration) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_holder_whose_revoked_lease_is_renewed_learns_of_its_loss_by_the_watch() -> Result<()> {
-    // Less than a verification takes: only an event can have told.
+async fn a_renewed_revoked_lease_is_noticed_by_the_watch() -> Result<()> {
+    // Less than a verification takes: only an event can be the cause.
     revoked(false, TTL / 2).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_holder_whose_revoked_lease_is_renewed_and_whose_event_is_lost_learns_of_it_too()
--> Result<()> {
+async fn a_renewed_revoked_lease_is_noticed_without_the_event() -> Result<()> {
     revoked(true, one_verification(TTL)).await
 }

@@ -1,4 +1,4 @@
-//! Watch events that a server loses: what they reported must be noticed all the same.
+//! Watch events that a server loses: their changes must be noticed nevertheless.
 //!
 //! Real etcd has lost deletions at compactions (its issues 18089 and 19179). The fake loses all of them.
 

@@ -11,12 +11,12 @@ use leasehold_tests::on_every_store;
 use crate::{ends_with, first};
 
 on_every_store!(
-    whoever_waits_long_is_told_once_which_job_on_which_host_holds_the_lock,
-    whoever_does_not_wait_is_told_who_holds_the_lock,
+    a_long_wait_logs_the_holding_job_and_host_once,
+    a_job_that_does_not_wait_logs_the_holder,
 );
 
 const LOCK: &str = "shared";
-/// Longer than it takes to be told again, if one were.
+/// Longer than a second log line would take.
 const A_WHILE: Duration = Duration::from_secs(3);
 
 /// A job that beats for ever under the shared lock, on a host of its own.
@@ -30,13 +30,11 @@ fn holder(etcd: &Etcd) -> Result<(HostProcess, String)> {
     let host = HostProcess::start(&beats(etcd, "host-a", "pulse")?)?;
     first(&host, "acquired")?;
     let queue = etcd.queue("/leasehold/locks/shared/")?;
-    let key = queue.first().context("nobody holds the lock")?;
+    let key = queue.first().context("the lock has no holder")?;
     Ok((host, key.clone()))
 }
 
-fn whoever_waits_long_is_told_once_which_job_on_which_host_holds_the_lock(
-    version: Version,
-) -> Result<()> {
+fn a_long_wait_logs_the_holding_job_and_host_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (_host_a, key) = holder(&etcd)?;
     let host_b = HostProcess::start(&beats(&etcd, "host-b", "other")?)?;
@@ -51,7 +49,7 @@ fn whoever_waits_long_is_told_once_which_job_on_which_host_holds_the_lock(
     Ok(())
 }
 
-fn whoever_does_not_wait_is_told_who_holds_the_lock(version: Version) -> Result<()> {
+fn a_job_that_does_not_wait_logs_the_holder(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (_host_a, key) = holder(&etcd)?;
     let hello = guests::c_hello()?;

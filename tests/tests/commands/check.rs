@@ -1,4 +1,4 @@
-//! `leasehold check`: where each value came from, what is dropped in, and all that is refused.
+//! `leasehold check`: the source of each value, dropped-in plugins, and all refusals.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::guests;
@@ -25,7 +25,7 @@ fn layered() -> Result<Room> {
 }
 
 #[test]
-fn every_value_is_told_with_the_layer_it_came_from() -> Result<()> {
+fn every_value_is_listed_with_its_layer() -> Result<()> {
     let room = layered()?;
     let said = room.run(&["check"])?;
     ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
@@ -91,7 +91,7 @@ fn programs_get_the_same_as_json() -> Result<()> {
 }
 
 #[test]
-fn everything_that_is_refused_is_told_at_once() -> Result<()> {
+fn all_refusals_are_in_one_report() -> Result<()> {
     let room = layered()?;
     let hello = guests::c_hello()?;
     room.plugin(
@@ -128,7 +128,7 @@ fn everything_that_is_refused_is_told_at_once() -> Result<()> {
 }
 
 #[test]
-fn a_folder_that_others_may_write_into_is_refused_with_the_remedy() -> Result<()> {
+fn a_folder_writable_by_others_is_refused_with_the_remedy() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let room = Room::new("[plugins]\ndir = \"plugins\"\n")?;
     ensure!(room.run(&["check"])?.stdout == "leasehold.toml: 0 jobs are ready to run");
@@ -160,7 +160,7 @@ fn a_folder_that_others_may_write_into_is_refused_with_the_remedy() -> Result<()
 }
 
 #[test]
-fn with_no_host_there_is_nothing_to_compare_with() -> Result<()> {
+fn a_diff_without_a_host_has_nothing_to_compare() -> Result<()> {
     let said = layered()?.run(&["check", "--diff"])?;
     ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
     ensure!(

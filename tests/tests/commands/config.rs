@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use leasehold_tests::command::leasehold;
 
-/// One mistake on each line that says so.
+/// One mistake on each line marked as bad.
 const BAD: &str = r#"[host]
 id = "no spaces please"          # bad
 grase = "3s"                     # bad
@@ -43,13 +43,13 @@ plugin = "missing.wasm"
 "#;
 
 #[test]
-fn every_mistake_is_in_one_report_with_its_line_and_nothing_is_started() -> Result<()> {
+fn one_report_holds_every_mistake_and_nothing_is_started() -> Result<()> {
     let mut reports = Vec::new();
     for command in ["check", "run"] {
-        let said = leasehold(&BAD, &[command])?;
-        ensure!(said.code == Some(3), "{said:?}");
-        ensure!(said.stdout.is_empty(), "{}", said.stdout);
-        reports.push(said.stderr);
+        let output = leasehold(&BAD, &[command])?;
+        ensure!(output.code == Some(3), "{output:?}");
+        ensure!(output.stdout.is_empty(), "{}", output.stdout);
+        reports.push(output.stderr);
     }
     ensure!(reports[0] == reports[1], "check and run differ");
     let report = &reports[0];
@@ -79,15 +79,18 @@ fn every_mistake_is_in_one_report_with_its_line_and_nothing_is_started() -> Resu
 }
 
 #[test]
-fn text_that_is_no_toml_is_refused_with_its_place() -> Result<()> {
+fn text_that_is_not_toml_is_refused_with_its_position() -> Result<()> {
     for (text, place) in [
         ("[store\n", "leasehold.toml:1:"),
         ("[host]\nid = \"a\"\nid = \"b\"\n", "leasehold.toml:3:"),
         ("\u{feff}[host]\nid = 3\n", "leasehold.toml:2:"),
     ] {
-        let said = leasehold(&text, &["check"])?;
-        ensure!(said.code == Some(3) && said.stdout.is_empty(), "{said:?}");
-        ensure!(said.stderr.contains(place), "{text:?}: {}", said.stderr);
+        let output = leasehold(&text, &["check"])?;
+        ensure!(
+            output.code == Some(3) && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        ensure!(output.stderr.contains(place), "{text:?}: {}", output.stderr);
     }
     Ok(())
 }

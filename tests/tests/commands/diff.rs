@@ -1,4 +1,4 @@
-//! `leasehold check --diff` beside a host that runs: what a reload would do to it.
+//! `leasehold check --diff` beside a running host: the effects of a reload on it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,28 +31,31 @@ fn config(jobs: &[(&str, &str)]) -> Result<String> {
 fn diff(host: &HostProcess) -> Result<String> {
     let mut command = Command::new(binaries::leasehold()?);
     command.args(["check", "--diff"]).current_dir(host.dir());
-    let said = finish("leasehold check --diff", command)?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
-    Ok(said.stdout)
+    let output = finish("leasehold check --diff", command)?;
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    Ok(output.stdout)
 }
 
-/// Waits until the host has noted what it applied, and that is this.
+/// Waits until the host has recorded this configuration as applied.
 fn settles(host: &HostProcess, last: &str) -> Result<()> {
     let end = Instant::now() + SLACK;
     loop {
-        let said = diff(host)?;
-        if said.ends_with(last) {
+        let output = diff(host)?;
+        if output.ends_with(last) {
             return Ok(());
         }
         if Instant::now() > end {
-            bail!("it never said {last}, but {said}");
+            bail!("it never output {last}, but {output}");
         }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
 #[test]
-fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
+fn a_diff_lists_the_effects_of_a_reload_without_them() -> Result<()> {
     let before = config(&[("gone", ""), ("other", "ttl = \"10s\""), ("same", "")])?;
     let after = config(&[("new", ""), ("other", "ttl = \"12s\""), ("same", "")])?;
     let host = HostProcess::start(&before)?;
@@ -62,8 +65,8 @@ fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
     host.stop()?;
     let file = host.dir().join("leasehold.toml");
     fs::write(&file, after.replace("[host]", "[host]\ngrace = \"3s\""))?;
-    let said = diff(&host)?;
-    println!("{said}");
+    let output = diff(&host)?;
+    println!("{output}");
     for line in [
         "Compared with what host `host-a` (pid ",
         "+ new is added now (",
@@ -72,7 +75,7 @@ fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
         "! the host is changed after a restart\n    host.grace: \"10s\" → \"3s\"\n",
         "\n1 job is unchanged",
     ] {
-        ensure!(said.contains(line), "no {line:?} in {said}");
+        ensure!(output.contains(line), "no {line:?} in {output}");
     }
     fs::write(&file, before)?;
     host.cont()?;

@@ -38,7 +38,7 @@ fn a_once_job_decides_the_code(version: Version) -> Result<()> {
     ends_with(&mut both, 1)?;
     first(&both, "job-finished")?;
     for host in [&done, &failed, &both] {
-        let last = host.events().pop().context("it said nothing")?;
+        let last = host.events().pop().context("it output nothing")?;
         ensure!(last.is("host-stopped"), "{last} is the last");
         ensure!(host.stderr().is_empty(), "{}", host.stderr());
     }
@@ -72,10 +72,13 @@ fn a_good_file_passes_the_check_with_0() -> Result<()> {
     let config = config("host-a", NO_STORE)
         .job("hello", |job| job.plugin(&hello))
         .job("pulse", |job| job.plugin(&heartbeat));
-    let said = leasehold(&config, &["check"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    let output = leasehold(&config, &["check"])?;
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
     let last = "leasehold.toml: 2 jobs are ready to run";
-    ensure!(said.stdout.ends_with(last), "{said:?}");
+    ensure!(output.stdout.ends_with(last), "{output:?}");
     Ok(())
 }
 
@@ -89,10 +92,10 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() -> Result<()> {
         &["status", "--format"],
         &["runs", "-n", "many"],
     ] {
-        let said = leasehold(&"", args)?;
-        ensure!(said.code == Some(2), "{args:?}: {said:?}");
-        ensure!(said.stdout.is_empty(), "{args:?}: {said:?}");
-        ensure!(said.stderr.contains("--help"), "{args:?}: {said:?}");
+        let output = leasehold(&"", args)?;
+        ensure!(output.code == Some(2), "{args:?}: {output:?}");
+        ensure!(output.stdout.is_empty(), "{args:?}: {output:?}");
+        ensure!(output.stderr.contains("--help"), "{args:?}: {output:?}");
     }
     Ok(())
 }
@@ -105,17 +108,20 @@ fn a_missing_file_ends_with_3_and_a_bad_plugin_with_4() -> Result<()> {
         &["status", "-c", "other.toml"],
         &["runs", "-c", "other.toml"],
     ] {
-        let said = leasehold(&"", args)?;
-        ensure!(said.code == Some(3), "{args:?}: {said:?}");
-        ensure!(said.stdout.is_empty() && said.stderr.contains("other.toml"));
+        let output = leasehold(&"", args)?;
+        ensure!(output.code == Some(3), "{args:?}: {output:?}");
+        ensure!(output.stdout.is_empty() && output.stderr.contains("other.toml"));
     }
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("bad.wasm");
     std::fs::write(&file, b"\0asm\x09\0\0\0")?;
     let config = config("host-a", NO_STORE).job("bad", |job| job.plugin(&file));
     for command in ["check", "run"] {
-        let said = leasehold(&config, &[command])?;
-        ensure!(said.code == Some(4) && said.stdout.is_empty(), "{said:?}");
+        let output = leasehold(&config, &[command])?;
+        ensure!(
+            output.code == Some(4) && output.stdout.is_empty(),
+            "{output:?}"
+        );
     }
     Ok(())
 }
@@ -125,11 +131,14 @@ fn readers_without_a_store_end_with_5_and_name_it() -> Result<()> {
     let hello = guests::c_hello()?;
     let config = config("host-a", NO_STORE).job("hello", |job| job.plugin(&hello));
     for command in ["status", "runs"] {
-        let said = leasehold(&config, &[command])?;
-        println!("{}", said.stderr);
-        ensure!(said.code == Some(5) && said.stdout.is_empty(), "{said:?}");
-        ensure!(said.stderr.contains(NO_STORE), "{}", said.stderr);
-        ensure!(said.stderr.starts_with("error: no store answered at"));
+        let output = leasehold(&config, &[command])?;
+        println!("{}", output.stderr);
+        ensure!(
+            output.code == Some(5) && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        ensure!(output.stderr.contains(NO_STORE), "{}", output.stderr);
+        ensure!(output.stderr.starts_with("error: no store answered at"));
     }
     Ok(())
 }

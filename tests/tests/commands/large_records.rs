@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, Locks};
-use leasehold_records::{Outcome, Root, RunKey, RunRecord};
+use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::{on_etcd, on_every_store};
@@ -32,8 +32,8 @@ fn record(token: u64) -> RunRecord {
         attempt: 1,
         tick_unix_ms: None,
         plugin_sha256: "00".into(),
-        started_unix_ms: 1_000,
-        ended_unix_ms: Some(2_000),
+        started_unix_ms: UnixMs::new(1_000),
+        ended_unix_ms: Some(UnixMs::new(2_000)),
         outcome: Outcome::Done,
         detail: String::new(),
         calls_admitted: 1,

@@ -1,4 +1,4 @@
-//! A host whose store is not there yet says so, goes on trying, and is stopped as any other.
+//! A host whose store is not up yet logs that, keeps trying, and can be stopped as any other.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -8,9 +8,9 @@ use leasehold_tests::on_every_store;
 
 use crate::{NO_STORE, SLACK, ends_with, first};
 
-on_every_store!(a_store_that_comes_late_is_said_and_found);
+on_every_store!(a_late_store_is_logged_and_then_used);
 
-fn a_store_that_comes_late_is_said_and_found(version: Version) -> Result<()> {
+fn a_late_store_is_logged_and_then_used(version: Version) -> Result<()> {
     let mut etcd = Etcd::start(version)?;
     etcd.kill()?;
     let hello = guests::c_hello()?;

@@ -30,27 +30,27 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
             &["runs"],
             &["top", "--once", "-c", "leasehold.toml"],
         ] {
-            let said = leasehold(&mistaken, args)?;
-            ensure!(said.code == Some(0), "{mistake} {args:?}: {said:?}");
+            let output = leasehold(&mistaken, args)?;
+            ensure!(output.code == Some(0), "{mistake} {args:?}: {output:?}");
             ensure!(
-                said.stdout.contains("pulse"),
-                "{mistake} {args:?}: {said:?}"
+                output.stdout.contains("pulse"),
+                "{mistake} {args:?}: {output:?}"
             );
             let warning = "warning: leasehold.toml has errors outside of [host] and [store]; \
                            `leasehold check leasehold.toml` shows them";
-            ensure!(said.stderr == warning, "{mistake} {args:?}: {said:?}");
+            ensure!(output.stderr == warning, "{mistake} {args:?}: {output:?}");
         }
     }
     for mistake in ["[store]\nroot = \"/x/\"\n", "[host]\nidd = \"x\"\n"] {
-        let said = leasehold(&config.clone().raw(mistake), &["status"])?;
+        let output = leasehold(&config.clone().raw(mistake), &["status"])?;
         ensure!(
-            said.code == Some(3) && said.stdout.is_empty(),
-            "{mistake}: {said:?}"
+            output.code == Some(3) && output.stdout.is_empty(),
+            "{mistake}: {output:?}"
         );
     }
-    // An unknown value of a run under way is null, not zero.
-    let said = leasehold(&config, &["runs", "pulse", "--format", "json"])?;
-    let runs: Value = serde_json::from_str(&said.stdout)?;
+    // Unknown values of a run under way are absent, not zero.
+    let output = leasehold(&config, &["runs", "pulse", "--format", "json"])?;
+    let runs: Value = serde_json::from_str(&output.stdout)?;
     let run = runs.get(0).context("no run")?;
     ensure!(run["outcome"] == "running", "{run}");
     for unknown in ["calls_admitted", "calls_refused", "peak_memory_bytes"] {
@@ -60,7 +60,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
 }
 
 #[test]
-fn runs_of_a_job_that_nothing_knows_is_an_error_with_the_names_there_are() -> Result<()> {
+fn runs_of_an_unknown_job_is_an_error_with_the_known_names() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let hello = guests::c_hello()?;
     let config = config_for("host-a", &etcd).job("nightly", |job| job.plugin(&hello).once());
@@ -69,21 +69,24 @@ fn runs_of_a_job_that_nothing_knows_is_an_error_with_the_names_there_are() -> Re
         known.code == Some(0) && known.stderr.is_empty(),
         "{known:?}"
     );
-    let said = leasehold(&config, &["runs", "nightl"])?;
-    ensure!(said.code == Some(2) && said.stdout.is_empty(), "{said:?}");
+    let output = leasehold(&config, &["runs", "nightl"])?;
     ensure!(
-        said.stderr
+        output.code == Some(2) && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    ensure!(
+        output.stderr
             == "error: there is no job `nightl`\n  = help: did you mean `nightly`?\n  = help: the jobs are: nightly",
-        "{said:?}"
+        "{output:?}"
     );
     // A record knows a job that the configuration has no more.
     let mut host = HostProcess::start(&config)?;
     crate::ends_with(&mut host, 0)?;
     let other = config_for("host-a", &etcd).job("daily", |job| job.plugin(&hello));
-    let said = leasehold(&other, &["runs", "nightly"])?;
+    let output = leasehold(&other, &["runs", "nightly"])?;
     ensure!(
-        said.code == Some(0) && said.stdout.contains("nightly"),
-        "{said:?}"
+        output.code == Some(0) && output.stdout.contains("nightly"),
+        "{output:?}"
     );
     Ok(())
 }

@@ -18,34 +18,34 @@ fn shell(dir: &std::path::Path, script: &str) -> Result<CommandOutput> {
 }
 
 #[test]
-fn configuration_is_read_from_a_pipe_and_paths_start_where_the_command_does() -> Result<()> {
+fn a_config_from_a_pipe_resolves_paths_from_the_working_dir() -> Result<()> {
     let dir = tempfile::tempdir()?;
     fs::copy(guests::c_hello()?, dir.path().join("hello.wasm"))?;
     let config = "[host]\nid = \"a\"\ndata_dir = \"data\"\n[store]\nembedded = true\nmemory = true\n\
                   [jobs.hello]\nplugin = \"hello.wasm\"\nonce = true\n";
     fs::write(dir.path().join("one.toml"), config)?;
-    let said = shell(dir.path(), "cat one.toml | $leasehold check /dev/stdin")?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = shell(dir.path(), "cat one.toml | $leasehold check /dev/stdin")?;
+    ensure!(output.code == Some(0), "{output:?}");
     ensure!(
-        said.stdout.ends_with("/dev/stdin: 1 job is ready to run"),
-        "{said:?}"
+        output.stdout.ends_with("/dev/stdin: 1 job is ready to run"),
+        "{output:?}"
     );
-    let said = shell(dir.path(), "cat one.toml | $leasehold run -c /dev/stdin")?;
+    let output = shell(dir.path(), "cat one.toml | $leasehold run -c /dev/stdin")?;
     ensure!(
-        said.code == Some(0) && said.stdout.contains("FINISHED"),
-        "{said:?}"
+        output.code == Some(0) && output.stdout.contains("FINISHED"),
+        "{output:?}"
     );
-    let said = shell(
+    let output = shell(
         dir.path(),
         "(cat one.toml; echo nonsense) | $leasehold check /dev/stdin",
     )?;
-    ensure!(said.code == Some(3), "{said:?}");
-    ensure!(said.stderr.contains("/dev/stdin:10:"), "{said:?}");
-    // A FIFO that lies somewhere is no pipe of ours, and nothing waits for it.
-    let said = shell(dir.path(), "mkfifo fifo && $leasehold check fifo")?;
+    ensure!(output.code == Some(3), "{output:?}");
+    ensure!(output.stderr.contains("/dev/stdin:10:"), "{output:?}");
+    // A FIFO in the file system is not a pipe from the caller, and nothing waits for it.
+    let output = shell(dir.path(), "mkfifo fifo && $leasehold check fifo")?;
     ensure!(
-        said.code == Some(3) && said.stderr.contains("not a regular file"),
-        "{said:?}"
+        output.code == Some(3) && output.stderr.contains("not a regular file"),
+        "{output:?}"
     );
     Ok(())
 }
@@ -65,24 +65,24 @@ fn standard_output_of_a_plugin_is_passed_on_byte_by_byte() -> Result<()> {
             (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))
             (call $exit (i32.const 0))))"#;
     fs::write(dir.path().join("plain.wasm"), wat::parse_str(text)?)?;
-    let said = shell(dir.path(), "$leasehold plugin run plain.wasm > out")?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = shell(dir.path(), "$leasehold plugin run plain.wasm > out")?;
+    ensure!(output.code == Some(0), "{output:?}");
     let bytes = fs::read(dir.path().join("out"))?;
     ensure!(bytes == b"no end\0\x1b[31m\xff\r", "{bytes:?}");
-    let ending: Vec<&str> = said
+    let ending: Vec<&str> = output
         .stderr
         .lines()
         .skip_while(|line| *line != "-- done")
         .collect();
     ensure!(
-        ending.len() <= 2 && !said.stderr.contains("  at "),
-        "{said:?}"
+        ending.len() <= 2 && !output.stderr.contains("  at "),
+        "{output:?}"
     );
     Ok(())
 }
 
 #[test]
-fn exit_codes_of_a_plugin_are_told_as_they_are() -> Result<()> {
+fn exit_codes_of_a_plugin_are_reported_unchanged() -> Result<()> {
     let dir = tempfile::tempdir()?;
     for code in [1, 126, 255, -1] {
         let text = format!(
@@ -92,10 +92,10 @@ fn exit_codes_of_a_plugin_are_told_as_they_are() -> Result<()> {
             (func (export "_start") (call $exit (i32.const {code}))))"#
         );
         fs::write(dir.path().join("plain.wasm"), wat::parse_str(text)?)?;
-        let said = shell(dir.path(), "$leasehold plugin run plain.wasm")?;
-        ensure!(said.code == Some(1), "{said:?}");
+        let output = shell(dir.path(), "$leasehold plugin run plain.wasm")?;
+        ensure!(output.code == Some(1), "{output:?}");
         let told = format!("-- failed: exit code {code}");
-        ensure!(said.stderr.lines().any(|line| line == told), "{said:?}");
+        ensure!(output.stderr.lines().any(|line| line == told), "{output:?}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A reader of the log that goes away, or never reads: the runner goes on, and so does its lock.
+//! A reader of the log that disconnects, or never reads: the host continues, and keeps its lock.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -79,7 +79,7 @@ fn goes_on(etcd: &Etcd, config: &Config, mut host: Process) -> Result<()> {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() -> Result<()> {
+fn an_unread_log_stops_nothing() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = flood(&etcd)?;
     let (host, unread, _dir) = run(&config)?;
@@ -89,7 +89,7 @@ fn a_log_that_nobody_reads_stops_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_log_whose_reader_has_gone_stops_nothing() -> Result<()> {
+fn a_log_without_a_reader_stops_nothing() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = flood(&etcd)?;
     let (host, stdout, _dir) = run(&config)?;
@@ -101,7 +101,7 @@ fn a_log_whose_reader_has_gone_stops_nothing() -> Result<()> {
 
 /// Lines dropped meanwhile are counted, and every line that arrives is whole.
 #[test]
-fn a_late_reader_is_told_how_much_it_missed() -> Result<()> {
+fn a_late_reader_receives_the_count_of_dropped_lines() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let (mut host, stdout, _dir) = run(&flood(&etcd)?)?;
     eventually(SLACK, "a holder", || etcd.wait_holder(ENTRIES, SLACK))?;
@@ -122,7 +122,7 @@ fn a_late_reader_is_told_how_much_it_missed() -> Result<()> {
 }
 
 #[test]
-fn tables_whose_reader_has_gone_end_with_0() -> Result<()> {
+fn tables_without_a_reader_end_with_0() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = flood(&etcd)?;
     let dir = tempfile::tempdir()?;

@@ -9,10 +9,10 @@ use leasehold_tests::guests;
 use crate::room::Room;
 use leasehold_tests::command::CommandOutput;
 
-fn told(said: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
-    println!("{}\n{}", said.stdout, said.stderr);
-    ensure!(said.code == Some(code), "{said:?}");
-    let all = format!("{}\n{}", said.stdout, said.stderr);
+fn expect_output(output: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
+    println!("{}\n{}", output.stdout, output.stderr);
+    ensure!(output.code == Some(code), "{output:?}");
+    let all = format!("{}\n{}", output.stdout, output.stderr);
     let flat = all.split_whitespace().collect::<Vec<_>>().join(" ");
     for word in words {
         ensure!(flat.contains(word), "not told: {word}\n{all}");
@@ -20,9 +20,9 @@ fn told(said: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The state of each import in what `inspect --format json` said.
-fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> {
-    let json: serde_json::Value = serde_json::from_str(&said.stdout)?;
+/// The state of each import in the output of `inspect --format json`.
+fn imports(output: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> {
+    let json: serde_json::Value = serde_json::from_str(&output.stdout)?;
     let imports = json["plugin"]["imports"].as_array().cloned();
     let named = imports.unwrap_or_default().into_iter().map(|import| {
         let name = import["name"].as_str().unwrap_or_default();
@@ -33,14 +33,14 @@ fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> 
 }
 
 #[test]
-fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
+fn inspect_lists_imports_against_grants() -> Result<()> {
     let room = Room::new("[jobs.book]\nplugin = \"ledger.wasm\"\nallow.kv = [\"ledger/\"]\n")?;
     room.plugin("ledger.wasm", &guests::ledger()?, "")?;
     let inspect = |more: &[&str]| {
         let args = ["plugin", "inspect", "ledger.wasm", "--job", "book"];
         room.run(&[&args, more].concat())
     };
-    told(
+    expect_output(
         &inspect(&["--compile"])?,
         0,
         &[
@@ -51,7 +51,7 @@ fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
         ],
     )?;
     let again = inspect(&["--compile"])?;
-    told(&again, 0, &["compiled was in the cache: loaded in"])?;
+    expect_output(&again, 0, &["compiled was in the cache: loaded in"])?;
     let states = imports(&inspect(&["--format", "json"])?)?;
     ensure!(
         states["leasehold:job/lock"]["state"] == "always",
@@ -59,16 +59,16 @@ fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
     );
     let kv = &states["leasehold:job/fenced-kv"];
     ensure!(kv["state"] == "granted", "{kv}");
-    let nobody = room.run(&["plugin", "inspect", "ledger.wasm", "--job", "nobody"])?;
-    told(&nobody, 2, &["has no job `nobody`; its jobs are: book"])
+    let unknown = room.run(&["plugin", "inspect", "ledger.wasm", "--job", "nobody"])?;
+    expect_output(&unknown, 2, &["has no job `nobody`; its jobs are: book"])
 }
 
 #[test]
-fn what_a_job_lacks_is_told_with_the_line_to_add() -> Result<()> {
+fn inspect_lists_missing_grants_with_the_line_to_add() -> Result<()> {
     let room = Room::new("[jobs.book]\nplugin = \"hello.wasm\"\n")?;
     room.plugin("hello.wasm", &guests::c_hello()?, "")?;
     room.plugin("ledger.wasm", &guests::ledger()?, "")?;
-    let said = room.run(&[
+    let output = room.run(&[
         "plugin",
         "inspect",
         "ledger.wasm",
@@ -77,22 +77,22 @@ fn what_a_job_lacks_is_told_with_the_line_to_add() -> Result<()> {
         "--format",
         "json",
     ])?;
-    ensure!(said.code == Some(4), "{said:?}");
-    let kv = &imports(&said)?["leasehold:job/fenced-kv"];
+    ensure!(output.code == Some(4), "{output:?}");
+    let kv = &imports(&output)?["leasehold:job/fenced-kv"];
     let line = "kv = [\"book/\"]";
     ensure!(kv["state"] == "not-granted" && kv["remedy"] == line, "{kv}");
     Ok(())
 }
 
 #[test]
-fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
+fn inspect_shows_the_manifest_and_its_effect_in_a_folder() -> Result<()> {
     let room = Room::new("")?;
     std::fs::remove_file(room.path().join("leasehold.toml"))?;
     let manifest = "name = \"greeter\"\nevery = \"1m\"\n[needs]\nkv = [\"{job}/\"]\n";
     room.plugin("hello.wasm", &guests::c_hello()?, manifest)?;
-    let said = room.run(&["plugin", "inspect", "hello.wasm"])?;
-    told(
-        &said,
+    let output = room.run(&["plugin", "inspect", "hello.wasm"])?;
+    expect_output(
+        &output,
         0,
         &[
             "form preview-1 command",
@@ -109,14 +109,14 @@ fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
         &guests::c_hello()?,
         "[needs]\nkv = [\"other/\"]\nplugin = 1",
     )?;
-    let said = room.run(&["plugin", "inspect", "hello.wasm"])?;
-    told(
-        &said,
+    let output = room.run(&["plugin", "inspect", "hello.wasm"])?;
+    expect_output(
+        &output,
         4,
         &["unknown key `plugin` in [needs]", "under [plugins.allow]"],
     )?;
     room.write("hello.wasm", b"hello")?;
-    told(
+    expect_output(
         &room.run(&["plugin", "inspect", "hello.wasm"])?,
         4,
         &["is not WebAssembly"],
@@ -128,7 +128,7 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
     let room = Room::new("")?;
     std::fs::remove_file(room.path().join("leasehold.toml"))?;
     room.plugin("ledger.wasm", &guests::ledger()?, "")?;
-    let said = room.run(&[
+    let output = room.run(&[
         "plugin",
         "run",
         "ledger.wasm",
@@ -137,8 +137,8 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
         "--set",
         "prefix=ledger/",
     ])?;
-    told(
-        &said,
+    expect_output(
+        &output,
         0,
         &[
             "under a simulated lock `ledger`",
@@ -147,18 +147,18 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
         ],
     )?;
     room.plugin("hello.wasm", &guests::c_hello()?, "")?;
-    let said = room.run(&["plugin", "run", "hello.wasm", "--", "1", "3"])?;
-    told(&said, 1, &["-- failed: exit code 3"])?;
+    let output = room.run(&["plugin", "run", "hello.wasm", "--", "1", "3"])?;
+    expect_output(&output, 1, &["-- failed: exit code 3"])?;
     ensure!(
-        !said.stdout.contains("--") && !said.stdout.is_empty(),
-        "{said:?}"
+        !output.stdout.contains("--") && !output.stdout.is_empty(),
+        "{output:?}"
     );
-    told(
+    expect_output(
         &room.run(&["plugin", "run", "hello.wasm", "--", "1", "0"])?,
         0,
         &["-- done"],
     )?;
-    told(
+    expect_output(
         &room.run(&["plugin", "run", "hello.wasm", "--lock=real"])?,
         2,
         &["write fake"],
@@ -167,12 +167,12 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
 
 /// The guest asks for nothing and never returns: the end of the lock is the end of it.
 #[test]
-fn a_lock_that_is_lost_stops_whoever_does_not_stop() -> Result<()> {
+fn a_lost_lock_stops_a_guest_that_does_not_stop() -> Result<()> {
     let room = Room::new("")?;
     std::fs::remove_file(room.path().join("leasehold.toml"))?;
     room.plugin("stubborn.wasm", &guests::stubborn()?, "")?;
     let began = std::time::Instant::now();
-    let said = room.run(&[
+    let output = room.run(&[
         "plugin",
         "run",
         "stubborn.wasm",
@@ -181,8 +181,8 @@ fn a_lock_that_is_lost_stops_whoever_does_not_stop() -> Result<()> {
         "mode=spin",
     ])?;
     ensure!(began.elapsed() > Duration::from_millis(500));
-    told(
-        &said,
+    expect_output(
+        &output,
         0,
         &[
             "lost after 0.500 s",
@@ -212,8 +212,8 @@ fn a_trial_gets_what_the_configuration_gives_its_job() -> Result<()> {
             job,
         ])
     };
-    told(&run("book")?, 0, &["job `book`", "-- done"])?;
-    told(
+    expect_output(&run("book")?, 0, &["job `book`", "-- done"])?;
+    expect_output(
         &run("bare")?,
         4,
         &["add `kv = [\"bare/\"]` under [jobs.bare.allow]"],

@@ -1,6 +1,6 @@
 //! A folder to run commands in: a configuration, plugins, a folder for plugins that are dropped in.
 //!
-//! Plugins are the built ones, with a manifest added where a test says so.
+//! Plugins are the built ones, with a manifest added by some tests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::NO_STORE;
 use leasehold_tests::command::{CommandOutput, finish};
 
-/// A folder of its own, gone with the test.
+/// A folder of its own, deleted with the test.
 pub(crate) struct Room(TempDir);
 
 impl Room {
@@ -69,7 +69,7 @@ impl Room {
     }
 }
 
-/// A custom section with the manifest, as it follows what a compiler made.
+/// A custom section with the manifest, to append to a compiled module.
 fn section(text: &[u8]) -> Vec<u8> {
     let name = b"leasehold:manifest";
     let body = [leb(name.len()), name.to_vec(), text.to_vec()].concat();

@@ -8,9 +8,9 @@ use leasehold_tests::on_every_store;
 
 use crate::{SLACK, ends_with, reason};
 
-on_every_store!(a_contended_turn_is_skipped_and_said_and_leaves_no_trace);
+on_every_store!(a_contended_tick_is_skipped_logged_and_leaves_no_trace);
 
-fn a_contended_turn_is_skipped_and_said_and_leaves_no_trace(version: Version) -> Result<()> {
+fn a_contended_tick_is_skipped_logged_and_leaves_no_trace(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let hold = "/leasehold/locks/hello/maintenance";
     etcd.etcdctl(&["put", hold, "by hand"])?;

@@ -1,4 +1,4 @@
-//! `status` and `runs`, as tables and as JSON, against a host that lives and after it has gone.
+//! `status` and `runs`, as tables and as JSON, against a live host and after its end.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::{SLACK, ends_with, first};
 use leasehold_tests::command::leasehold;
 
 on_every_store!(
-    a_live_host_is_shown_and_a_gone_one_is_not,
-    a_file_whose_plugin_has_gone_still_serves_to_look,
+    a_live_host_is_shown_and_an_ended_one_is_not,
+    a_config_with_a_deleted_plugin_still_serves_readers,
 );
 
 fn shown(config: &Config, args: &[&str]) -> Result<String> {
@@ -48,7 +48,7 @@ fn two_jobs(etcd: &Etcd) -> Result<Config> {
         }))
 }
 
-fn a_file_whose_plugin_has_gone_still_serves_to_look(version: Version) -> Result<()> {
+fn a_config_with_a_deleted_plugin_still_serves_readers(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let gone = Path::new("/no/such/plugin.wasm");
     let config = config_for("host-a", &etcd).job("gone", |job| job.plugin(gone));
@@ -57,7 +57,7 @@ fn a_file_whose_plugin_has_gone_still_serves_to_look(version: Version) -> Result
     Ok(())
 }
 
-fn a_live_host_is_shown_and_a_gone_one_is_not(version: Version) -> Result<()> {
+fn a_live_host_is_shown_and_an_ended_one_is_not(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = two_jobs(&etcd)?;
     ensure!(shown(&config, &["runs"])? == "no runs are recorded");
@@ -135,7 +135,7 @@ fn runs_of_a_live_host(config: &Config, token: u64) -> Result<()> {
     let runs = json(config, &["runs", "hello", "-n", "2"])?;
     let runs = runs.as_array().context("no list")?;
     ensure!(runs.len() == 2, "{runs:?}");
-    // Newest first; each says how it ended and what it wrote.
+    // Newest first; each with its outcome and its output.
     ensure!(runs[0]["token"].as_u64() > runs[1]["token"].as_u64());
     let done = &runs[1];
     ensure!(

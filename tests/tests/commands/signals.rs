@@ -36,7 +36,7 @@ fn stubborn(etcd: &Etcd, grace: &str) -> Result<HostProcess> {
     Ok(host)
 }
 
-/// The guest has been asked to stop, and goes on.
+/// The guest has been asked to stop, and continues.
 fn is_asked_in_vain(host: &HostProcess) -> Result<()> {
     host.wait_for(SLACK, |event| {
         let fields = &event.value()["fields"];
@@ -77,7 +77,7 @@ fn a_guest_that_listens_ends_within_the_grace(version: Version) -> Result<()> {
     host.term()?;
     ends_with(&mut host, 0)?;
     let ended = first(&host, "run-ended")?;
-    // It said so itself: it was not cut off.
+    // It recorded its end itself: it was not cut off.
     let detail = ended.str("detail").context("no detail")?;
     ensure!(ended.outcome() == Some("done"), "{ended}");
     ensure!(detail.ends_with("total 500"), "{detail}");

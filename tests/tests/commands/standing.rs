@@ -17,7 +17,7 @@ use leasehold_tests::command::leasehold;
 on_every_store!(
     a_host_whose_lease_was_revoked_is_shown_again,
     a_host_whose_record_was_deleted_is_shown_again,
-    a_host_that_was_cut_off_for_longer_than_its_lease_is_shown_again,
+    a_host_cut_off_past_its_lease_is_shown_again,
 );
 
 const HOST: &str = "/leasehold/hosts/idle";
@@ -35,8 +35,8 @@ fn idle(endpoint: &str) -> Result<Config> {
 
 /// The host's and the job's records, as `status` has them.
 fn shown(etcd: &Etcd) -> Result<(usize, usize)> {
-    let said = leasehold(&idle(&etcd.endpoint())?, &["status", "--format", "json"])?;
-    let status: Value = serde_json::from_str(&said.stdout).context(said.stderr)?;
+    let output = leasehold(&idle(&etcd.endpoint())?, &["status", "--format", "json"])?;
+    let status: Value = serde_json::from_str(&output.stdout).context(output.stderr)?;
     let count = |what: &str| status[what].as_array().map_or(0, Vec::len);
     Ok((count("hosts"), count("jobs")))
 }
@@ -52,9 +52,9 @@ fn wait_shown(etcd: &Etcd, host: &HostProcess) -> Result<()> {
 
 /// The lease of the host's record in hex; `None` without a record.
 fn lease(etcd: &Etcd) -> Result<Option<String>> {
-    let said = etcd.etcdctl(&["get", HOST, "-w", "json"])?;
-    let said: Value = serde_json::from_str(&said)?;
-    let lease = said["kvs"][0]["lease"].as_i64();
+    let output = etcd.etcdctl(&["get", HOST, "-w", "json"])?;
+    let output: Value = serde_json::from_str(&output)?;
+    let lease = output["kvs"][0]["lease"].as_i64();
     Ok(lease.map(|lease| format!("{lease:x}")))
 }
 
@@ -87,9 +87,7 @@ fn a_host_whose_record_was_deleted_is_shown_again(version: Version) -> Result<()
     wait_shown(&etcd, &host)
 }
 
-fn a_host_that_was_cut_off_for_longer_than_its_lease_is_shown_again(
-    version: Version,
-) -> Result<()> {
+fn a_host_cut_off_past_its_lease_is_shown_again(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let host = start(&etcd, &proxy.endpoint())?;

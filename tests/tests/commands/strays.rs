@@ -21,7 +21,7 @@ fn host(etcd: &Etcd) -> Result<HostProcess> {
 }
 
 #[test]
-fn stray_signals_are_ignored_and_told_once_and_the_lock_stays() -> Result<()> {
+fn stray_signals_are_ignored_and_logged_once() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let mut host = host(&etcd)?;
     let held = etcd.queue(ENTRIES)?;
@@ -38,7 +38,7 @@ fn stray_signals_are_ignored_and_told_once_and_the_lock_stays() -> Result<()> {
         host.signal(signal)?;
     }
     host.signal(Signal::PIPE)?;
-    // The run goes on under the same entry.
+    // The run continues under the same entry.
     let mark = host.mark();
     host.wait_after(mark, SLACK, |event| event.is("guest"))?;
     ensure!(etcd.queue(ENTRIES)? == held && held.len() == 1, "{held:?}");

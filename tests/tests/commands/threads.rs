@@ -12,7 +12,7 @@ use leasehold_tests::command::finish;
 const NOBODYS: &str = "54321";
 
 #[test]
-fn too_few_threads_are_an_error_with_a_remedy_and_never_a_panic_or_a_hang() -> Result<()> {
+fn too_few_threads_are_an_error_with_a_remedy() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), open)?;
@@ -41,17 +41,17 @@ fn too_few_threads_are_an_error_with_a_remedy_and_never_a_panic_or_a_hang() -> R
             .args(["run", "-c"])
             .arg(&config)
             .current_dir(dir.path());
-        let said = finish(&format!("leasehold with {limit} threads"), command)?;
+        let output = finish(&format!("leasehold with {limit} threads"), command)?;
         ensure!(
-            said.code == Some(70) && said.stdout.is_empty(),
-            "{limit}: {said:?}"
+            output.code == Some(70) && output.stdout.is_empty(),
+            "{limit}: {output:?}"
         );
-        let lines: Vec<&str> = said.stderr.lines().collect();
+        let lines: Vec<&str> = output.stderr.lines().collect();
         ensure!(
             lines.len() == 2 && lines[0].starts_with("error: ") && lines[0].contains("threads"),
-            "{limit}: {said:?}"
+            "{limit}: {output:?}"
         );
-        ensure!(lines[1].contains("ulimit -u"), "{limit}: {said:?}");
+        ensure!(lines[1].contains("ulimit -u"), "{limit}: {output:?}");
     }
     Ok(())
 }

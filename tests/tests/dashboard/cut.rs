@@ -1,4 +1,4 @@
-//! A dashboard that is cut off from its store says so, goes on showing what it knew, and comes back by itself.
+//! A dashboard that is cut off from its store shows that, keeps the last facts, and reconnects by itself.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -7,9 +7,9 @@ use leasehold_tests::proxy::{FaultProxy, Mode};
 
 use crate::{ENTRIES, LOCK, dashboard, is_given_back};
 
-on_every_store!(what_is_not_heard_is_said_and_what_was_known_stays);
+on_every_store!(a_cut_dashboard_shows_its_age_and_its_last_facts);
 
-fn what_is_not_heard_is_said_and_what_was_known_stays(version: Version) -> Result<()> {
+fn a_cut_dashboard_shows_its_age_and_its_last_facts(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let (early, late) = (format!("{ENTRIES}early"), format!("{ENTRIES}late"));
@@ -36,7 +36,7 @@ fn what_is_not_heard_is_said_and_what_was_known_stays(version: Version) -> Resul
     etcd.etcdctl(&["put", &late, "by hand"])?;
     etcd.etcdctl(&["del", &early])?;
     terminal.keys(&["5"])?;
-    terminal.shows(&[" DOWN ", "the store is not heard"])?;
+    terminal.shows(&[" DOWN ", "connection to the store lost"])?;
     terminal.keys(&["1"])?;
     let screen = terminal.shows(&["DISCONNECTED", LOCK])?;
     ensure!(screen.row(LOCK)?.contains("hold: early"), "{screen}");

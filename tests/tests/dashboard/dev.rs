@@ -10,7 +10,7 @@ use leasehold_tests::terminal::Terminal;
 use crate::{LOCK, SIZE, SLACK, is_given_back};
 use leasehold_tests::command::leasehold;
 
-/// Like `configs/demo.toml`: a job that holds on, and one that comes and goes.
+/// Like `configs/demo.toml`: a job that keeps its lock, and one that releases it after each run.
 fn demo() -> Result<Config> {
     let (heartbeat, hello) = (guests::heartbeat()?, guests::c_hello()?);
     Ok(Config::default()
@@ -74,7 +74,7 @@ fn hosts_run_under_the_dashboard_and_end_with_it() -> Result<()> {
 }
 
 #[test]
-fn a_signal_ends_hosts_and_dashboard_and_the_rest_is_told() -> Result<()> {
+fn a_signal_ends_hosts_and_dashboard_and_prints_the_rest() -> Result<()> {
     let terminal = Terminal::start(SIZE.0, SIZE.1)?;
     let file = terminal.dir().join("leasehold.toml");
     std::fs::write(&file, demo()?.to_string())?;
@@ -92,14 +92,17 @@ fn a_signal_ends_hosts_and_dashboard_and_the_rest_is_told() -> Result<()> {
 }
 
 #[test]
-fn the_story_is_told_where_there_is_no_terminal_and_where_it_is_asked_for() -> Result<()> {
-    let said = leasehold(&demo()?, &["dev", "--for", "2s"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+fn the_story_is_printed_without_a_terminal_or_on_request() -> Result<()> {
+    let output = leasehold(&demo()?, &["dev", "--for", "2s"])?;
     ensure!(
-        said.stdout.contains("ACQUIRED") && said.stdout.contains("JOB "),
-        "{said:?}"
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
     );
-    ensure!(!said.stdout.contains('\u{1b}'), "{said:?}");
+    ensure!(
+        output.stdout.contains("ACQUIRED") && output.stdout.contains("JOB "),
+        "{output:?}"
+    );
+    ensure!(!output.stdout.contains('\u{1b}'), "{output:?}");
 
     let binary = binaries::leasehold()?;
     ensure!(binary.is_file());

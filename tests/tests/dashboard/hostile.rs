@@ -16,7 +16,7 @@ use crate::{ENTRIES, LOCK, SIZE, SLACK, is_given_back};
 
 on_every_store!(
     names_and_values_do_nothing_to_a_terminal,
-    what_a_guest_writes_does_nothing_to_a_terminal,
+    output_of_a_guest_has_no_effect_on_a_terminal,
 );
 
 /// Sets the window's title, clears the screen, moves the cursor, turns the text around, hides, forges a line.
@@ -80,7 +80,7 @@ fn names_and_values_do_nothing_to_a_terminal(version: Version) -> Result<()> {
     let title = terminal.ask("#{pane_title}")?;
     let row = |terminal: &Terminal| -> Result<Vec<String>> {
         let screen = terminal.shows(&["hold: hold"])?;
-        // Without the mark of the selected row, and without what counts up.
+        // Without the mark of the selected row, and without counters.
         let words = screen.row(LOCK)?.split(['│', '>', ' ']);
         let words = words.filter(|word| !word.is_empty()).take(5);
         Ok(words.map(str::to_owned).collect())
@@ -119,7 +119,7 @@ fn names_and_values_do_nothing_to_a_terminal(version: Version) -> Result<()> {
     only_ours(&terminal.dir().join("raw"))
 }
 
-/// Presses a key and looks at what it has changed, which is nothing but text.
+/// Presses a key and checks that only text has changed.
 fn press(terminal: &Terminal, key: &str) -> Result<()> {
     let before = terminal.screen()?;
     terminal.keys(&[key])?;
@@ -157,7 +157,7 @@ fn evil_command(dir: &Path) -> Result<std::path::PathBuf> {
     Ok(file)
 }
 
-fn what_a_guest_writes_does_nothing_to_a_terminal(version: Version) -> Result<()> {
+fn output_of_a_guest_has_no_effect_on_a_terminal(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let dir = tempfile::tempdir()?;
     let evil = evil_command(dir.path())?;
@@ -188,7 +188,7 @@ fn is_hostile(c: char) -> bool {
 fn only_ours(raw: &Path) -> Result<()> {
     let sent = std::fs::read(raw).context("reading what was sent")?;
     let sent = String::from_utf8(sent).context("what was sent is no UTF-8")?;
-    // From the other screen to the last of it: what the shell sends is its own.
+    // From the switch to the alternate screen to its end: the rest is the shell's output.
     let (_, sent) = sent.split_once("\u{1b}[?1049h").context("it never began")?;
     let (sent, _) = sent
         .rsplit_once("\u{1b}[?1049l")

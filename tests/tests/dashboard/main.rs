@@ -31,7 +31,7 @@ use leasehold_tests::command::{self, CommandOutput};
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// The lock that everybody contends for: as it is shown, its full name, and what its entries begin with.
+/// The contended lock: its shown name, its full name, and the prefix of its entries.
 const LOCK: &str = "shared/report";
 const NAME: &str = "/leasehold/locks/shared/report";
 const ENTRIES: &str = "/leasehold/locks/shared/report/";
@@ -59,7 +59,7 @@ fn etcdctl_lock(etcd: &Etcd, client: Version, name: &str) -> Result<RunningEtcdc
     etcd.ctl()?.version(client)?.spawn(&["lock", name])
 }
 
-/// Waits until it holds, and gives the key it says it has.
+/// Waits until it holds, and returns the key it printed.
 fn held_key(etcdctl: &RunningEtcdctl, name: &str) -> Result<String> {
     etcdctl.wait_line(SLACK, |line| line.starts_with(name))
 }

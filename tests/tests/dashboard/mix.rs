@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{ENTRIES, LOCK, NAME, dashboard, etcdctl_lock, held_key, let_go, once, queue_of};
 
-on_etcd!(the_order_of_a_queue_is_that_of_create_revisions_at_every_hand_off);
+on_etcd!(a_queue_is_in_create_revision_order_at_every_hand_off);
 
 /// Rounds, in each of which everybody in the queue has had a turn.
 const ROUNDS: usize = 6;
@@ -29,9 +29,7 @@ fn taker(host: &str, etcd: &Etcd) -> Result<HostProcess> {
     HostProcess::start(&config)
 }
 
-fn the_order_of_a_queue_is_that_of_create_revisions_at_every_hand_off(
-    version: Version,
-) -> Result<()> {
+fn a_queue_is_in_create_revision_order_at_every_hand_off(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut first = etcdctl_lock(&etcd, Version::V3_4, NAME)?;
     held_key(&first, NAME)?;
@@ -93,7 +91,7 @@ fn is_in_order(etcd: &Etcd) -> Result<usize> {
     Ok(1)
 }
 
-/// The Queue view comes to have the tokens of etcd, in order. The holder is one that stays.
+/// Waits until the Queue view has the tokens of etcd, in order. The holder stays the same.
 fn is_drawn(etcd: &Etcd, terminal: &Terminal) -> Result<()> {
     terminal.wait("the queue as etcd has it", |screen| {
         let answer = etcd.etcdctl(&["get", ENTRIES, "--prefix", "-w", "json"])?;

@@ -20,11 +20,11 @@ use crate::{
 use leasehold_tests::command::leasehold;
 
 on_every_store!(
-    once_tells_of_every_lock_as_a_table_as_json_and_as_csv,
-    a_stream_tells_of_each_thing_that_happens,
+    once_lists_every_lock_as_a_table_as_json_and_as_csv,
+    a_stream_prints_each_event,
 );
 
-fn once_tells_of_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> Result<()> {
+fn once_lists_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let token = host.wait_for(SLACK, |event| event.is("acquired"))?.token();
@@ -103,7 +103,7 @@ fn once_tells_of_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> R
     Ok(())
 }
 
-fn a_stream_tells_of_each_thing_that_happens(version: Version) -> Result<()> {
+fn a_stream_prints_each_event(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (mut stream, mut lines) = stream(&etcd)?;
     let mut next = |event: &str| -> Result<Value> {
@@ -157,7 +157,7 @@ fn a_stream_tells_of_each_thing_that_happens(version: Version) -> Result<()> {
     stream.wait_exit(SLACK).map(drop)
 }
 
-/// A `--stream` of this store, and what it prints.
+/// A `--stream` of this store, and its output.
 fn stream(etcd: &Etcd) -> Result<(Process, impl Iterator<Item = std::io::Result<String>>)> {
     let mut command = Command::new(binaries::leasehold_tui()?);
     command.args(["--endpoint", &etcd.endpoint(), "--stream"]);
@@ -168,7 +168,7 @@ fn stream(etcd: &Etcd) -> Result<(Process, impl Iterator<Item = std::io::Result<
 }
 
 #[test]
-fn exit_codes_say_what_is_missing_and_messages_what_to_do() -> Result<()> {
+fn exit_codes_name_the_failure_and_messages_the_remedy() -> Result<()> {
     let said = leasehold_tui(&[])?;
     ensure!(said.code == Some(2) && said.stdout.is_empty(), "{said:?}");
     for part in ["there is no terminal", "--once", "--stream"] {
@@ -180,8 +180,8 @@ fn exit_codes_say_what_is_missing_and_messages_what_to_do() -> Result<()> {
         "{said:?}"
     );
     for command in [&["--once"][..], &["--stream"]] {
-        let nobody = &["--endpoint", "http://127.0.0.1:1"];
-        let said = leasehold_tui(&[nobody, command].concat())?;
+        let unused = &["--endpoint", "http://127.0.0.1:1"];
+        let said = leasehold_tui(&[unused, command].concat())?;
         ensure!(said.code == Some(5) && said.stdout.is_empty(), "{said:?}");
         ensure!(said.stderr.contains("127.0.0.1:1"), "{said:?}");
     }
@@ -224,7 +224,7 @@ fn a_reader_that_goes_ends_it_without_a_complaint() -> Result<()> {
 }
 
 #[test]
-fn a_file_with_an_embedded_store_is_read_through_its_private_socket() -> Result<()> {
+fn an_embedded_store_is_read_through_its_private_socket() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().to_string_lossy().into_owned();
     let config = embedded(&data)?;

@@ -49,7 +49,7 @@ fn a_recording_is_shown_again_as_it_was(version: Version) -> Result<()> {
 
     terminal.line("leasehold top --replay seen.jsonl")?;
     terminal.shows(&["REPLAY seen.jsonl"])?;
-    // Two changes each: the next one comes, then the one before goes.
+    // Two changes each: the next entry is put, then the earlier one is deleted.
     steps(&terminal, "]", &["one", "one", "two", "two", "three"])?;
     terminal.keys(&["]"])?;
     terminal.shows(&["there is nothing further in that direction"])?;
@@ -59,7 +59,7 @@ fn a_recording_is_shown_again_as_it_was(version: Version) -> Result<()> {
     holds(&terminal, "three")?;
     terminal.keys(&["q"])?;
     is_given_back(&terminal)?;
-    what_cannot_be_shown_is_refused(&terminal)
+    an_unreadable_recording_is_refused(&terminal)
 }
 
 /// Each press of the key shows the next of these.
@@ -88,13 +88,13 @@ fn refused(terminal: &Terminal, command: &str, code: u8, parts: &[&str]) -> Resu
     Ok(())
 }
 
-fn what_cannot_be_shown_is_refused(terminal: &Terminal) -> Result<()> {
+fn an_unreadable_recording_is_refused(terminal: &Terminal) -> Result<()> {
     let file = |name: &str| terminal.dir().join(name);
     let seen = std::fs::read_to_string(file("seen.jsonl"))?;
     let lines: Vec<&str> = seen.lines().collect();
     ensure!(lines.len() > 5, "{seen}");
 
-    // It was cut off while it was written: what is whole is shown.
+    // A recording that was cut off while it was written: its whole lines are shown.
     std::fs::write(
         file("torn.jsonl"),
         seen.clone() + lines[3].get(..40).unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 on_etcd!(
-    a_person_finds_who_holds_and_who_waits_and_leaves_a_usable_shell,
+    a_session_shows_holder_and_waiters_and_restores_the_shell,
     a_terminal_of_any_size_is_drawn_on,
 );
 
@@ -33,9 +33,7 @@ fn waits(terminal: &Terminal, state: &str, waiters: &str) -> Result<()> {
     })
 }
 
-fn a_person_finds_who_holds_and_who_waits_and_leaves_a_usable_shell(
-    version: Version,
-) -> Result<()> {
+fn a_session_shows_holder_and_waiters_and_restores_the_shell(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let backup = etcdctl_lock(&etcd, Version::V3_4, OTHER)?;
     held_key(&backup, OTHER)?;
@@ -128,7 +126,7 @@ fn may_change_nothing(terminal: &Terminal) -> Result<()> {
     for key in ["x", "K", "X"] {
         terminal.keys(&[key])?;
         terminal.shows(&["start it with --allow-write"])?;
-        // Another word in its place, so that the next one is the next key's.
+        // Another text in its place, so that the next one is the next key's.
         terminal.keys(&["m"])?;
         terminal.shows(&["the mouse is "])?;
     }

@@ -37,7 +37,7 @@ fn a_signal_ends_it_and_the_shell_is_as_it_was() -> Result<()> {
 }
 
 #[test]
-fn it_sleeps_when_it_is_told_to_and_comes_back() -> Result<()> {
+fn ctrl_z_stops_the_dashboard_and_fg_restores_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let terminal = dashboard(&etcd.endpoint(), "")?;
     is_taken(&terminal)?;
@@ -57,7 +57,7 @@ fn it_sleeps_when_it_is_told_to_and_comes_back() -> Result<()> {
 
 /// The process that started it stops too; else no shell would notice the stop.
 #[test]
-fn what_it_was_started_by_sleeps_with_it() -> Result<()> {
+fn the_process_that_started_it_stops_with_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let terminal = Terminal::start(SIZE.0, SIZE.1)?;
     let endpoint = etcd.endpoint();

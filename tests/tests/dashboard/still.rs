@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 use crate::{LOCK, NAME, SIZE, SLACK, etcdctl_lock, held_key, is_given_back};
 
-on_etcd!(whoever_looks_and_stands_still_holds_nobody_up);
+on_etcd!(a_stopped_dashboard_delays_no_client);
 
 /// Jobs of a host that contend for the lock: each alone could have it ten times a second.
 const JOBS: usize = 6;
@@ -53,7 +53,7 @@ fn count(hosts: &[HostProcess; 2]) -> usize {
     total() - before
 }
 
-fn whoever_looks_and_stands_still_holds_nobody_up(version: Version) -> Result<()> {
+fn a_stopped_dashboard_delays_no_client(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let hosts = [taker("host-a", &etcd)?, taker("host-b", &etcd)?];
     for host in &hosts {

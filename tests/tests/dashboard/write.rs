@@ -9,8 +9,8 @@ use leasehold_tests::terminal::{Terminal, USER};
 use crate::{ENTRIES, LOCK, NAME, SLACK, dashboard, etcdctl_lock, is_given_back, queue_of, queued};
 
 on_every_store!(
-    a_run_is_stopped_when_its_locks_name_is_typed_and_the_deed_is_told,
-    a_waiter_is_removed_and_nobody_else,
+    typing_the_locks_name_stops_the_run_and_is_recorded,
+    only_the_chosen_waiter_is_removed,
 );
 
 /// Answers the question that a key has asked.
@@ -20,9 +20,7 @@ fn answer(terminal: &Terminal, key: &str, title: &str, typed: &str) -> Result<()
     terminal.line(typed)
 }
 
-fn a_run_is_stopped_when_its_locks_name_is_typed_and_the_deed_is_told(
-    version: Version,
-) -> Result<()> {
+fn typing_the_locks_name_stops_the_run_and_is_recorded(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let acquired = host.wait_for(SLACK, |event| event.is("acquired"))?;
@@ -50,7 +48,7 @@ fn a_run_is_stopped_when_its_locks_name_is_typed_and_the_deed_is_told(
     ensure!(lost.token() == acquired.token(), "{lost}");
     let ended = host.wait_after(mark, SLACK, |event| event.is("run-ended"))?;
     ensure!(ended.outcome() == Some("lost"), "{ended}");
-    // It is not held against it: it queues again and goes on.
+    // It may queue again, and does.
     host.wait_after(mark, SLACK, |event| event.is("acquired"))?;
 
     terminal.keys(&["5"])?;
@@ -76,7 +74,7 @@ fn machine() -> String {
     system.nodename().to_string_lossy().into_owned()
 }
 
-fn a_waiter_is_removed_and_nobody_else(version: Version) -> Result<()> {
+fn only_the_chosen_waiter_is_removed(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let stranger = etcdctl_lock(&etcd, version, NAME)?;
@@ -97,7 +95,7 @@ fn a_waiter_is_removed_and_nobody_else(version: Version) -> Result<()> {
     answer(&terminal, "x", title, LOCK)?;
     ensure!(
         queue_of(&etcd, 1)? == queue[..1],
-        "somebody else was removed"
+        "another waiter was removed"
     );
     terminal.keys(&["5"])?;
     terminal.wait("the removal", |screen| {
@@ -107,7 +105,10 @@ fn a_waiter_is_removed_and_nobody_else(version: Version) -> Result<()> {
     })?;
     drop(stranger);
     // A lease is ended with everything it carries: here, the holder's place.
-    let lost = etcd.queue(ENTRIES)?.pop().context("nobody holds")?;
+    let lost = etcd
+        .queue(ENTRIES)?
+        .pop()
+        .context("the lock has no holder")?;
     terminal.keys(&["1"])?;
     terminal.shows(&["Locks (1)"])?;
     answer(&terminal, "X", "revoke-lease report@host-a?", LOCK)?;

@@ -20,7 +20,7 @@ fn pulse_of<'a>(events: &'a [Event], name: &'a str) -> impl Iterator<Item = &'a 
 }
 
 #[test]
-fn hosts_contend_and_one_that_is_cut_off_is_followed_only_when_its_lease_is_over() -> Result<()> {
+fn a_cut_off_host_is_followed_only_after_its_lease() -> Result<()> {
     let files = tempfile::tempdir()?;
     let config = beater("ignored", files.path())?;
     let dev = HostProcess::start_command(&["dev", "--chaos", "2s"], &config)?;
@@ -42,16 +42,16 @@ fn hosts_contend_and_one_that_is_cut_off_is_followed_only_when_its_lease_is_over
     );
 
     let cut = dev.wait_for(SLACK, |event| event.is("note"))?;
-    let said = cut.str("text").unwrap_or_default();
+    let output = cut.str("text").unwrap_or_default();
     ensure!(
-        said.starts_with(holder.host().context("no host")?) && said.contains("team/pulse"),
+        output.starts_with(holder.host().context("no host")?) && output.contains("team/pulse"),
         "{cut}"
     );
     let next = dev.wait_for(SLACK, |event| {
         event.is("acquired") && event.token() > holder.token()
     })?;
     ensure!(next.host() != holder.host(), "{next}");
-    // It gave nothing back and said nothing more: its successor waited for the lease.
+    // It released nothing and logged nothing more: its successor waited for the lease.
     let waited_ns = next
         .boot_ns()
         .zip(cut.boot_ns())
@@ -99,17 +99,20 @@ fn a_host_that_is_alone_is_followed_by_another_of_its_name() -> Result<()> {
 }
 
 #[test]
-fn the_end_is_asked_for_by_time_or_by_signal_and_a_table_says_what_ran() -> Result<()> {
+fn a_timed_or_signalled_end_prints_a_table_of_runs() -> Result<()> {
     let files = tempfile::tempdir()?;
     let hello = guests::c_hello()?;
     let config = beater("ignored", files.path())?.job("hello", |job| {
         job.plugin(&hello).every("300ms").args(&["1", "0"])
     });
-    let said = leasehold(
+    let output = leasehold(
         &config,
         &["dev", "leasehold.toml", "--for", "2s", "--hosts", "2"],
     )?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
     for part in [
         "dev-1",
         "dev-2",
@@ -118,10 +121,10 @@ fn the_end_is_asked_for_by_time_or_by_signal_and_a_table_says_what_ran() -> Resu
         "the time is over",
         "JOB ",
     ] {
-        ensure!(said.stdout.contains(part), "{part} in {}", said.stdout);
+        ensure!(output.stdout.contains(part), "{part} in {}", output.stdout);
     }
-    ensure!(!said.stdout.contains("dev-3") && !said.stdout.contains('\u{1b}'));
-    let table = said.stdout.lines().rev().take(3).collect::<Vec<_>>();
+    ensure!(!output.stdout.contains("dev-3") && !output.stdout.contains('\u{1b}'));
+    let table = output.stdout.lines().rev().take(3).collect::<Vec<_>>();
     ensure!(
         table[0].starts_with("pulse") && table[1].starts_with("hello"),
         "{table:?}"
@@ -148,7 +151,7 @@ fn the_end_is_asked_for_by_time_or_by_signal_and_a_table_says_what_ran() -> Resu
 }
 
 #[test]
-fn hosts_whose_jobs_are_over_end_by_themselves_with_the_worst_of_their_codes() -> Result<()> {
+fn finished_hosts_end_with_the_worst_of_their_codes() -> Result<()> {
     let hello = guests::c_hello()?;
     let once = |code: &str| {
         Config::default().job("hello", |job| job.plugin(&hello).args(&["1", code]).once())
@@ -167,12 +170,13 @@ fn endpoints_of_the_file_are_named_and_left_alone() -> Result<()> {
         .store("password_file", "not-here")
         .raw("[store.tls]\nca = \"not-here.pem\"\n")
         .job("hello", |job| job.plugin(&hello).once());
-    let said = leasehold(&config, &["dev"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = leasehold(&config, &["dev"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     ensure!(
-        said.stdout
+        output
+            .stdout
             .contains("not used: https://etcd.example.com:2379"),
-        "{said:?}"
+        "{output:?}"
     );
     Ok(())
 }
@@ -183,8 +187,8 @@ fn a_file_that_embeds_its_store_is_taken_at_its_word() -> Result<()> {
     let hello = guests::c_hello()?;
     let config =
         crate::embedded("ignored", files.path())?.job("hello", |job| job.plugin(&hello).once());
-    let said = leasehold(&config, &["dev", "--for", "1s"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = leasehold(&config, &["dev", "--for", "1s"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     ensure!(files.path().join("store/store.redb").exists());
     let dev = HostProcess::start_command(&["dev"], &config)?;
     first(&dev, "guest")?;
@@ -198,15 +202,15 @@ fn a_file_that_embeds_its_store_is_taken_at_its_word() -> Result<()> {
 }
 
 #[test]
-fn without_a_file_and_with_a_wrong_one_it_says_what_to_do() -> Result<()> {
-    let said = leasehold(&"", &["dev", "no-such.toml"])?;
-    ensure!(said.code == Some(3), "{said:?}");
-    let said = leasehold(&"tmeout = 1", &["dev"])?;
+fn without_a_valid_file_dev_prints_the_remedy() -> Result<()> {
+    let output = leasehold(&"", &["dev", "no-such.toml"])?;
+    ensure!(output.code == Some(3), "{output:?}");
+    let output = leasehold(&"tmeout = 1", &["dev"])?;
     ensure!(
-        said.code == Some(3) && said.stderr.contains("tmeout"),
-        "{said:?}"
+        output.code == Some(3) && output.stderr.contains("tmeout"),
+        "{output:?}"
     );
-    let said = leasehold(&"", &["dev", "--hosts", "0"])?;
-    ensure!(said.code == Some(2), "{said:?}");
+    let output = leasehold(&"", &["dev", "--hosts", "0"])?;
+    ensure!(output.code == Some(2), "{output:?}");
     Ok(())
 }

@@ -24,7 +24,7 @@ fn limit_files(host: &HostProcess, bytes: Option<u64>) -> Result<()> {
 }
 
 #[test]
-fn a_disk_that_fails_is_said_nothing_is_pretended_and_work_goes_on_when_it_is_back() -> Result<()> {
+fn a_failed_disk_is_logged_and_work_continues_once_it_is_back() -> Result<()> {
     let dir = tempfile::tempdir()?;
     // A limit on files sends a signal besides; a full disk does not.
     let program = dir.path().join("host");

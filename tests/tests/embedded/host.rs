@@ -11,19 +11,18 @@ use crate::{SLACK, beater, beats, embedded, end, first};
 use leasehold_tests::command::leasehold;
 
 #[test]
-fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when_it_does_not()
--> Result<()> {
+fn commands_read_a_running_host_through_its_private_socket() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let config = embedded("host-a", dir.path())?;
     for command in ["status", "runs"] {
-        let said = leasehold(&config, &[command])?;
-        ensure!(said.code == Some(5), "{said:?}");
+        let output = leasehold(&config, &[command])?;
+        ensure!(output.code == Some(5), "{output:?}");
         for part in [
             "no host is running with this store",
             "leasehold run -c leasehold.toml",
             "leasehold store serve --dir",
         ] {
-            ensure!(said.stderr.contains(part), "{part} in {}", said.stderr);
+            ensure!(output.stderr.contains(part), "{part} in {}", output.stderr);
         }
     }
     let host = HostProcess::start(&config)?;
@@ -33,11 +32,14 @@ fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when
     ensure!(metadata.file_type().is_socket());
     let mode = metadata.permissions().mode() & 0o777;
     ensure!(mode == 0o600, "{mode:o}");
-    let said = leasehold(&config, &["status"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
-    ensure!(said.stdout.contains("host-a") && said.stdout.contains("holds"));
-    let said = leasehold(&config, &["runs"])?;
-    ensure!(said.stdout.contains("running"), "{said:?}");
+    let output = leasehold(&config, &["status"])?;
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    ensure!(output.stdout.contains("host-a") && output.stdout.contains("holds"));
+    let output = leasehold(&config, &["runs"])?;
+    ensure!(output.stdout.contains("running"), "{output:?}");
 
     let events = end(host)?;
     let place = |name| events.iter().rposition(|event| event.is(name));
@@ -52,7 +54,7 @@ fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when
 }
 
 #[test]
-fn a_second_host_is_refused_with_the_ways_out_and_joins_by_the_first_of_them() -> Result<()> {
+fn a_second_host_is_refused_and_joins_by_the_first_remedy() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let host_a = HostProcess::start(&embedded("host-a", dir.path())?)?;
     let token = beats(&host_a)?;
@@ -73,12 +75,12 @@ fn a_second_host_is_refused_with_the_ways_out_and_joins_by_the_first_of_them() -
     let host_b = HostProcess::start(&joined)?;
     let waiting = first(&host_b, "waiting")?;
     ensure!(waiting.u64("place") == Some(1), "{waiting}");
-    let said = leasehold(&joined, &["status"])?;
+    let output = leasehold(&joined, &["status"])?;
     ensure!(
-        said.stdout.contains("host-a") && said.stdout.contains("host-b"),
-        "{said:?}"
+        output.stdout.contains("host-a") && output.stdout.contains("host-b"),
+        "{output:?}"
     );
-    // The first goes with the store; the other is left without one, and says so.
+    // The first ends with the store; the other is left without one, and logs that.
     end(host_a)?;
     let acquired = host_b
         .events()
@@ -98,13 +100,13 @@ fn a_path_in_the_file_is_relative_and_the_endpoint_is_not() -> Result<()> {
     beats(&host)?;
     let opened = first(&host, "store-opened")?;
     let socket = host.dir().canonicalize()?.join("books/store.sock");
-    let said = opened.value()["endpoints"][0].as_str().unwrap_or_default();
-    ensure!(said == format!("unix://{}", socket.display()), "{opened}");
+    let output = opened.value()["endpoints"][0].as_str().unwrap_or_default();
+    ensure!(output == format!("unix://{}", socket.display()), "{opened}");
     end(host).map(drop)
 }
 
 #[test]
-fn after_a_kill_the_store_has_what_was_acknowledged_and_gives_larger_tokens() -> Result<()> {
+fn a_killed_store_keeps_acknowledged_writes_and_raises_tokens() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let config = embedded("host-a", dir.path())?;
     let mut tokens = Vec::new();
@@ -129,10 +131,10 @@ fn after_a_kill_the_store_has_what_was_acknowledged_and_gives_larger_tokens() ->
 /// Waits until the records of the runs with these tokens can be read.
 fn has_records(config: &Config, tokens: &[u64]) -> Result<()> {
     eventually(SLACK, &format!("records of {tokens:?}"), || {
-        let said = leasehold(config, &["runs", "--format", "json"])?;
-        let runs: Vec<serde_json::Value> = serde_json::from_str(&said.stdout)?;
+        let output = leasehold(config, &["runs", "--format", "json"])?;
+        let runs: Vec<serde_json::Value> = serde_json::from_str(&output.stdout)?;
         let known = |token: &u64| runs.iter().any(|run| run["token"] == *token);
-        ensure!(tokens.iter().all(known), "{}", said.stdout);
+        ensure!(tokens.iter().all(known), "{}", output.stdout);
         Ok(())
     })
 }
@@ -153,7 +155,7 @@ fn a_store_in_memory_begins_empty_and_keeps_nothing() -> Result<()> {
 }
 
 #[test]
-fn an_address_by_choice_is_listened_on_and_one_that_is_taken_is_refused() -> Result<()> {
+fn a_chosen_address_is_used_and_a_taken_one_refused() -> Result<()> {
     let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
     let config = embedded("host-a", dirs[0].path())?.store("listen", "127.0.0.1:0");
     let host = HostProcess::start(&config)?;
@@ -177,7 +179,7 @@ fn an_address_by_choice_is_listened_on_and_one_that_is_taken_is_refused() -> Res
 }
 
 #[test]
-fn a_second_signal_cuts_the_end_short_and_the_store_still_closes() -> Result<()> {
+fn a_second_signal_shortens_the_end_and_the_store_closes() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut host = HostProcess::start(&embedded("host-a", dir.path())?.grace("20s"))?;
     beats(&host)?;

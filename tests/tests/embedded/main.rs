@@ -49,7 +49,7 @@ fn beats(host: &HostProcess) -> Result<u64> {
     beat.token().with_context(|| format!("no token in {beat}"))
 }
 
-/// Ends it as an operator does, and expects it to say so.
+/// Ends it as an operator does, and expects it to log that.
 fn end(mut host: HostProcess) -> Result<Vec<Event>> {
     host.term()?;
     let code = host.wait_exit(SLACK)?.code();

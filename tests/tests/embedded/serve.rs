@@ -8,11 +8,11 @@ use leasehold_tests::host::HostProcess;
 use crate::{beater, beats, end, first};
 use leasehold_tests::command::leasehold;
 
-/// The endpoints that it says it has.
+/// The endpoints that it logs.
 fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
     let opened = first(store, "store-opened")?;
-    let said = opened.value()["endpoints"].as_array().cloned();
-    Ok(said
+    let output = opened.value()["endpoints"].as_array().cloned();
+    Ok(output
         .with_context(|| format!("no endpoints in {opened}"))?
         .iter()
         .filter_map(|endpoint| endpoint.as_str().map(str::to_owned))
@@ -20,7 +20,7 @@ fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
 }
 
 #[test]
-fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<()> {
+fn hosts_by_address_and_socket_share_locks_with_etcdctl() -> Result<()> {
     let (data, files) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let dir = data.path().to_string_lossy().into_owned();
     let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
@@ -62,7 +62,7 @@ fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<(
 }
 
 #[test]
-fn a_host_that_embeds_the_store_takes_over_its_directory_and_is_kept_out_meanwhile() -> Result<()> {
+fn an_embedding_host_waits_for_the_servers_directory() -> Result<()> {
     let files = tempfile::tempdir()?;
     let dir = files.path().join("store").to_string_lossy().into_owned();
     let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
@@ -70,9 +70,9 @@ fn a_host_that_embeds_the_store_takes_over_its_directory_and_is_kept_out_meanwhi
     endpoints(&store)?;
     let config = crate::embedded("host-a", files.path())?;
     ensure!(leasehold(&config, &["run"])?.code == Some(5));
-    // Looking in needs no host: the socket is where the configuration says.
-    let said = leasehold(&config, &["status"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    // Reading needs no host: the socket is at the place that the configuration names.
+    let output = leasehold(&config, &["status"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     end(store)?;
     let host = HostProcess::start(&config)?;
     beats(&host)?;
@@ -98,7 +98,7 @@ fn a_store_without_a_directory_has_its_address_alone() -> Result<()> {
 }
 
 #[test]
-fn a_quota_that_is_reached_is_said_in_etcds_words() -> Result<()> {
+fn a_reached_quota_is_reported_as_by_etcd() -> Result<()> {
     let serve = [
         "store",
         "serve",
@@ -111,7 +111,7 @@ fn a_quota_that_is_reached_is_said_in_etcds_words() -> Result<()> {
     let store = HostProcess::start_command(&serve, &"")?;
     let ctl = Etcdctl::new(Version::V3_5, &endpoints(&store)?)?;
     let value = "x".repeat(100_000);
-    // History is no reason to refuse anything.
+    // History refuses no write.
     for _ in 0..20 {
         ctl.run(&["put", "k", &value])?;
     }
@@ -151,7 +151,7 @@ fn the_member_list_has_addresses_that_its_reader_can_use() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_with_2() -> Result<()> {
+fn invalid_options_are_refused_with_2() -> Result<()> {
     for (args, part) in [
         (["--listen", "0.0.0.0:2379"], "other machines can reach it"),
         (["--listen", "2379"], "127.0.0.1:2379"),
@@ -159,9 +159,9 @@ fn what_cannot_be_asked_for_is_refused_with_2() -> Result<()> {
         (["--history", "99"], "99 is not in 100.."),
         (["--history-size", "1KiB"], "1MiB or more"),
     ] {
-        let said = leasehold(&"", &[["store", "serve"], args].concat())?;
-        ensure!(said.code == Some(2), "{said:?}");
-        ensure!(said.stderr.contains(part), "{part} in {said:?}");
+        let output = leasehold(&"", &[["store", "serve"], args].concat())?;
+        ensure!(output.code == Some(2), "{output:?}");
+        ensure!(output.stderr.contains(part), "{part} in {output:?}");
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ fn by_hand(server: &Server) -> Result<TcpStream> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_never_end_are_bounded_on_a_connection_and_in_all() -> Result<()> {
+async fn endless_requests_are_bounded_per_connection_and_in_all() -> Result<()> {
     /// Measured: 10. Each stream took 40 KiB when they were not bounded.
     const ONE: u64 = 120;
     /// Measured: 83.
@@ -105,7 +105,7 @@ async fn requests_that_never_end_are_bounded_on_a_connection_and_in_all() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_never_end_are_refused_beyond_a_connections_share() -> Result<()> {
+async fn endless_messages_are_refused_beyond_a_connections_share() -> Result<()> {
     /// Measured: 1.
     const BOUND: u64 = 64;
     const LENGTH: usize = 2_000_000;
@@ -144,7 +144,7 @@ fn settle_counting(io: &mut TcpStream, ended: &mut usize) -> Result<bool> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_not_read_are_bounded() -> Result<()> {
-    /// Measured: 132; without a bound, what all answers have together.
+    /// Measured: 132; without a bound, the sum of all answers.
     const BOUND: u64 = 350;
     let mut server = Server::in_memory()?.started()?;
     let mut client = connect(&server).await?;
@@ -177,7 +177,7 @@ async fn answers_that_are_not_read_are_bounded() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_beyond_the_largest_is_refused_before_anything_is_done() -> Result<()> {
+async fn a_too_large_answer_is_refused_before_anything_is_done() -> Result<()> {
     let mut server = Server::in_memory()?.started()?;
     let mut client = connect(&server).await?;
     for number in 0..70 {
@@ -222,7 +222,7 @@ async fn an_answer_beyond_the_largest_is_refused_before_anything_is_done() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_are_bounded_and_what_they_do_not_read_is() -> Result<()> {
+async fn watches_and_their_unread_events_are_bounded() -> Result<()> {
     /// Measured: 68; without a bound, 500.
     const BOUND: u64 = 300;
     let mut server = Server::in_memory()?.started()?;
@@ -248,7 +248,7 @@ async fn watches_are_bounded_and_what_they_do_not_read_is() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_of_a_million_empty_parts_is_refused_before_it_is_unpacked() -> Result<()> {
+async fn a_transaction_of_a_million_parts_is_refused_unread() -> Result<()> {
     /// Measured: 2; unpacked, each would take 200.
     const BOUND: u64 = 90;
     let mut server = Server::in_memory()?.started()?;
@@ -307,8 +307,7 @@ async fn floods_of_pings_resets_and_tiny_frames_take_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_leave_descriptors_to_the_process_and_those_beyond_are_turned_away()
--> Result<()> {
+async fn connections_beyond_the_descriptor_reserve_are_refused() -> Result<()> {
     let few = Server::on_disk()?.launched_by(&[], r#"ulimit -n 256; exec "$@""#);
     let mut server = few.started()?;
     let mut client = connect(&server).await?;
@@ -355,7 +354,7 @@ async fn connections_leave_descriptors_to_the_process_and_those_beyond_are_turne
 }
 
 #[test]
-fn an_older_http_is_answered_in_words() -> Result<()> {
+fn an_older_http_gets_a_text_answer() -> Result<()> {
     let mut server = Server::in_memory()?.started()?;
     for text in [
         "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",

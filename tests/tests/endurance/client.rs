@@ -46,13 +46,13 @@ pub(crate) struct Held {
     pub(crate) version: i64,
 }
 
-/// Keys and what they hold.
+/// Keys and their values.
 pub(crate) type State = BTreeMap<String, Held>;
 
 /// Changes of keys by revision; `None` for a deleted key.
 pub(crate) type Changes = BTreeMap<i64, Vec<(String, Option<Held>)>>;
 
-/// A key and what it holds.
+/// A key and its value.
 pub(crate) fn held(kv: &KeyValue) -> Result<(String, Held)> {
     let held = Held {
         value: kv.value_str()?.to_owned(),
@@ -83,7 +83,7 @@ pub(crate) async fn next(stream: &mut WatchStream, patience: Duration) -> Result
     Ok(message)
 }
 
-/// Adds a response to what is known. A revision comes in one piece, and later ones come later.
+/// Adds a response to the known history. A revision comes in one piece, in ascending order.
 pub(crate) fn add(known: &mut Changes, last: &mut i64, response: &WatchResponse) -> Result<()> {
     let before = *last;
     for event in response.events() {

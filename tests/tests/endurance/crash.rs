@@ -37,7 +37,7 @@ const BIRTH_MS: std::ops::Range<u64> = 1..60;
 const MORTAL: &str = r#"ulimit -c 0; exec "$@""#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_read_or_watched_survives_every_kill() -> Result<()> {
+async fn acknowledged_read_and_watched_data_survives_every_kill() -> Result<()> {
     let seed = setting("LEASEHOLD_SEED", 1);
     let kills = setting("LEASEHOLD_KILLS", 16);
     let mut random = Rng::with_seed(seed);

@@ -18,7 +18,7 @@ use crate::server::{REFUSED, Server};
 /// A limit on files sends a signal besides; a full disk does not.
 const DEAF: &str = r#"trap '' XFSZ; exec "$@""#;
 
-/// The directory of the data as a file system of its own, which goes with the process. Root is not needed where
+/// The directory of the data as a file system of its own, which ends with the process. Root is not needed where
 /// the system lets everybody have a user namespace.
 const SMALL: [&str; 3] = ["unshare", "--mount", "--map-root-user"];
 const MOUNT: &str = r#"mkdir -p "$0" && mount -t tmpfs -o size=16m tmpfs "$0" && exec "$@""#;
@@ -33,7 +33,7 @@ const VALUE: usize = 40_000;
 
 const WRITERS: usize = 4;
 
-/// Everything that was acknowledged, and what may or may not be there besides.
+/// All acknowledged writes, and those with an unknown result.
 #[derive(Debug, Default)]
 struct Written {
     acknowledged: Vec<String>,
@@ -41,7 +41,7 @@ struct Written {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_may_not_grow_makes_the_store_read_only_and_nothing_is_lost() -> Result<()> {
+async fn a_file_size_limit_makes_the_store_read_only_without_loss() -> Result<()> {
     let mut server = Server::on_disk()?.launched_by(&[], DEAF).started()?;
     let mut written = Written::default();
     let before = fs::metadata(server.file()?)?.len();
@@ -57,7 +57,7 @@ async fn a_file_that_may_not_grow_makes_the_store_read_only_and_nothing_is_lost(
         server.limit_files(None)?;
         write_again(&server, &mut written).await?;
     }
-    // A process that has come back from that is as good as one that is new.
+    // A recovered process behaves like a new one.
     server.is_well()?;
     server.kill()?;
     server.start()?;
@@ -66,13 +66,13 @@ async fn a_file_that_may_not_grow_makes_the_store_read_only_and_nothing_is_lost(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_file_system_makes_the_store_read_only_until_there_is_space() -> Result<()> {
+async fn a_full_disk_makes_the_store_read_only_until_there_is_space() -> Result<()> {
     let small = Server::on_disk()?.launched_by(&SMALL, MOUNT);
     let mut server = small.started().context(MOUNT_HELP)?;
     let mut written = Written::default();
     for _ in 0..2 {
         let ballast = server.inside("ballast")?;
-        // The second time the file takes the room: then the ballast is what still fits.
+        // The second time the file takes the space: then the ballast is the rest that fits.
         let _ = fs::write(&ballast, vec![0; BALLAST]);
         ensure!(
             fs::metadata(&ballast)?.len() > 0,
@@ -99,8 +99,7 @@ async fn a_full_file_system_makes_the_store_read_only_until_there_is_space() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_cannot_even_be_opened_for_want_of_space_says_so_and_loses_nothing()
--> Result<()> {
+async fn a_store_that_cannot_open_on_a_full_disk_loses_nothing() -> Result<()> {
     let mut server = Server::on_disk()?.started()?;
     let mut client = connect(&server).await?;
     let mut written = Written::default();
@@ -178,14 +177,18 @@ async fn fill(server: &Server, written: &mut Written) -> Result<()> {
     Ok(())
 }
 
-/// Writes until it is refused, again and again; everything but writing goes on.
+/// Writes until it is refused, repeatedly; everything but writing continues.
 async fn live_without_a_disk(server: &Server, written: &mut Written) -> Result<()> {
     fill(server, written).await?;
     let first = written
         .refusals
         .iter()
         .find(|text| text.starts_with("Unavailable"));
-    ensure!(first.is_some(), "nobody was first: {:?}", written.refusals);
+    ensure!(
+        first.is_some(),
+        "no write was first: {:?}",
+        written.refusals
+    );
     let mut client = connect(server).await?;
     for _ in 0..3 {
         everything_is_there(&mut client, written).await?;
@@ -213,7 +216,7 @@ async fn live_without_a_disk(server: &Server, written: &mut Written) -> Result<(
             said.contains("is in use: another process has it open"),
             "{said}"
         );
-        // Over a second in all: the disk is tried again meanwhile, and what still fits may be taken.
+        // Over a second in all: the disk is tried again meanwhile, and a write that still fits may succeed.
         tokio::time::sleep(Duration::from_millis(500)).await;
         fill(server, written).await?;
     }

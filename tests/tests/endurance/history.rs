@@ -1,4 +1,4 @@
-//! History is no reason to refuse a write: it is given up, oldest first.
+//! History refuses no write: it is deleted, oldest first.
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{Client, Txn, TxnOp};
@@ -23,7 +23,7 @@ async fn put_often(client: &mut Client, times: usize) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() -> Result<()> {
+async fn endless_writes_of_one_key_fit_a_quota_over_a_restart() -> Result<()> {
     // Without the limit on bytes of history, the quota alone makes it give way.
     for size in ["32MiB", "1GiB"] {
         let size = format!("--history-size={size}");
@@ -42,7 +42,7 @@ async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() ->
         let ctl = Etcdctl::new(Version::V3_5, &[server.endpoint()])?;
         ensure!(ctl.run(&["alarm", "list"])?.is_empty());
         ensure!(ctl.run(&["get", "first", "--print-value-only"])? == "1");
-        // A watch that still has to read what was given up is cancelled, as etcd cancels it.
+        // A watch that still has to read deleted history is cancelled, as by etcd.
         let mut late = watch_all(&mut client, 3).await?;
         let ended = loop {
             match next(&mut late, SLACK).await {
@@ -60,8 +60,7 @@ async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_watch_is_told_that_history_was_given_up_and_a_quick_one_misses_nothing()
--> Result<()> {
+async fn a_slow_watch_ends_as_compacted_and_a_quick_one_is_complete() -> Result<()> {
     let server = Server::in_memory()?
         .arg("--quota=64MiB")
         .arg("--history-size=1MiB");

@@ -1,4 +1,4 @@
-//! A million keys, and a quota: what fits is served, and what does not is refused as etcd refuses it.
+//! A million keys, and a quota: writes that fit are served, and others are refused as by etcd.
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{DeleteOptions, GetOptions, SortOrder, SortTarget, Txn, TxnOp};
@@ -76,7 +76,7 @@ async fn a_million_keys_are_counted_found_and_bounded_in_memory() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_is_refused_in_etcds_words_until_something_is_given_up() -> Result<()> {
+async fn writes_over_the_quota_are_refused_as_by_etcd_until_freed() -> Result<()> {
     const QUOTA: usize = 2 << 20;
     for server in [Server::in_memory()?, Server::on_disk()?] {
         let mut server = server.arg("--quota=2MiB").started()?;
@@ -108,7 +108,7 @@ async fn what_does_not_fit_is_refused_in_etcds_words_until_something_is_given_up
                 "{:?}",
                 status.errors()
             );
-            // Reading goes on, and so does everything that makes room.
+            // Reads continue, and so do requests that free space.
             let all = GetOptions::new().with_prefix().with_count_only();
             ensure!(client.get("k", Some(all)).await?.count() == i64::try_from(taken)?);
             let still = client.put("k", value.clone(), None).await;

@@ -1,6 +1,6 @@
-//! gRPC with any bytes as the message: no client library would send what a broken one does.
+//! gRPC with any bytes as the message, as a broken client sends them and no client library does.
 //!
-//! It must never look into what it carries.
+//! Messages are not parsed.
 
 use anyhow::Result;
 use http::uri::PathAndQuery;

@@ -21,15 +21,14 @@ fn is_refused(server: &Server) -> Result<()> {
 
 // With a disk that has failed: in `full_disk.rs`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_is_refused_while_the_first_lives_and_the_first_does_not_notice()
--> Result<()> {
+async fn a_second_process_is_refused_without_disturbing_the_first() -> Result<()> {
     let mut server = Server::on_disk()?.started()?;
     let mut client = connect(&server).await?;
     for round in 0..3 {
         client.put("k", round.to_string(), None).await?;
         is_refused(&server)?;
     }
-    // One that stands still has not gone.
+    // A stopped process has not ended.
     server.stop()?;
     is_refused(&server)?;
     server.cont()?;

@@ -126,7 +126,7 @@ impl Server {
         Ok(())
     }
 
-    /// A second process on this directory, to its end: its exit code and what it said.
+    /// A second process on this directory, to its end: its exit code and its output.
     pub(crate) fn rival(&self, data: &Path) -> Result<(Option<i32>, String)> {
         let path = self.scratch.path().join("rival");
         let mut command = Command::new(binaries::leasehold()?);
@@ -158,7 +158,7 @@ impl Server {
         Ok(())
     }
 
-    /// Freezes it. Returns when every thread of it stands still.
+    /// Freezes it. Returns when every thread of it has stopped.
     pub(crate) fn stop(&mut self) -> Result<()> {
         self.process()?.stop()
     }
@@ -207,7 +207,7 @@ impl Server {
         Ok(root.join(path.strip_prefix("/").unwrap_or(&path)))
     }
 
-    /// Where the system lists what it has open.
+    /// Directory of its open descriptors.
     pub(crate) fn descriptors(&self) -> Result<PathBuf> {
         Ok(PathBuf::from(format!("/proc/{}/fd", self.pid()?)))
     }

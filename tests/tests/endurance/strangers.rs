@@ -60,7 +60,7 @@ async fn bytes_that_mean_nothing_end_their_connection_alone() -> Result<()> {
         let mut bytes = vec![0; random.usize(24..20_000)];
         random.fill(&mut bytes);
         let mut stream = server.connect()?;
-        // Without a greeting; with one; with one and a frame's head that promises what does not come.
+        // Without a greeting; with one; with one and a frame's head without its frame.
         let kind: &[u8] = match round % 3 {
             0 => b"",
             1 => PREFACE,
@@ -97,8 +97,7 @@ async fn bytes_that_mean_nothing_end_their_connection_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_mean_nothing_or_too_much_are_refused_on_a_connection_that_goes_on()
--> Result<()> {
+async fn invalid_messages_are_refused_and_the_connection_goes_on() -> Result<()> {
     const METHODS: [&str; 9] = [
         "/etcdserverpb.KV/Range",
         "/etcdserverpb.KV/Put",
@@ -121,7 +120,7 @@ async fn messages_that_mean_nothing_or_too_much_are_refused_on_a_connection_that
         let mut message = vec![0; random.usize(6..300)];
         random.fill(&mut message);
         if round % 2 == 0 {
-            // A field of bytes that says it is longer than the message.
+            // A field of bytes with a length beyond the message.
             message[..6].copy_from_slice(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         }
         let method = random.choice(METHODS).unwrap_or(METHODS[0]);
@@ -215,13 +214,12 @@ async fn thousands_of_connections_that_come_and_go_leave_nothing() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_out_of_descriptors_keeps_the_clients_it_has_and_takes_others_later() -> Result<()>
-{
+async fn a_store_out_of_descriptors_keeps_clients_and_recovers() -> Result<()> {
     let few = Server::on_disk()?.launched_by(&[], r#"ulimit -n 64; exec "$@""#);
     let mut server = few.started()?;
     let mut client = connect(&server).await?;
     serves(&mut client).await?;
-    // The system accepts for it what it cannot take in.
+    // The system accepts connections that the process cannot.
     let streams = (0..100)
         .map(|_| server.connect())
         .collect::<Result<Vec<_>>>()?;

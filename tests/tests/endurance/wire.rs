@@ -1,4 +1,4 @@
-//! HTTP/2 by hand, for what no client does: requests that never end, answers that are never read.
+//! HTTP/2 by hand, for behaviour of no client: requests that never end, answers that are never read.
 //!
 //! It writes whatever a test wants, and must never keep the protocol's limits by itself.
 

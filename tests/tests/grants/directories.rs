@@ -39,7 +39,7 @@ fn granted(host: &Path) -> Table {
 }
 
 #[test]
-fn a_component_reaches_the_files_inside_and_nothing_else_and_no_pipe_holds_it() -> Result<()> {
+fn a_component_reaches_granted_files_only_and_no_pipe_blocks_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let dir = tempfile::tempdir()?;
     let inside = dir.path().join("inside");

@@ -50,7 +50,7 @@ fn host(etcd: &Etcd, job: Job) -> Result<HostProcess> {
 }
 
 #[test]
-fn a_request_carries_the_token_of_its_run_and_the_granted_secret() -> Result<()> {
+fn a_request_carries_its_runs_token_and_the_granted_secret() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let server = Server::start(Some(OK))?;
     let dir = tempfile::tempdir()?;
@@ -90,7 +90,7 @@ fn a_request_carries_the_token_of_its_run_and_the_granted_secret() -> Result<()>
 
 /// A drop-in that asks for a header of its own choice carries the token in the operator's too.
 #[test]
-fn the_operators_header_is_set_whatever_header_a_drop_in_asks_for() -> Result<()> {
+fn the_operators_header_is_set_over_a_drop_ins() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let server = Server::start(Some(OK))?;
     let allow = allowing(
@@ -127,7 +127,7 @@ fn the_operators_header_is_set_whatever_header_a_drop_in_asks_for() -> Result<()
 }
 
 #[test]
-fn an_answer_that_no_key_can_help_is_told_as_such() -> Result<()> {
+fn an_answer_that_no_key_can_fix_is_reported_as_such() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let many = "h: 1\r\n".repeat(150);
     for (answer, words) in [
@@ -155,7 +155,7 @@ fn an_answer_that_no_key_can_help_is_told_as_such() -> Result<()> {
 }
 
 #[test]
-fn after_the_lock_is_lost_no_request_leaves() -> Result<()> {
+fn no_request_leaves_after_the_lock_is_lost() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let server = Server::start(Some(OK))?;
     let allow = allowing(&[server.origin()], &[("http_token", "X-Fence".into())]);
@@ -209,7 +209,7 @@ fn after_the_lock_is_lost_no_request_leaves() -> Result<()> {
 }
 
 #[test]
-fn a_server_that_never_answers_holds_a_guest_no_longer_than_its_timeout() -> Result<()> {
+fn a_silent_server_holds_a_guest_for_its_timeout_at_most() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let server = Server::start(None)?;
     let allow = allowing(&[server.origin()], &[]);
@@ -228,7 +228,7 @@ fn a_server_that_never_answers_holds_a_guest_no_longer_than_its_timeout() -> Res
 }
 
 #[test]
-fn a_request_to_where_it_was_not_granted_is_told_to_the_guest_and_to_a_person() -> Result<()> {
+fn an_ungranted_request_fails_in_the_guest_and_is_logged() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let server = Server::start(Some(OK))?;
     let named = server.origin().replace("127.0.0.1", "localhost");
@@ -266,20 +266,19 @@ fn a_request_to_where_it_was_not_granted_is_told_to_the_guest_and_to_a_person() 
 }
 
 #[test]
-fn a_plugin_that_sends_requests_is_refused_before_anything_starts_when_none_are_granted()
--> Result<()> {
+fn a_plugin_with_ungranted_requests_is_refused_at_the_start() -> Result<()> {
     let config: Config = config("a", "http://127.0.0.1:1");
     let fetch = fetch()?;
     let config = config.job("report", |job| job.plugin(&fetch).config("url", "http://x"));
-    let said = leasehold(&config, &["check"])?;
-    ensure!(said.code == Some(4), "{said:?}");
+    let output = leasehold(&config, &["check"])?;
+    ensure!(output.code == Some(4), "{output:?}");
     for part in [
         "job report",
         "imports wasi:http/",
         "add `http = [",
         "under [jobs.report.allow]",
     ] {
-        ensure!(said.stderr.contains(part), "{}", said.stderr);
+        ensure!(output.stderr.contains(part), "{}", output.stderr);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A guest that tells its secret in every way there is: no log, record, command or panel shows it.
+//! A guest that leaks its secret in every possible way: no log, record, command or panel shows it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,7 +62,7 @@ fn telling(etcd: &Etcd, key: &Path) -> Result<Config> {
     }))
 }
 
-/// Neither the secret nor a half of it, which is what a redaction of single writes would let through.
+/// Neither the secret nor a half of it, which a redaction of single writes would let through.
 fn is_clean(what: &str, text: &str) -> Result<()> {
     let (head, tail) = SECRET.split_at(SECRET.len() / 2);
     for part in [SECRET, head, tail] {
@@ -96,13 +96,13 @@ fn a_secret_is_seen_nowhere_however_a_guest_tells_it() -> Result<()> {
         is_clean("runs --format json", &json)?;
         ensure!(json.contains(MARK), "{json}");
     }
-    what_the_host_said(&host)?;
-    what_is_in_the_store(&etcd)?;
-    what_commands_show(&config)?;
-    what_the_dashboard_shows(&etcd)
+    check_events_and_log(&host)?;
+    check_store(&etcd)?;
+    check_commands(&config)?;
+    check_dashboard(&etcd)
 }
 
-fn what_the_host_said(host: &HostProcess) -> Result<()> {
+fn check_events_and_log(host: &HostProcess) -> Result<()> {
     let events = host.events();
     let said: Vec<String> = events
         .iter()
@@ -114,7 +114,7 @@ fn what_the_host_said(host: &HostProcess) -> Result<()> {
         "the host's config",
         &fs::read_to_string(host.dir().join("leasehold.toml"))?,
     )?;
-    // Each way of telling was heard, or the test would show nothing.
+    // Each way was logged; else the test would show nothing.
     for (stream, words) in [
         ("stdout", "told [secret key] at once"),
         ("stderr", "told [secret key] at once"),
@@ -141,7 +141,7 @@ fn what_the_host_said(host: &HostProcess) -> Result<()> {
     Ok(())
 }
 
-fn what_is_in_the_store(etcd: &Etcd) -> Result<()> {
+fn check_store(etcd: &Etcd) -> Result<()> {
     let all = etcd.etcdctl(&["get", "", "--prefix"])?;
     ensure!(
         all.contains("/runs/tell-panic/") && all.contains(MARK),
@@ -150,7 +150,7 @@ fn what_is_in_the_store(etcd: &Etcd) -> Result<()> {
     is_clean("the store", &all)
 }
 
-fn what_commands_show(config: &Config) -> Result<()> {
+fn check_commands(config: &Config) -> Result<()> {
     for arguments in [
         &["status"][..],
         &["status", "--format", "json"],
@@ -167,7 +167,7 @@ fn what_commands_show(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn what_the_dashboard_shows(etcd: &Etcd) -> Result<()> {
+fn check_dashboard(etcd: &Etcd) -> Result<()> {
     let mut command = Command::new(binaries::leasehold_tui()?);
     command.args(["--endpoint", &etcd.endpoint(), "--once"]);
     let said = finish("leasehold-tui --once", command)?;
@@ -203,7 +203,7 @@ fn what_the_dashboard_shows(etcd: &Etcd) -> Result<()> {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_starts_no_run_and_the_next_one_reads_it_anew() -> Result<()> {
+fn an_unreadable_secret_starts_no_run_and_is_read_anew() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let dir = tempfile::tempdir()?;
     let key = key_file(dir.path())?;

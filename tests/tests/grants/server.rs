@@ -1,4 +1,4 @@
-//! A web server that answers every request alike, or never, and keeps what it was asked.
+//! A web server that answers every request alike, or never, and keeps the requests.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -78,7 +78,7 @@ fn serve(stream: &TcpStream, answer: Option<&str>, asked: &Mutex<Vec<Asked>>) ->
         let mut writer = stream;
         writer.write_all(answer.as_bytes()).ok()?;
     }
-    // Until the client goes.
+    // Until the client disconnects.
     reader.read_to_end(&mut Vec::new()).ok()?;
     Some(())
 }

@@ -44,19 +44,18 @@ fn keeps_data_over_faults(version: Version) -> Result<()> {
 }
 
 #[test]
-fn etcd_3_4_keeps_its_data_over_a_pause_and_a_kill_and_loses_it_when_wiped() -> Result<()> {
+fn etcd_3_4_keeps_its_data_over_pause_and_kill_until_wiped() -> Result<()> {
     keeps_data_over_faults(Version::V3_4)
 }
 
 #[test]
-fn etcd_3_5_keeps_its_data_over_a_pause_and_a_kill_and_loses_it_when_wiped() -> Result<()> {
+fn etcd_3_5_keeps_its_data_over_pause_and_kill_until_wiped() -> Result<()> {
     keeps_data_over_faults(Version::V3_5)
 }
 
 /// As above, but its cluster id is drawn with its data.
 #[test]
-fn an_embedded_store_keeps_its_data_over_a_pause_and_a_kill_and_is_another_when_wiped() -> Result<()>
-{
+fn an_embedded_store_keeps_its_data_until_wiped() -> Result<()> {
     let mut etcd = Etcd::start(Version::Embedded)?;
     let server = etcd.endpoint();
     etcd.etcdctl(&["put", "k", "v"])?;
@@ -83,7 +82,7 @@ fn an_embedded_store_keeps_its_data_over_a_pause_and_a_kill_and_is_another_when_
 }
 
 #[test]
-fn each_version_is_the_one_it_says_and_its_etcdctl_too() -> Result<()> {
+fn each_version_and_its_etcdctl_report_that_version() -> Result<()> {
     for (version, line) in [(Version::V3_4, "3.4."), (Version::V3_5, "3.5.")] {
         for binary in [version.etcd()?, version.etcdctl()?] {
             let argument = if binary.ends_with("etcdctl") {
@@ -105,7 +104,7 @@ fn each_version_is_the_one_it_says_and_its_etcdctl_too() -> Result<()> {
 }
 
 #[test]
-fn a_paused_etcd_dies_with_its_owner_and_leaves_no_data() -> Result<()> {
+fn a_paused_etcd_ends_with_its_owner_and_leaves_no_data() -> Result<()> {
     let mut etcd = Etcd::builder(Version::V3_5).users().start()?;
     let pid = etcd.node(0)?.process()?.pid();
     let file = etcd

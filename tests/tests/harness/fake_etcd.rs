@@ -30,7 +30,7 @@ async fn without_a_script_it_is_a_store() -> Result<()> {
         .await
         .context("no grant")???;
     ensure!(next.token() > token);
-    // The watch delivers what the operator does.
+    // The watch delivers the operator's changes.
     ensure!(fake.operator().await?.kv().delete(next.key()).await?);
     let ended = tokio::time::timeout(SLACK, next.tenure().ended()).await?;
     ensure!(matches!(ended, EndReason::Removed { .. }), "{ended}");

@@ -1,4 +1,4 @@
-//! A host process: a stand-in plays the host, so that what is tested is the harness alone.
+//! A host process: a script stands in for the host, so that the harness alone is tested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -104,7 +104,7 @@ fn a_frozen_host_is_silent_until_it_is_thawed() -> Result<()> {
 }
 
 #[test]
-fn a_host_ends_by_term_when_asked_and_by_kill_when_dropped_frozen() -> Result<()> {
+fn a_host_ends_by_term_and_a_dropped_frozen_one_by_kill() -> Result<()> {
     let mut host = play(
         "trap 'echo \"{\\\"event\\\":\\\"host-stopped\\\"}\"; exit 0' TERM; echo '{\"event\":\"host-started\"}'; while :; do sleep 0.01; done",
     )?;
@@ -142,7 +142,7 @@ fn two_hosts_events_are_merged_and_checked() -> Result<()> {
 }
 
 #[test]
-fn a_config_for_a_server_says_what_the_server_wants() -> Result<()> {
+fn a_config_for_a_server_has_the_servers_login_and_tls() -> Result<()> {
     let certs = Certs::make()?;
     let etcd = Etcd::builder(Version::V3_5).users().tls(&certs).start()?;
     let text = config_for("a", &etcd).to_string();
@@ -204,7 +204,7 @@ fn hosts_that_overlap_fail_the_scenario_that_drops_them() -> Result<()> {
 }
 
 #[test]
-fn a_token_that_the_store_never_gave_fails_the_scenario_that_drops_the_store() -> Result<()> {
+fn a_token_unknown_to_the_store_fails_its_scenario() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     etcd.etcdctl(&["put", "/leasehold/locks/l/other", ""])?;
     let mut host = play(&granted("a", etcd.cluster_id()?, 7))?;

@@ -18,7 +18,7 @@ const SLACK: Duration = Duration::from_secs(20);
 /// For an etcdctl that is not to succeed.
 const SHORT: Duration = Duration::from_millis(700);
 
-/// Passes when a command failed and said why.
+/// Passes when a command failed and printed the reason.
 fn is_refused(result: Result<String>, with: &str) -> Result<()> {
     let said = match result {
         Ok(said) => bail!("it succeeded and said {said}"),

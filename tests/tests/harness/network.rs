@@ -12,7 +12,7 @@ use leasehold_tests::wait::eventually;
 
 use crate::{SHORT, SLACK, is_refused};
 
-/// Long enough that what can arrive has arrived; a wrong arrival later than this would only be missed.
+/// Long enough for all bytes under way to arrive; a wrong arrival after it would be missed.
 const QUIET: Duration = Duration::from_millis(150);
 
 /// A server behind a proxy.
@@ -224,7 +224,7 @@ fn a_close_is_dropped_too_and_arrives_later() -> Result<()> {
 }
 
 #[test]
-fn with_responses_dropped_a_write_is_carried_out_and_nobody_hears_of_it() -> Result<()> {
+fn with_responses_dropped_a_write_is_done_without_a_reply() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropResponses);
     ends.client.write_all(b"there")?;
@@ -232,7 +232,7 @@ fn with_responses_dropped_a_write_is_carried_out_and_nobody_hears_of_it() -> Res
     ends.server.write_all(b"back")?;
     is_quiet(&mut ends.client)?;
 
-    // An etcdctl that is connected sends its request without having heard anything first.
+    // A connected etcdctl sends its request without receiving anything first.
     let network = Network::start()?;
     network.proxy.arm(
         Trigger::Contains(b"lost-reply".to_vec()),
@@ -272,7 +272,7 @@ fn a_reset_kills_open_connections_and_lets_new_ones_through() -> Result<()> {
 }
 
 #[test]
-fn a_reset_loses_what_was_held_for_good() -> Result<()> {
+fn a_reset_loses_held_bytes_for_good() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropBoth);
     ends.client.write_all(b"there")?;
@@ -339,7 +339,7 @@ fn a_connection_to_a_dead_server_is_reset() -> Result<()> {
 }
 
 #[test]
-fn dropping_the_proxy_ends_its_connections_even_when_they_are_held() -> Result<()> {
+fn dropping_the_proxy_ends_held_connections_too() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropBoth);
     ends.client.write_all(b"there")?;

@@ -36,7 +36,7 @@ fn users_are_limited(version: Version) -> Result<()> {
     assert_eq!(std::fs::read_to_string(&file)?, RUNNER.1);
     assert_eq!(std::fs::metadata(&file)?.permissions().mode() & 0o077, 0);
 
-    // etcdctl logs in for every command; a client that keeps its token is what expiry is for.
+    // etcdctl logs in for every command; expiry concerns clients that keep their token.
     let token = log_in(&etcd)?;
     ensure!(read_with(&etcd, &token)?.contains(FOUND));
     etcd.expire_tokens()?;

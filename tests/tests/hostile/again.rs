@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, Locks};
-use leasehold_records::{Outcome, Root, RunKey, RunRecord, run_id};
+use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs, run_id};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
@@ -17,12 +17,12 @@ use serde_json::Value;
 use crate::SLACK;
 use crate::neighbour::Neighbour;
 
-/// Runs of each hostile job that are waited for: what an unbounded one did in a tenth of a second.
+/// Runs of each hostile job to wait for: an unbounded one made as many in a tenth of a second.
 const RUNS: usize = 60;
 /// Bytes of the largest record of a run.
 const LARGEST: usize = 36 << 10;
 
-/// A typed job that writes a message of 7 KiB twice and ends as `end` says, which is stored at 512.
+/// A typed job that writes a message of 7 KiB twice and ends by `end`, which is stored at 512.
 fn loud(end: &str) -> Result<Vec<u8>> {
     let text = format!(
         r#"(import "leasehold:job/log@1.0.0" (instance $log
@@ -77,7 +77,7 @@ fn ends(host: &HostProcess, job: &str, count: usize) -> Result<()> {
     .map(drop)
 }
 
-/// Standard output of a command that must succeed without a word on standard error.
+/// Standard output of a command that must succeed with empty standard error.
 fn shown(host: &HostProcess, args: &[&str]) -> Result<String> {
     let output = Command::new(binaries::leasehold()?)
         .args(args)
@@ -167,7 +167,7 @@ fn counted(beside: &Neighbour, job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Records as large as they can be, of two jobs that are not there any more, and twice what a message may have.
+/// The largest possible records of two deleted jobs, twice the size of a message.
 async fn fill(etcd: &Etcd) -> Result<()> {
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     for token in 1..=300 {
@@ -182,8 +182,8 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: Some(2_000),
+            started_unix_ms: UnixMs::new(1_000),
+            ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome: Outcome::Done,
             detail: "\u{1b}[2J".repeat(500),
             calls_admitted: 1,
@@ -230,7 +230,7 @@ async fn records_of_two_jobs_hide_nothing_of_the_others() -> Result<()> {
     .await?
 }
 
-/// Both jobs on a store of our own: what they may leave in its history is bounded there as well.
+/// Both jobs on the embedded store, whose history is bounded as well.
 #[test]
 fn a_hostile_history_is_bounded_by_bytes() -> Result<()> {
     let etcd = Etcd::start(Version::Embedded)?;

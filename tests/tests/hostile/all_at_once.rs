@@ -62,7 +62,7 @@ const GUESTS: [(&str, &str); 8] = [
 ];
 
 #[test]
-fn all_that_is_hostile_at_once_touches_no_ledger() -> Result<()> {
+fn all_hostile_plugins_at_once_leave_the_ledger_alone() -> Result<()> {
     let beside = Neighbour::start(|config| {
         let limits = Table::from_iter([("compile_memory".to_owned(), "192MiB".into())]);
         config.plugins("limits", limits)
@@ -109,7 +109,7 @@ fn all_that_is_hostile_at_once_touches_no_ledger() -> Result<()> {
     Ok(())
 }
 
-/// Takes the ledger's lock away and asserts that its guest is gone within the margin.
+/// Removes the ledger's lock entry and asserts that its guest ends within the margin.
 fn is_stopped_in_time(beside: &Neighbour) -> Result<()> {
     let mark = beside.host.mark();
     let key = beside.etcd.wait_holder("/leasehold/locks/ledger/", SLACK)?;

@@ -1,4 +1,4 @@
-//! Files that break, or overwhelm, what reads and compiles them: a process of its own, and not the host.
+//! Files that break, or overwhelm, the process that reads and compiles them, and not the host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_component_type_section_that_overflows_its_reader_is_refused_everywhere() -> Result<()> {
+fn an_overflowing_component_type_section_is_refused_everywhere() -> Result<()> {
     let cycle = file("component-type-cycle.wasm")?;
     let why = "its component-type section overflowed the reader's stack";
     let beside = Neighbour::start(|config| config)?;

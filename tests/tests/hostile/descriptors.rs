@@ -146,7 +146,7 @@ const OPENS: &str = r#"(module
 const OPENERS: [&str; 2] = ["opener-a", "opener-b"];
 
 #[test]
-fn guests_that_open_files_at_1024_descriptors_leave_the_host_its_own() -> Result<()> {
+fn open_files_at_1024_descriptors_leave_the_host_its_reserve() -> Result<()> {
     let limited = Limited::new()?;
     let dir = tempfile::tempdir()?;
     let plugin = dir.path().join("opens.wasm");

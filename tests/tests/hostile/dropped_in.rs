@@ -1,4 +1,4 @@
-//! Files dropped into the folder that break what reads them.
+//! Files dropped into the folder that break their readers.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use crate::SLACK;
 use crate::neighbour::{Neighbour, file};
 
 #[test]
-fn a_component_type_section_that_breaks_its_decoder_is_a_refused_plugin() -> Result<()> {
+fn a_component_type_that_breaks_its_decoder_is_refused() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     for name in [
         "component-type-panic-1.wasm",

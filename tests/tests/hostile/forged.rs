@@ -12,7 +12,7 @@ use crate::SLACK;
 use crate::neighbour::Neighbour;
 use crate::shown::{HOSTILE, TextHost, command, is_harmless};
 
-/// A host with one job that keeps running beside what is tried.
+/// A host with one job that keeps running beside the attacks.
 fn with_heartbeat(etcd: &Etcd) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
     Ok(config_for("host-a", etcd)
@@ -100,7 +100,7 @@ const READERS: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_key_in_a_queue_and_hostile_records_are_shown_without_their_power() -> Result<()> {
+fn hostile_keys_and_records_are_shown_escaped() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let put = |key: &str, value: &str| etcd.etcdctl(&["put", "--", key, value]).map(drop);
     let record =
@@ -142,7 +142,7 @@ fn a_key_in_a_queue_and_hostile_records_are_shown_without_their_power() -> Resul
 }
 
 #[test]
-fn the_words_of_a_hostile_server_are_shown_without_their_power() -> Result<()> {
+fn texts_of_a_hostile_server_are_shown_escaped() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let heartbeat = guests::heartbeat()?;
     let config = config("host-a", &fake.endpoint()).grace("500ms");

@@ -1,4 +1,4 @@
-//! Links in the folder that lead to what is not the plugin author's to read.
+//! Links in the folder that lead to files which a plugin's author may not read.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,7 +15,7 @@ use crate::neighbour::Neighbour;
 const SECRET: &str = "hunter2-hunter2";
 
 #[test]
-fn a_link_out_of_the_folder_is_refused_and_nothing_of_its_target_is_shown() -> Result<()> {
+fn a_link_out_of_the_folder_is_refused_and_not_shown() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let folder = beside.host.dir().join("plugins");
     let secret = beside.host.dir().join("secret.toml");
@@ -60,7 +60,7 @@ fn a_link_out_of_the_folder_is_refused_and_nothing_of_its_target_is_shown() -> R
 
 /// As Kubernetes mounts a configuration, and swaps it for the next.
 #[test]
-fn links_within_the_folder_are_followed_as_a_config_map_has_them() -> Result<()> {
+fn links_within_the_folder_are_followed_as_in_a_config_map() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let folder = beside.host.dir().join("plugins");
     for (version, words) in [("..1", "first"), ("..2", "second")] {
@@ -84,7 +84,7 @@ fn links_within_the_folder_are_followed_as_a_config_map_has_them() -> Result<()>
 }
 
 #[test]
-fn a_configuration_is_not_read_through_a_link_to_a_private_file_elsewhere() -> Result<()> {
+fn a_config_is_not_read_through_a_link_to_a_private_file() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let private = tempfile::tempdir()?;
     let secret = private.path().join("secret.toml");

@@ -19,7 +19,7 @@ fn refusal(host: &HostProcess, mark: usize, file: &str) -> Result<String> {
 }
 
 #[test]
-fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() -> Result<()> {
+fn a_drop_in_named_like_a_job_reaches_neither_its_keys_nor_lock() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let ledger = std::fs::read(guests::ledger()?)?;
     // It asks for the keys of the job whose name it has.
@@ -81,7 +81,7 @@ fn a_lock_that_the_operator_shares_may_be_named() -> Result<()> {
     beside.untouched().map(drop)
 }
 
-/// One host has `nightly` configured, the other gets a file whose manifest says that it is `nightly`.
+/// One host has `nightly` configured, the other gets a file whose manifest has the name `nightly`.
 #[test]
 fn a_manifest_on_another_host_does_not_stop_the_job_of_its_name() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -37,12 +37,12 @@ impl Neighbour {
     }
 
     /// As [`Neighbour::start`], with the host's standard error written to `stderr`.
-    pub(crate) fn start_heard_by(
+    pub(crate) fn start_with_stderr(
         stderr: Option<Stdio>,
         more: impl FnOnce(Config) -> Config,
     ) -> Result<Self> {
         Self::launch(Etcd::start(Version::V3_5)?, more, |config| match stderr {
-            Some(stderr) => HostProcess::start_heard_by(config, stderr, folder),
+            Some(stderr) => HostProcess::start_with_stderr(config, stderr, folder),
             None => HostProcess::start_in_prepared(config, folder),
         })
     }

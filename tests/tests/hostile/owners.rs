@@ -61,7 +61,7 @@ fn start_refused(
 const JOB: &str = "\n[jobs.hello]\nplugin = \"hello.wasm\"\n";
 
 #[test]
-fn a_folder_that_others_may_write_to_is_no_source_of_jobs_until_it_is_closed() -> Result<()> {
+fn a_folder_writable_by_others_gives_no_jobs_until_closed() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let folder = beside.host.dir().join("plugins");
     let mark = beside.host.mark();
@@ -92,7 +92,7 @@ fn a_folder_that_others_may_write_to_is_no_source_of_jobs_until_it_is_closed() -
 }
 
 #[test]
-fn a_plugin_or_a_file_beside_it_that_others_can_change_is_refused() -> Result<()> {
+fn a_plugin_or_sidecar_writable_by_others_is_refused() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let folder = beside.host.dir().join("plugins");
     let put = |name: &str, bytes: &[u8], owner: u32, bits: u32| -> Result<()> {
@@ -125,7 +125,7 @@ fn a_plugin_or_a_file_beside_it_that_others_can_change_is_refused() -> Result<()
 }
 
 #[test]
-fn a_data_dir_that_others_can_change_is_refused_at_the_start_and_at_each_load() -> Result<()> {
+fn a_data_dir_writable_by_others_is_refused_at_each_load() -> Result<()> {
     let beside = Neighbour::start(|config| config.host("data_dir", "data"))?;
     let data = beside.host.dir().join("data");
     for (owner, bits, said) in [
@@ -177,7 +177,7 @@ fn config_at(beside: &Neighbour, text: &str) -> String {
 }
 
 #[test]
-fn secrets_configuration_and_plugins_of_another_user_are_refused_at_the_start() -> Result<()> {
+fn files_of_another_user_are_refused_at_the_start() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;
     let job = format!("{JOB}secrets = {{ key = {{ file = \"key\" }} }}\n");
     let secret = |owner: u32| {
@@ -228,7 +228,7 @@ fn a_fifo_in_a_files_place_holds_nothing_up() -> Result<()> {
         ensure!(made.success());
         Ok(())
     };
-    // One that is only looked at before it is opened is swapped between the two, sooner or later.
+    // A file that is only checked before it is opened would at some time be swapped in between.
     for _ in 0..50 {
         for name in ["a.wasm", "b.toml"] {
             let new = folder.join(format!(".{name}"));

@@ -48,7 +48,7 @@ fn sleeping_drop_ins_leave_every_configured_job_a_place() -> Result<()> {
         ensure!(sleeping == 2, "{sleeping} sleep");
         Ok(())
     })?;
-    // The configured job goes on beside them.
+    // The configured job continues beside them.
     for _ in 0..3 {
         let mark = beside.host.mark();
         beside.host.wait_after(mark, SLACK, |event| {

@@ -1,6 +1,6 @@
 //! A plugin that brings its host's process down does so once.
 //!
-//! The host under test aborts when a guest says a certain text, which only a build for tests does.
+//! The host under test aborts when a guest prints a certain text, which only a build for tests does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Place {
         Ok(host)
     }
 
-    /// Puts a guest that says `text` into the folder.
+    /// Puts a guest that prints `text` into the folder.
     fn drop_in(&self, text: &str) -> Result<()> {
         let folder = self.dir.path().join("plugins");
         let new = folder.join(".guest.new");
@@ -88,7 +88,7 @@ fn is_run_of(event: &Event, job: &str) -> bool {
     event.is("run-started") && event.job() == Some(job)
 }
 
-/// The ledger's run of this process goes on.
+/// Checks that the ledger's run of this process continues.
 fn ledger_is_untouched(host: &HostProcess) -> Result<()> {
     let events = host.events();
     let ends = events.iter().filter(|event| {
@@ -110,7 +110,7 @@ fn status(dir: &Path) -> Result<String> {
 }
 
 #[test]
-fn a_plugin_that_aborts_its_host_is_quarantined_while_the_ledger_runs() -> Result<()> {
+fn an_aborting_plugin_is_quarantined_while_the_ledger_runs() -> Result<()> {
     let place = Place::new()?;
     let mut host = place.start()?;
     place.drop_in(LAST_WORDS)?;
@@ -142,7 +142,7 @@ fn a_plugin_that_aborts_its_host_is_quarantined_while_the_ledger_runs() -> Resul
     host.wait_after(mark, SLACK, is_back)?;
     ledger_is_untouched(&host)?;
 
-    // By hand: it runs once more, and down the host goes.
+    // By hand: it runs once more, and the host aborts again.
     for file in place.held()? {
         std::fs::remove_file(file).context("lifting the quarantine")?;
     }

@@ -19,7 +19,7 @@ use crate::SLACK;
 /// For a command that ends by itself.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Text that retitles a terminal, clears it, turns what follows around, and forges a line of a log.
+/// Text that retitles a terminal, clears it, reverses the following text, and forges a line of a log.
 pub(crate) const HOSTILE: &str = "x\n2026-01-01T00:00:00.000Z host-a forged RELEASED\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{2028}y";
 
 /// Bytes that a command showed.
@@ -105,7 +105,7 @@ impl TextHost {
     }
 }
 
-/// Asserts that nothing of [`HOSTILE`], or of what is like it, reaches a terminal or begins a line.
+/// Asserts that nothing like [`HOSTILE`] reaches a terminal or begins a line.
 pub(crate) fn is_harmless(bytes: &[u8]) -> Result<()> {
     // Lines of CSV end with both characters.
     let text = std::str::from_utf8(bytes).context("it is no text")?;

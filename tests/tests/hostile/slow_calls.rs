@@ -1,4 +1,4 @@
-//! A guest in the middle of the longest host call when its lock is lost: it is gone before the next holder begins.
+//! A guest in the middle of the longest host call when its lock is lost: it has ended before the next holder starts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ use toml::{Table, Value};
 use crate::SLACK;
 use crate::neighbour::Neighbour;
 
-/// From the deadline to the guest's end: a tenth of what the longest call took, eight times the default margin.
+/// From the deadline to the guest's end: a tenth of the longest call, eight times the default margin.
 const LATE: Duration = Duration::from_secs(2);
 
 /// A preview-1 command that writes 4 MB of newlines in one call, for ever.
@@ -62,7 +62,7 @@ impl Files {
 }
 
 #[test]
-fn the_next_run_begins_after_the_longest_write_with_a_secret_has_ended() -> Result<()> {
+fn the_next_run_starts_after_the_longest_write_has_ended() -> Result<()> {
     // The longest secret holds about 7,200 lines.
     for lines in [102, 7_200] {
         taken_over_in_the_middle_of_a_write(&Files::new(lines)?)?;

@@ -13,7 +13,7 @@ fn a_job_fills_its_own_room_in_the_store_and_no_more() -> Result<()> {
     let ledger = guests::ledger()?;
     let beside = Neighbour::start(|config| {
         config.job(HOARDER, |job| {
-            // The first is what its manifest needs; it has all its keys under the second.
+            // The first is the need of its manifest; all its keys are under the second.
             let job = job.plugin(&ledger).allow_kv(&["ledger/", "hoard/"]);
             let job = job.config("prefix", "hoard/").config("accounts", 500);
             job.limit("kv_total", "16KiB")

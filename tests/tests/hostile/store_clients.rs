@@ -140,22 +140,27 @@ fn unfinished(stream: u32) -> Vec<u8> {
 }
 
 #[test]
-fn clients_that_leave_everything_open_take_little_and_the_ledger_goes_on() -> Result<()> {
-    /// MiB. Measured: 190; without bounds, these streams alone take 800.
-    const BOUND: u64 = 450;
+fn clients_that_close_nothing_cost_little_beside_the_ledger() -> Result<()> {
+    /// MiB. Measured: 93; without bounds, these streams alone take 550 in a release build.
+    const BOUND: u64 = 300;
     let beside = Embedded::start()?;
     beside.is_untouched()?;
     let before = beside.resident()?;
     let mut open = Vec::new();
     for _ in 0..20 {
         let mut io = beside.connect()?;
+        let mut reader = io.try_clone()?;
+        // Streams beyond the bound are refused, and a server whose refusals are not read stops reading.
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         io.write_all(OPENING)?;
-        for place in 0..1000 {
-            io.write_all(&unfinished(2 * place + 1))?;
+        for place in 0..3000 {
+            if io.write_all(&unfinished(2 * place + 1)).is_err() {
+                break;
+            }
         }
         open.push(io);
     }
-    // And some that say nothing, or what is not understood.
+    // And some that send nothing, or unknown bytes.
     for bytes in [
         &b""[..],
         b"PRI * HTTP",
@@ -169,7 +174,12 @@ fn clients_that_leave_everything_open_take_little_and_the_ledger_goes_on() -> Re
         }
     }
     beside.is_untouched()?;
-    let taken = beside.resident()?.saturating_sub(before);
+    // The last requests are still to be read.
+    let mut taken = 0;
+    for _ in 0..15 {
+        std::thread::sleep(Duration::from_millis(200));
+        taken = taken.max(beside.resident()?.saturating_sub(before));
+    }
     println!("{taken} MiB above {before} MiB");
     ensure!(taken < BOUND, "{taken} MiB");
     drop(open);
@@ -181,7 +191,7 @@ fn clients_that_leave_everything_open_take_little_and_the_ledger_goes_on() -> Re
 }
 
 #[test]
-fn a_client_that_writes_without_end_fills_no_store_and_the_ledger_goes_on() -> Result<()> {
+fn an_endless_writer_fills_no_store_beside_the_ledger() -> Result<()> {
     let beside = Embedded::start()?;
     let ctl = beside.ctl()?;
     let value = "x".repeat(100_000);

@@ -19,7 +19,7 @@ use crate::SLACK;
 use crate::neighbour::Neighbour;
 use crate::shown::{self, command};
 
-/// A preview-1 command that receives from a file that is no socket, for ever. The library behind it warns of each call.
+/// A preview-1 command that receives from a file that is not a socket, for ever. The library behind it warns of each call.
 pub(crate) const RECEIVES: &str = r#"(module
     (import "wasi_snapshot_preview1" "sock_recv"
         (func $recv (param i32 i32 i32 i32 i32 i32) (result i32)))
@@ -74,7 +74,7 @@ fn lose_lock(etcd: &Etcd, job: &str) -> Result<()> {
 fn a_standard_error_that_is_never_read_holds_up_no_end() -> Result<()> {
     let plugin = Plugin::new()?;
     let (unread, stderr) = full_pipe()?;
-    let beside = Neighbour::start_heard_by(Some(stderr), |config| plugin.jobs(config))?;
+    let beside = Neighbour::start_with_stderr(Some(stderr), |config| plugin.jobs(config))?;
     let ended =
         |job: &'static str| move |event: &Event| event.is("run-ended") && event.job() == Some(job);
     let timed = beside.host.wait_for(SLACK, ended("timed"))?;
@@ -128,12 +128,12 @@ fn output_that_is_never_read_at_all_holds_up_no_end() -> Result<()> {
 }
 
 #[test]
-fn what_a_library_logs_for_a_guest_counts_against_the_log_rate() -> Result<()> {
+fn library_logs_for_a_guest_count_against_its_log_rate() -> Result<()> {
     let plugin = Plugin::new()?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("stderr");
     let file = std::fs::File::create(&path)?;
-    let beside = Neighbour::start_heard_by(Some(file.into()), |config| {
+    let beside = Neighbour::start_with_stderr(Some(file.into()), |config| {
         config.job("timed", |job| {
             plugin.job(job).timeout("3s").restart("1m", "1m")
         })
@@ -201,7 +201,7 @@ fn logged(format: &str) -> Result<String> {
 }
 
 #[test]
-fn diagnostics_in_a_file_have_no_colours_and_the_form_of_the_log() -> Result<()> {
+fn diagnostics_in_a_file_have_the_logs_form_without_colours() -> Result<()> {
     logged("text")?;
     for line in logged("json")?.lines() {
         let read: serde_json::Value =

@@ -24,10 +24,10 @@ fn a_key_without_a_lease_is_respected_and_shown_as_a_hold(version: Version) -> R
     ensure!(!has_acquired(&host), "the hold was not respected");
 
     let table = eventually(SLACK, "the waiting job in the table", || {
-        let said = leasehold(&config, &["status"])?;
-        ensure!(said.code == Some(0), "{}", said.stderr);
-        ensure!(said.stdout.contains("waiting"), "{}", said.stdout);
-        Ok(said.stdout)
+        let output = leasehold(&config, &["status"])?;
+        ensure!(output.code == Some(0), "{}", output.stderr);
+        ensure!(output.stdout.contains("waiting"), "{}", output.stdout);
+        Ok(output.stdout)
     })?;
     println!("{table}");
     let row = |what: &str| {
@@ -39,8 +39,8 @@ fn a_key_without_a_lease_is_respected_and_shown_as_a_hold(version: Version) -> R
     ensure!(first.contains("none"), "it has a lease: {first}");
     ensure!(row("report@host-a").contains("#1"), "{table}");
 
-    let said = leasehold(&config, &["status", "--format", "json"])?;
-    let status: Value = serde_json::from_str(&said.stdout)?;
+    let output = leasehold(&config, &["status", "--format", "json"])?;
+    let status: Value = serde_json::from_str(&output.stdout)?;
     let entries = &status["locks"][0]["entries"];
     ensure!(status["locks"][0]["lock"] == "shared/report", "{status}");
     ensure!(entries[0]["key"] == hold.as_str(), "{status}");

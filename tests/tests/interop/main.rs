@@ -16,7 +16,7 @@ use leasehold_tests::wait::eventually;
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// Long enough for what must not happen to happen: many times what a hand-off takes.
+/// Long enough for a wrong hand-off to happen: many times the time of one.
 const A_WHILE: Duration = Duration::from_millis(400);
 
 /// The lock's full name, for clients that know nothing of our root.

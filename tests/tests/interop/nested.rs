@@ -8,13 +8,13 @@ use leasehold_tests::on_every_store;
 
 use crate::{NAME, acquired, beater, end};
 
-on_every_store!(deeper_keys_and_longer_names_are_no_entries);
+on_every_store!(deeper_keys_and_longer_names_are_not_entries);
 
 on_every_store!(
     async a_try_sees_entries_and_nothing_else,
 );
 
-fn deeper_keys_and_longer_names_are_no_entries(version: Version) -> Result<()> {
+fn deeper_keys_and_longer_names_are_not_entries(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     for key in ["/sub/x", "/sub/deeper/y", "-2/z"] {
         etcd.etcdctl(&["put", &format!("{NAME}{key}"), "older than us"])?;

@@ -18,7 +18,7 @@ fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
     etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
 }
 
-/// The key that an `etcdctl lock` says it holds.
+/// The key that an `etcdctl lock` prints as held.
 fn held_key(etcdctl: &RunningEtcdctl) -> Result<String> {
     etcdctl.wait_line(SLACK, |line| line.starts_with(NAME))
 }
@@ -29,7 +29,7 @@ fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
 }
 
 /// Checks that only the holder has the lock, after a time in which the others would have acquired it.
-fn nobody_else(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
+fn no_other_holds(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
     std::thread::sleep(A_WHILE);
     for host in hosts {
         ensure!(!has_acquired(host), "a host went ahead of its turn");
@@ -61,25 +61,25 @@ fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version)
         ensure!(waiting.u64("place") == Some(place), "{waiting}");
         ensure!(waiting.str("holder") == Some(&first_key), "{waiting}");
     }
-    nobody_else(&[&host_a, &host_b], &[&third, &fifth])?;
+    no_other_holds(&[&host_a, &host_b], &[&third, &fifth])?;
 
     let_go(first)?;
     let token_a = acquired(&host_a)?.token().context("no token")?;
-    nobody_else(&[&host_b], &[&third, &fifth])?;
+    no_other_holds(&[&host_b], &[&third, &fifth])?;
     end(host_a)?;
     ensure!(held_key(&third)? == queue[2]);
-    nobody_else(&[&host_b], &[&fifth])?;
+    no_other_holds(&[&host_b], &[&fifth])?;
     let_go(third)?;
     let token_b = acquired(&host_b)?.token().context("no token")?;
     ensure!(token_b > token_a, "{token_a}, then {token_b}");
-    nobody_else(&[], &[&fifth])?;
+    no_other_holds(&[], &[&fifth])?;
     end(host_b)?;
     ensure!(held_key(&fifth)? == queue[4]);
     let_go(fifth)?;
     queue_of(&etcd, 0).map(drop)
 }
 
-/// A foreign holder that dies without a word is waited for until its lease ends, and no longer.
+/// A foreign holder that is killed is waited for until its lease ends, and no longer.
 fn a_dead_etcdctl_is_waited_for_until_its_lease_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut dead = etcd.spawn_etcdctl(&["lock", "--ttl", "3", NAME])?;

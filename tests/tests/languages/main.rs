@@ -89,8 +89,8 @@ fn config(etcd: &Etcd) -> Result<Config> {
 
 /// True for output of a guest that begins so, on standard output or in the log.
 fn has_printed(event: &Event, job: &str, begin: &str) -> bool {
-    let said = event.is("guest") && event.job() == Some(job);
-    said && event.text().is_some_and(|text| text.starts_with(begin))
+    let output = event.is("guest") && event.job() == Some(job);
+    output && event.text().is_some_and(|text| text.starts_with(begin))
 }
 
 fn of(event: &Event, name: &str, job: &str) -> bool {
@@ -98,7 +98,7 @@ fn of(event: &Event, name: &str, job: &str) -> bool {
 }
 
 #[test]
-fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopped() -> Result<()> {
+fn guests_in_every_language_run_log_write_and_are_stopped() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = config(&etcd)?;
     let mut host = HostProcess::start(&config)?;
@@ -148,7 +148,7 @@ fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopp
     Ok(())
 }
 
-/// It beats, says its lock's token with it, and what it wrote is in the store.
+/// Checks that it beats, logs its lock's token with each beat, and has its writes in the store.
 fn beats_under_its_lock(host: &HostProcess, etcd: &Etcd, name: &str, form: Form) -> Result<()> {
     let beat = host.wait_for(SLACK, |event| has_printed(event, name, "beat 3"))?;
     let acquired = host.wait_for(SLACK, |event| of(event, "acquired", name))?;
@@ -213,8 +213,8 @@ fn is_stopped_when_it_loses_the_lock(
     ensure!(ended.outcome() == Some("lost"), "{ended}");
     ensure!(took <= STOP_BOUND, "it went on for {took:?}");
     eventually(SLACK, "the record of the loss", || {
-        let said = command::leasehold(config, &["runs", name, "--format", "json"])?;
-        let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
+        let output = command::leasehold(config, &["runs", name, "--format", "json"])?;
+        let runs: Vec<Value> = serde_json::from_str(&output.stdout)?;
         ensure!(runs.iter().any(|run| run["outcome"] == "lost"), "{runs:?}");
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! `leasehold plugin build` on a machine that has nothing: what is missing, and how to get it.
+//! `leasehold plugin build` on a machine without compilers: the missing tool and the command to install it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn plugin(args: &[&str], path: &Path) -> Result<CommandOutput> {
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_command_that_brings_it() -> Result<()> {
+fn a_missing_tool_is_named_with_the_command_to_install_it() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let nothing = dir.path().join("bin");
     std::fs::create_dir(&nothing)?;
@@ -57,7 +57,7 @@ fn what_is_missing_is_named_with_the_command_that_brings_it() -> Result<()> {
 }
 
 #[test]
-fn a_compilers_own_words_are_shown_and_nothing_is_left_that_looks_built() -> Result<()> {
+fn a_compile_error_is_shown_and_leaves_no_output() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let project = dir.path().join("demo").to_string_lossy().into_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();

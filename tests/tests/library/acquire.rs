@@ -55,7 +55,7 @@ async fn a_try_leaves_no_trace_when_contended_and_takes_a_free_lock(
     Ok(())
 }
 
-/// The store takes the entry and the client never hears of it: it recognises the entry as its own, or removes it.
+/// The store takes the entry and the client gets no reply: it recognises the entry as its own, or removes it.
 async fn a_try_whose_answer_is_lost_is_granted_or_leaves_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;

@@ -1,4 +1,4 @@
-//! Clocks that run wrong: what holds within the declared drift, and what holds beyond it.
+//! Clocks that run wrong: promises within the declared drift, and beyond it.
 //!
 //! The client's clock is another than the machine's, and its timers are the machine's: what a client admits must
 //! depend on the clock alone.
@@ -23,9 +23,9 @@ const NAME: &str = "/library/clock";
 const TTL: Duration = Duration::from_secs(3);
 
 on_every_store!(
-    async a_clock_that_is_slow_within_the_drift_ends_the_tenure_before_the_lease,
-    a_clock_at_half_the_rate_admits_too_long_and_the_fence_still_holds,
-    a_machine_that_was_suspended_past_the_deadline_admits_nothing_when_it_wakes,
+    async a_clock_slow_within_the_drift_ends_the_tenure_in_time,
+    a_clock_at_half_rate_admits_too_long_and_the_fence_holds,
+    a_machine_suspended_past_the_deadline_admits_nothing,
 );
 
 /// The machine's clock at another rate, and with jumps.
@@ -90,9 +90,7 @@ fn request() -> Acquire {
 }
 
 /// A tenth slower than it should be, and declared so. Cut off, the holder stops before the waiter is granted.
-async fn a_clock_that_is_slow_within_the_drift_ends_the_tenure_before_the_lease(
-    version: Version,
-) -> Result<()> {
+async fn a_clock_slow_within_the_drift_ends_the_tenure_in_time(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let pair = Pair::start(&etcd, WrongClock::at_rate(900), 0.1).await?;
     let grant = pair.wrong.acquire(request()).await?;
@@ -115,10 +113,8 @@ async fn a_clock_that_is_slow_within_the_drift_ends_the_tenure_before_the_lease(
     Ok(())
 }
 
-/// The limit that is written down: beyond the declared drift, only what is fenced is safe.
-async fn a_clock_at_half_the_rate_admits_too_long_and_the_fence_still_holds(
-    version: Version,
-) -> Result<()> {
+/// The documented limit: beyond the declared drift, only fenced effects are safe.
+async fn a_clock_at_half_rate_admits_too_long_and_the_fence_holds(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let pair = Pair::start(&etcd, WrongClock::at_rate(500), 0.01).await?;
     let grant = pair.wrong.acquire(request()).await?;
@@ -149,7 +145,7 @@ async fn a_clock_at_half_the_rate_admits_too_long_and_the_fence_still_holds(
         .kv()
         .put_fenced(&fence, "/library/kv", b"ours")
         .await?;
-    // And the old holder learns of it: no tenure outlives what the store has said.
+    // And the old holder notices: no tenure outlives the store's answer.
     let ended = tokio::time::timeout(SLACK, grant.tenure().ended()).await;
     ended.context("the old holder never learnt of its loss")?;
     ensure!(!grant.tenure().admits());
@@ -161,7 +157,7 @@ async fn a_clock_at_half_the_rate_admits_too_long_and_the_fence_still_holds(
 ///
 /// On one store: nothing here is the store's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_at_twice_the_rate_costs_the_lock_early_and_nothing_else() -> Result<()> {
+async fn a_clock_at_twice_the_rate_only_costs_the_lock_early() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let clock = WrongClock::at_rate(2_000);
     let pair = Pair::start(&etcd, clock, 0.01).await?;
@@ -196,9 +192,7 @@ async fn a_clock_at_twice_the_rate_costs_the_lock_early_and_nothing_else() -> Re
     Ok(())
 }
 
-async fn a_machine_that_was_suspended_past_the_deadline_admits_nothing_when_it_wakes(
-    version: Version,
-) -> Result<()> {
+async fn a_machine_suspended_past_the_deadline_admits_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let clock = WrongClock::at_rate(1_000);
     let pair = Pair::start(&etcd, clock.clone(), 0.01).await?;

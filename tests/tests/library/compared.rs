@@ -1,4 +1,4 @@
-//! A fenced delete that compares: it goes through at the expected revision alone, and says which compare failed.
+//! A fenced delete that compares: it succeeds at the expected revision alone, and returns the compare that failed.
 
 use anyhow::{Result, bail, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, FencedError, Locks};

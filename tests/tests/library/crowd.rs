@@ -24,17 +24,17 @@ const A_WHILE: Duration = Duration::from_millis(500);
 
 on_every_store!(
     async twenty_contenders_of_one_client_are_served_in_order,
-    a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time,
-    two_hundred_contenders_of_eight_clients_are_served_in_order_and_none_is_left_out,
+    a_hundred_contenders_of_four_clients_are_served_in_order,
+    two_hundred_contenders_of_eight_clients_are_served_in_order,
     a_far_waiter_comes_first_in_the_end,
-    a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone,
-    far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm,
-    a_far_waiter_whose_key_is_deleted_is_told_and_never_granted,
-    a_near_waiter_whose_key_is_deleted_is_told_and_never_granted,
-    a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds,
+    a_far_waiter_is_not_first_when_a_followed_entry_ends,
+    far_waiters_that_end_while_reading_do_not_crash_the_store,
+    a_far_waiter_with_a_deleted_key_fails_and_is_never_granted,
+    a_near_waiter_with_a_deleted_key_fails_and_is_never_granted,
+    a_far_waiter_and_a_holder_notice_their_removal,
 );
 
-/// State that contenders share: the holder count, and the channel on which each reports its grant.
+/// State that contenders share: true while one of them holds, and the channel on which each reports its grant.
 #[derive(Clone)]
 struct Contest {
     held: Arc<AtomicBool>,
@@ -94,7 +94,7 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
     };
     tokio::time::timeout(SLACK, all)
         .await
-        .with_context(|| format!("somebody was left out: {:?}", etcd.queue(NAME)))??;
+        .with_context(|| format!("a contender was left out: {:?}", etcd.queue(NAME)))??;
 
     let mut served = Vec::new();
     while let Ok(report) = reports.try_recv() {
@@ -118,14 +118,12 @@ async fn twenty_contenders_of_one_client_are_served_in_order(version: Version) -
     serve(&etcd, &[client(&etcd).await?], 20).await
 }
 
-async fn a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time(
-    version: Version,
-) -> Result<()> {
+async fn a_hundred_contenders_of_four_clients_are_served_in_order(version: Version) -> Result<()> {
     serve_all(version, 4, 25).await
 }
 
 /// Six times as many as a newcomer follows: most of them move up from far behind.
-async fn two_hundred_contenders_of_eight_clients_are_served_in_order_and_none_is_left_out(
+async fn two_hundred_contenders_of_eight_clients_are_served_in_order(
     version: Version,
 ) -> Result<()> {
     serve_all(version, 8, 25).await
@@ -162,7 +160,7 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     fill(&operator).await?;
     let waiting = start(&locks, Acquire::new(NAME));
     let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;
-    // One goes from the middle and its predecessor from the end: neither makes it first.
+    // An entry in the middle is deleted, and its predecessor at the end: neither makes it first.
     for n in [FOLLOWED / 2, FOLLOWED] {
         let key = format!("{NAME}/filler-{n:03}");
         ensure!(operator.kv().delete(&key).await?);
@@ -175,12 +173,10 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     Ok(())
 }
 
-/// Other waiters of the same client hear of the same deletions, and may not take them for an answer.
+/// Other waiters of the same client receive the same deletions, and must not take them for a grant.
 ///
 /// Promise P1. Fails on the mutant "a far waiter is first when the one before it goes", see scripts/mutants.
-async fn a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone(
-    version: Version,
-) -> Result<()> {
+async fn a_far_waiter_is_not_first_when_a_followed_entry_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
     let holder = operator.acquire(Acquire::new(NAME)).await?;
@@ -220,9 +216,7 @@ async fn a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone(
 
 /// A far waiter reads when its predecessor's entry is deleted. When the waiter ends too, no client waits for the
 /// answer, and etcd 3.5.1 crashes if the reading is a transaction.
-async fn far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm(
-    version: Version,
-) -> Result<()> {
+async fn far_waiters_that_end_while_reading_do_not_crash_the_store(version: Version) -> Result<()> {
     const WAITERS: usize = 20;
     let etcd = Etcd::start(version)?;
     let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
@@ -251,7 +245,7 @@ async fn far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm(
 }
 
 /// Deletes the waiter's own key, then everything ahead of it.
-async fn told_and_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
+async fn fails_and_is_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
     let (locks, operator) = (client(etcd).await?, client(etcd).await?);
     if far {
         fill(&operator).await?;
@@ -280,23 +274,21 @@ async fn told_and_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
     Ok(())
 }
 
-async fn a_far_waiter_whose_key_is_deleted_is_told_and_never_granted(
+async fn a_far_waiter_with_a_deleted_key_fails_and_is_never_granted(
     version: Version,
 ) -> Result<()> {
-    told_and_never_granted(&Etcd::start(version)?, true).await
+    fails_and_is_never_granted(&Etcd::start(version)?, true).await
 }
 
 /// Promise P5. Fails on the mutant "a waiter does not look whether its own entry stands", see scripts/mutants.
-async fn a_near_waiter_whose_key_is_deleted_is_told_and_never_granted(
+async fn a_near_waiter_with_a_deleted_key_fails_and_is_never_granted(
     version: Version,
 ) -> Result<()> {
-    told_and_never_granted(&Etcd::start(version)?, false).await
+    fails_and_is_never_granted(&Etcd::start(version)?, false).await
 }
 
 /// Only the far waiter's own key is deleted: no predecessor triggers a reading, and no watch of the lock is open.
-async fn a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds(
-    version: Version,
-) -> Result<()> {
+async fn a_far_waiter_and_a_holder_notice_their_removal(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
     fill(&operator).await?;

@@ -1,4 +1,4 @@
-//! Several endpoints: one that is down is passed over, and a lock outlives the one it was taken on.
+//! Several endpoints: a client skips one that is down, and a lock outlives the endpoint of its acquisition.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ const TTL: Duration = Duration::from_secs(6);
 
 on_every_store!(
     async an_endpoint_that_is_down_is_passed_over_wherever_it_stands,
-    a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses,
-    a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent,
+    a_lock_outlives_its_endpoint_that_refuses,
+    a_lock_outlives_its_endpoint_that_falls_silent,
     lock_outlives_two_of_three_endpoints_that_fall_silent,
-    request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent,
-    silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting,
+    a_request_of_a_silent_endpoint_is_soon_answered_elsewhere,
+    silent_endpoints_before_a_working_one_do_not_stop_a_connect,
 );
 
 async fn an_endpoint_that_is_down_is_passed_over_wherever_it_stands(
@@ -78,7 +78,7 @@ impl TwoWays {
         ensure!(self.grant.tenure().admits(), "{:?}", self.grant.tenure());
         let fence = self.grant.fence();
         let kv = self.locks.kv();
-        // The first write may be the one that finds the way closed.
+        // The first write may find the connection closed.
         let _ = kv.put_fenced(&fence, "/library/ways-data", b"x").await;
         kv.put_fenced(&fence, "/library/ways-data", b"y").await?;
         self.grant.release().await?;
@@ -86,18 +86,14 @@ impl TwoWays {
     }
 }
 
-async fn a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses(
-    version: Version,
-) -> Result<()> {
+async fn a_lock_outlives_its_endpoint_that_refuses(version: Version) -> Result<()> {
     let ways = TwoWays::start(version).await?;
     ways.first.set(Mode::Refuse);
     ways.first.reset();
     ways.stays_held().await
 }
 
-async fn a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent(
-    version: Version,
-) -> Result<()> {
+async fn a_lock_outlives_its_endpoint_that_falls_silent(version: Version) -> Result<()> {
     let ways = TwoWays::start(version).await?;
     ways.first.set(Mode::DropBoth);
     ways.stays_held().await
@@ -125,18 +121,16 @@ async fn lock_outlives_two_of_three_endpoints_that_fall_silent(version: Version)
     let lost = tokio::time::timeout(ttl * 3 / 2, grant.tenure().ended()).await;
     ensure!(lost.is_err() && grant.tenure().admits(), "lost: {lost:?}");
     ensure!(ways[2].accepted() > 0);
-    // The first request of our own may be the one that finds the way closed; the removal goes on behind it.
+    // The first request of ours may find the connection closed; the removal is retried behind it.
     let _ = grant.release().await;
     queue_of(&locks, "/library/three", 0).await?;
     locks.close().await;
     Ok(())
 }
 
-/// The first request may be lost with its endpoint, but it finds out where the next one goes, long before its
+/// The first request may be lost with its endpoint, but it makes the client switch, long before its
 /// own time is over.
-async fn request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent(
-    version: Version,
-) -> Result<()> {
+async fn a_request_of_a_silent_endpoint_is_soon_answered_elsewhere(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let ways = three_ways(&etcd)?;
     let endpoints = ways.each_ref().map(FaultProxy::endpoint);
@@ -164,7 +158,7 @@ async fn request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent(
     Ok(())
 }
 
-async fn silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting(
+async fn silent_endpoints_before_a_working_one_do_not_stop_a_connect(
     version: Version,
 ) -> Result<()> {
     let etcd = Etcd::start(version)?;

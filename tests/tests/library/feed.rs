@@ -1,4 +1,4 @@
-//! Feeds, and what an operator may do: what a dashboard rests on.
+//! Feeds and operator actions, on which a dashboard is built.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use leasehold_tests::on_every_store;
 use crate::{SLACK, client, granted, queue_of, start};
 
 on_every_store!(
-    async a_feed_reads_everything_at_one_revision_and_tells_every_change_after_it,
-    a_feed_leaves_out_what_it_is_told_to,
+    async a_feed_reads_at_one_revision_and_then_every_change,
+    a_feed_leaves_out_excluded_keys,
     an_entry_is_removed_only_if_it_is_the_one_that_was_meant,
     a_revoked_lease_ends_its_holder_and_leaves_word,
-    the_store_says_how_it_is,
+    the_store_reports_its_health,
 );
 
 async fn next(feed: &mut KeyFeed) -> Result<FeedItem> {
@@ -26,9 +26,7 @@ async fn next(feed: &mut KeyFeed) -> Result<FeedItem> {
 /// More keys than fit a page of a reading.
 const MANY: usize = 450;
 
-async fn a_feed_reads_everything_at_one_revision_and_tells_every_change_after_it(
-    version: Version,
-) -> Result<()> {
+async fn a_feed_reads_at_one_revision_and_then_every_change(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     let kv = locks.kv();
@@ -68,7 +66,7 @@ async fn a_feed_reads_everything_at_one_revision_and_tells_every_change_after_it
     Ok(())
 }
 
-async fn a_feed_leaves_out_what_it_is_told_to(version: Version) -> Result<()> {
+async fn a_feed_leaves_out_excluded_keys(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     let kv = locks.kv();
@@ -155,7 +153,7 @@ async fn a_revoked_lease_ends_its_holder_and_leaves_word(version: Version) -> Re
     Ok(())
 }
 
-async fn the_store_says_how_it_is(version: Version) -> Result<()> {
+async fn the_store_reports_its_health(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     let put = locks.kv().put("/x", b"", 0).await?;

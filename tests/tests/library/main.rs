@@ -1,4 +1,4 @@
-//! The lock library alone, on every store: what `leasehold-lock` promises to a program that is no host.
+//! The lock library alone, on every store: the promises of `leasehold-lock` to any program.
 //!
 //! Waits are bounded and events are waited for; no test here asserts how fast something is.
 
@@ -30,7 +30,7 @@ async fn client(etcd: &Etcd) -> Result<Locks> {
     Ok(Locks::connect(ConnectOptions::new(etcd.endpoints())).await?)
 }
 
-/// An acquisition that goes on beside the test.
+/// An acquisition that runs beside the test.
 type Waiting = JoinHandle<Result<Grant, AcquireError>>;
 
 fn start(locks: &Locks, request: Acquire) -> Waiting {

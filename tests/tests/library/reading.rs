@@ -16,8 +16,8 @@ const PREFIX: &str = "/library/reading/";
 const KEYS: usize = 500;
 
 on_every_store!(
-    async readers_that_go_away_in_the_middle_do_the_store_no_harm,
-    what_is_larger_than_a_message_is_read_page_by_page,
+    async readers_that_end_while_reading_do_not_crash_the_store,
+    more_than_a_message_is_read_page_by_page,
     a_reading_that_compactions_overtake_has_every_key_once,
 );
 
@@ -26,7 +26,7 @@ on_etcd!(async a_value_larger_than_a_message_hides_itself_alone);
 /// More than a message of 4 MiB holds, in values that are modest each.
 const LARGE: usize = 300;
 
-async fn what_is_larger_than_a_message_is_read_page_by_page(version: Version) -> Result<()> {
+async fn more_than_a_message_is_read_page_by_page(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     let kv = locks.kv();
@@ -135,7 +135,7 @@ async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version
 }
 
 /// etcd 3.5.1 crashes at a transaction that only reads if its sender disconnects.
-async fn readers_that_go_away_in_the_middle_do_the_store_no_harm(version: Version) -> Result<()> {
+async fn readers_that_end_while_reading_do_not_crash_the_store(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     for n in 0..KEYS {

@@ -13,14 +13,14 @@ use crate::{SLACK, client, queue_of, start};
 
 on_every_store!(
     async put_delayed_beyond_its_lock_s_release_leaves_no_entry,
-    put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked,
-    entry_of_a_cancelled_acquisition_goes_when_the_network_is_back,
+    a_put_delayed_past_its_locks_release_finds_its_lease_revoked,
+    a_cancelled_acquisitions_entry_is_deleted_once_connected,
     closing_is_bounded_while_the_store_is_frozen,
-    entry_of_a_session_lost_in_an_outage_goes_when_the_store_is_back,
+    a_lost_sessions_entry_is_deleted_once_the_store_is_back,
 );
 
 const NAME: &str = "/library/late";
-/// Longer than any scenario here: no entry goes with its lease.
+/// Longer than any scenario here: no entry ends with its lease.
 const TTL: Duration = Duration::from_mins(2);
 
 /// Two ways to one store, and a lock taken, given back, and put once more by a request that is still under way.
@@ -79,7 +79,7 @@ async fn put_delayed_beyond_its_lock_s_release_leaves_no_entry(version: Version)
         }
         anyhow::Ok(())
     };
-    // The answer of the warm-up's entry may still be shown; the late one appears after it has gone.
+    // The answer of the warm-up's entry may still be shown; the late one appears after that is deleted.
     queue_of(&observer, NAME, 0).await?;
     tokio::time::timeout(SLACK, appeared)
         .await
@@ -94,7 +94,7 @@ async fn put_delayed_beyond_its_lock_s_release_leaves_no_entry(version: Version)
     Ok(())
 }
 
-async fn put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked(
+async fn a_put_delayed_past_its_locks_release_finds_its_lease_revoked(
     version: Version,
 ) -> Result<()> {
     let late = Late::start(version).await?;
@@ -117,9 +117,7 @@ async fn put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked(
 }
 
 /// The network is away for longer than a number of looks would last, and the lease lives on for minutes.
-async fn entry_of_a_cancelled_acquisition_goes_when_the_network_is_back(
-    version: Version,
-) -> Result<()> {
+async fn a_cancelled_acquisitions_entry_is_deleted_once_connected(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let locks = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
@@ -157,9 +155,7 @@ async fn closing_is_bounded_while_the_store_is_frozen(version: Version) -> Resul
 }
 
 /// A store that was restarted gives leases their full TTL again, also those whose holders gave up meanwhile.
-async fn entry_of_a_session_lost_in_an_outage_goes_when_the_store_is_back(
-    version: Version,
-) -> Result<()> {
+async fn a_lost_sessions_entry_is_deleted_once_the_store_is_back(version: Version) -> Result<()> {
     const TTL: Duration = Duration::from_secs(10);
     let mut etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;

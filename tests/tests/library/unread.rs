@@ -20,11 +20,9 @@ const TTL: Duration = Duration::from_secs(3);
 const WRITES: usize = 32;
 const VALUE: usize = 500_000;
 
-on_every_store!(async a_store_that_stops_reading_ends_the_tenure_and_every_write_in_time);
+on_every_store!(async a_store_that_stops_reading_ends_tenure_and_writes_in_time);
 
-async fn a_store_that_stops_reading_ends_the_tenure_and_every_write_in_time(
-    version: Version,
-) -> Result<()> {
+async fn a_store_that_stops_reading_ends_tenure_and_writes_in_time(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let locks = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;

@@ -105,7 +105,7 @@ async fn a_view_is_stale_while_cut_off_and_right_again_afterwards(version: Versi
         anyhow::Ok(())
     };
     timeout(SLACK, stale).await.context("it never is stale")??;
-    // One goes and one comes where the view cannot see it.
+    // An entry is deleted and another put while the view is cut off.
     holder.release().await?;
     let holder = granted(first).await?;
     let second = start(&locks, Acquire::new(NAME));

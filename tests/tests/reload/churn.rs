@@ -17,7 +17,7 @@ use super::{SLACK, count, dropping, end, folder, put, start};
 const FILES: u32 = 500;
 /// Changes after the folder has been filled.
 const CHANGES: u32 = 300;
-/// For five hundred jobs to be as the folder says.
+/// Bound for five hundred jobs to follow the folder.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Content of the folder: the text that each job prints now, by the job's name.
@@ -37,7 +37,7 @@ impl Contents {
         let bytes = printer(&words, fastrand::usize(0..20_000))?;
         let name = format!("{job}.wasm");
         if fastrand::u8(..4) == 0 {
-            // In place: the old bytes are gone while the new ones are not there yet.
+            // In place: for a moment the file has neither the old bytes nor the new ones.
             let (start, rest) = bytes.split_at(bytes.len() / 2);
             let mut file = std::fs::File::create(folder.join(&name))?;
             std::io::Write::write_all(&mut file, start)?;
@@ -56,7 +56,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Every job that is there has said its newest words, and no other has a job that counts.
+    /// Checks that every job of the folder has printed its newest text, and that no other job exists.
     fn is_run_by(&self, events: &[Event]) -> bool {
         let mut newest: HashMap<&str, &str> = HashMap::new();
         let mut there: BTreeMap<&str, bool> = BTreeMap::new();
@@ -108,7 +108,7 @@ fn costs(host: &HostProcess) -> Result<(usize, u64)> {
     Ok((open, resident.context("no VmRSS")?))
 }
 
-/// No run has said anything but the words of the bytes it began with.
+/// Checks that each run printed only the text of the bytes it started with.
 fn bytes_are_never_mixed(events: &[Event], contents: &Contents) -> Result<()> {
     let mut began: HashMap<&str, &str> = HashMap::new();
     for event in events {
@@ -130,7 +130,7 @@ fn bytes_are_never_mixed(events: &[Event], contents: &Contents) -> Result<()> {
 }
 
 #[test]
-fn five_hundred_files_come_change_and_go_and_every_run_is_of_one_version() -> Result<()> {
+fn five_hundred_changing_files_give_runs_of_one_version_each() -> Result<()> {
     fastrand::seed(7);
     let etcd = Etcd::start(Version::Embedded)?;
     let config = dropping(&etcd).raw("\n[defaults.restart]\nmin = \"2s\"\nmax = \"10s\"\n");
@@ -170,7 +170,7 @@ fn five_hundred_files_come_change_and_go_and_every_run_is_of_one_version() -> Re
         memory_after < memory_before * 3 / 2,
         "memory is not given back"
     );
-    // Every job goes when every file has gone.
+    // Every job ends when every file is deleted.
     for job in contents.files.keys().cloned().collect::<Vec<_>>() {
         contents.remove(&folder, &job)?;
     }

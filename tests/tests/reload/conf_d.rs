@@ -9,7 +9,7 @@ use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wat_plugins::printer;
 
-use super::{QUIET, SLACK, count, end, heard, put, words};
+use super::{QUIET, SLACK, count, end, event_after, first_output, put};
 
 /// Puts a job's plugin and its configuration into the folder.
 fn job(folder: &Path, name: &str, said: &str) -> Result<()> {
@@ -31,16 +31,16 @@ fn start(etcd: &Etcd) -> Result<HostProcess> {
 }
 
 #[test]
-fn files_of_a_folder_come_change_and_go() -> Result<()> {
+fn files_of_a_folder_are_added_changed_and_deleted() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&etcd)?;
-    ensure!(words(&host, 0, "first")? == "one");
+    ensure!(first_output(&host, 0, "first")? == "one");
     job(&conf_d(&host), "second", "two")?;
-    heard(&host, 0, "job-added", "second")?;
-    ensure!(words(&host, 0, "second")? == "two");
+    event_after(&host, 0, "job-added", "second")?;
+    ensure!(first_output(&host, 0, "second")? == "two");
     let mark = host.mark();
     job(&conf_d(&host), "second", "three")?;
-    let changed = heard(&host, mark, "job-changed", "second")?;
+    let changed = event_after(&host, mark, "job-changed", "second")?;
     let plugin = changed.str("plugin").unwrap_or_default();
     ensure!(plugin.ends_with("conf.d/second-three.wasm"), "{changed}");
     host.wait_after(mark, SLACK, |event| event.text() == Some("three"))?;
@@ -66,17 +66,17 @@ fn files_of_a_folder_come_change_and_go() -> Result<()> {
     );
     fs::remove_file(conf_d(&host).join("third.toml"))?;
     fs::remove_file(conf_d(&host).join("second.toml"))?;
-    heard(&host, mark, "job-removed", "second")?;
+    event_after(&host, mark, "job-removed", "second")?;
     let mark = host.mark();
-    words(&host, mark, "first")?;
+    first_output(&host, mark, "first")?;
     end(host).map(drop)
 }
 
 #[test]
-fn a_configuration_that_is_deleted_is_told_once_and_everything_goes_on() -> Result<()> {
+fn a_deleted_configuration_is_logged_once_and_jobs_go_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&etcd)?;
-    words(&host, 0, "first")?;
+    first_output(&host, 0, "first")?;
     let mark = host.mark();
     let away = host.dir().join("away");
     fs::rename(conf_d(&host), &away).context("moving a folder away")?;
@@ -88,10 +88,10 @@ fn a_configuration_that_is_deleted_is_told_once_and_everything_goes_on() -> Resu
         "told again"
     );
     let mark = host.mark();
-    words(&host, mark, "first")?;
+    first_output(&host, mark, "first")?;
     fs::rename(&away, conf_d(&host)).context("moving a folder back")?;
     job(&conf_d(&host), "second", "two")?;
-    heard(&host, mark, "job-added", "second")?;
+    event_after(&host, mark, "job-added", "second")?;
     end(host).map(drop)
 }
 
@@ -99,13 +99,13 @@ fn a_configuration_that_is_deleted_is_told_once_and_everything_goes_on() -> Resu
 fn the_last_outcome_of_a_job_stays_over_a_reload() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&etcd)?;
-    heard(&host, 0, "run-ended", "first")?;
+    event_after(&host, 0, "run-ended", "first")?;
     let mark = host.mark();
     // Another lock, so that the job starts anew.
     let text =
         "[jobs.first]\nplugin = \"first-one.wasm\"\nlock = \"folder/other\"\nevery = \"1h\"\n";
     put(&conf_d(&host), "first.toml", text.as_bytes())?;
-    heard(&host, mark, "job-changed", "first")?;
+    event_after(&host, mark, "job-changed", "first")?;
     leasehold_tests::wait::eventually(SLACK, "the record of the job as it is now", || {
         let record =
             etcd.etcdctl(&["get", "--print-value-only", "/leasehold/jobs/first/host-a"])?;

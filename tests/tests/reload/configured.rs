@@ -8,7 +8,7 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use leasehold_tests::wat_plugins::printer;
 
-use super::{QUIET, SLACK, count, end, heard, words};
+use super::{QUIET, SLACK, count, end, event_after, first_output};
 use leasehold_tests::command::leasehold;
 
 on_every_store!(
@@ -16,7 +16,7 @@ on_every_store!(
     a_run_keeps_the_bytes_it_began_with,
 );
 
-/// A job that says something every 200 ms.
+/// A job that prints a line every 200 ms.
 fn saying(config: Config, host: Option<&HostProcess>, job: &str, text: &str) -> Result<Config> {
     let dir = match host {
         Some(host) => host.dir().to_owned(),
@@ -31,7 +31,7 @@ fn jobs_come_change_and_go_with_the_file(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let base = || config_for("host-a", &etcd).grace("500ms");
     let host = HostProcess::start(&saying(base(), None, "one", "1")?)?;
-    ensure!(words(&host, 0, "one")? == "1");
+    ensure!(first_output(&host, 0, "one")? == "1");
 
     let mark = host.mark();
     let two = saying(
@@ -41,19 +41,22 @@ fn jobs_come_change_and_go_with_the_file(version: Version) -> Result<()> {
         "2",
     )?;
     host.reconfigure(&two)?;
-    heard(&host, mark, "job-added", "two")?;
-    heard(&host, mark, "job-changed", "one")?;
+    event_after(&host, mark, "job-added", "two")?;
+    event_after(&host, mark, "job-changed", "one")?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("1b"))?;
-    ensure!(words(&host, mark, "two")? == "2");
+    ensure!(first_output(&host, mark, "two")? == "2");
 
     let mark = host.mark();
     host.reconfigure(&saying(base(), Some(&host), "two", "2")?)?;
-    heard(&host, mark, "job-removed", "one")?;
-    // Its record goes with it, and `two` went on meanwhile.
+    event_after(&host, mark, "job-removed", "one")?;
+    // Its record is deleted with it, and `two` continued meanwhile.
     eventually(SLACK, "the record of the job to go", || {
-        let said = leasehold(&two, &["status"])?;
-        ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
-        let table = said.stdout;
+        let output = leasehold(&two, &["status"])?;
+        ensure!(
+            output.code == Some(0) && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let table = output.stdout;
         let has = |job: &str| table.lines().any(|line| line.starts_with(job));
         ensure!(!has("one ") && has("two "), "{table}");
         Ok(())
@@ -79,15 +82,15 @@ fn a_run_keeps_the_bytes_it_began_with(version: Version) -> Result<()> {
             .restart("100ms", "1s")
     });
     let host = HostProcess::start(&config)?;
-    heard(&host, 0, "guest", "job")?;
+    event_after(&host, 0, "guest", "job")?;
     std::fs::write(dir.path().join("new"), printer("the new one", 0)?)?;
     std::fs::rename(dir.path().join("new"), &plugin)?;
-    let changed = heard(&host, 0, "job-changed", "job")?;
+    let changed = event_after(&host, 0, "job-changed", "job")?;
     ensure!(
         changed.str("from") == Some("with the next run"),
         "{changed}"
     );
-    let ended = heard(&host, 0, "run-ended", "job")?;
+    let ended = event_after(&host, 0, "run-ended", "job")?;
     ensure!(ended.outcome() == Some("done"), "the run was cut: {ended}");
     host.wait_for(SLACK, |event| event.text() == Some("the new one"))?;
     let events = end(host)?;
@@ -101,11 +104,11 @@ fn a_run_keeps_the_bytes_it_began_with(version: Version) -> Result<()> {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
+fn an_invalid_file_changes_nothing_and_is_logged_once() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let good = saying(config_for("host-a", &etcd), None, "one", "still here")?;
     let host = HostProcess::start(&good)?;
-    words(&host, 0, "one")?;
+    first_output(&host, 0, "one")?;
     let mark = host.mark();
     host.reconfigure(&good.clone().raw("\n[jobs.two]\nplugn = \"x\"\n"))?;
     let refused = host.wait_after(mark, SLACK, |event| event.is("config-refused"))?;
@@ -118,7 +121,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
         .count();
     ensure!(told == 1, "told {told} times");
     let mark = host.mark();
-    words(&host, mark, "one")?;
+    first_output(&host, mark, "one")?;
     host.reconfigure(&good)?;
     // The same content as before: nothing to do, except at a request to reload.
     host.hangup()?;
@@ -131,11 +134,11 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
 }
 
 #[test]
-fn what_only_a_restart_can_change_is_named() -> Result<()> {
+fn settings_that_need_a_restart_are_named() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = saying(config_for("host-a", &etcd), None, "one", "1")?;
     let host = HostProcess::start(&config)?;
-    words(&host, 0, "one")?;
+    first_output(&host, 0, "one")?;
     host.reconfigure(&config.clone().grace("7s").store("request_timeout", "9s"))?;
     let reloaded = host.wait_for(SLACK, |event| event.is("config-reloaded"))?;
     let restart = reloaded.str("restart").unwrap_or_default();
@@ -147,7 +150,7 @@ fn what_only_a_restart_can_change_is_named() -> Result<()> {
 }
 
 #[test]
-fn a_job_that_goes_is_stopped_in_its_grace_time_and_its_lock_given_back() -> Result<()> {
+fn a_deleted_job_is_stopped_in_its_grace_and_its_lock_released() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let stubborn = guests::stubborn()?;
     let base = saying(config_for("host-a", &etcd).grace("1s"), None, "other", "x")?;
@@ -155,12 +158,12 @@ fn a_job_that_goes_is_stopped_in_its_grace_time_and_its_lock_given_back() -> Res
         job.plugin(&stubborn).config("mode", "ignore-stop")
     });
     let host = HostProcess::start(&both)?;
-    heard(&host, 0, "guest", "subject")?;
+    event_after(&host, 0, "guest", "subject")?;
     host.reconfigure(&base)?;
-    heard(&host, 0, "job-removed", "subject")?;
-    let ended = heard(&host, 0, "run-ended", "subject")?;
+    event_after(&host, 0, "job-removed", "subject")?;
+    let ended = event_after(&host, 0, "run-ended", "subject")?;
     ensure!(ended.outcome() == Some("stopped"), "{ended}");
-    heard(&host, 0, "released", "subject")?;
+    event_after(&host, 0, "released", "subject")?;
     ensure!(
         etcd.queue("/leasehold/locks/subject/")?.is_empty(),
         "the lock was left"
@@ -168,6 +171,6 @@ fn a_job_that_goes_is_stopped_in_its_grace_time_and_its_lock_given_back() -> Res
     // It may come back.
     let mark = host.mark();
     host.reconfigure(&both)?;
-    heard(&host, mark, "acquired", "subject")?;
+    event_after(&host, mark, "acquired", "subject")?;
     end(host).map(drop)
 }

@@ -1,4 +1,4 @@
-//! A plugin dropped into the folder is a job: it comes, changes and goes with its file.
+//! A plugin dropped into the folder is a job: it starts, changes and ends with its file.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,7 +12,9 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::wat_plugins::{printer, printer_with_manifest};
 
-use super::{QUIET, SLACK, count, dropped, dropping, end, folder, heard, put, start, words};
+use super::{
+    QUIET, SLACK, count, dropped, dropping, end, event_after, first_output, folder, put, start,
+};
 
 on_every_store!(
     a_file_is_a_job_for_as_long_as_it_is_there,
@@ -25,15 +27,15 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
     host.wait_for(SLACK, |event| event.is("store-connected"))?;
     put(&folder(&host), "hello.wasm", &printer("hello", 0)?)?;
     let hello = dropped("hello");
-    heard(&host, 0, "job-added", &hello)?;
-    let acquired = heard(&host, 0, "acquired", &hello)?;
+    event_after(&host, 0, "job-added", &hello)?;
+    let acquired = event_after(&host, 0, "acquired", &hello)?;
     ensure!(
         acquired.lock() == Some("dropped.hello") && acquired.token().is_some(),
         "{acquired}"
     );
-    ensure!(words(&host, 0, &hello)? == "hello");
+    ensure!(first_output(&host, 0, &hello)? == "hello");
     std::fs::remove_file(folder(&host).join("hello.wasm"))?;
-    heard(&host, 0, "job-removed", &hello)?;
+    event_after(&host, 0, "job-removed", &hello)?;
     let mark = host.mark();
     std::thread::sleep(QUIET);
     ensure!(
@@ -44,10 +46,10 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
         etcd.queue("/leasehold/locks/dropped.hello/")?.is_empty(),
         "the lock was left"
     );
-    // A host with an empty folder goes on.
+    // A host with an empty folder continues.
     let mark = host.mark();
     put(&folder(&host), "hello.wasm", &printer("again", 0)?)?;
-    ensure!(words(&host, mark, &hello)? == "again");
+    ensure!(first_output(&host, mark, &hello)? == "again");
     end(host).map(drop)
 }
 
@@ -55,9 +57,9 @@ fn a_file_that_changes_runs_anew_and_the_lock_is_the_same(version: Version) -> R
     let etcd = Etcd::start(version)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.wasm", &printer("one", 0)?)?;
-    ensure!(words(&host, 0, &dropped("job"))? == "one");
+    ensure!(first_output(&host, 0, &dropped("job"))? == "one");
     put(&folder(&host), "job.wasm", &printer("two", 0)?)?;
-    heard(&host, 0, "job-changed", &dropped("job"))?;
+    event_after(&host, 0, "job-changed", &dropped("job"))?;
     host.wait_for(SLACK, |event| event.text() == Some("two"))?;
     let events = end(host)?;
     let at = |name: &str| events.iter().rposition(|event| event.text() == Some(name));
@@ -83,7 +85,7 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
         "it did not wait"
     );
     drop(file);
-    ensure!(words(&host, 0, &dropped("slow"))? == "whole");
+    ensure!(first_output(&host, 0, &dropped("slow"))? == "whole");
     let events = end(host)?;
     ensure!(
         count(&events, "plugin-refused", None) == 0,
@@ -94,7 +96,7 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
 }
 
 #[test]
-fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
+fn a_sidecar_overrides_the_manifest() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let manifest = "name = \"greeter\"\nlock = \"team/greeter\"\n[restart]\nmin = \"100ms\"\n";
@@ -103,11 +105,11 @@ fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
         "a.wasm",
         &printer_with_manifest("hi", manifest)?,
     )?;
-    let acquired = heard(&host, 0, "acquired", &dropped("greeter"))?;
+    let acquired = event_after(&host, 0, "acquired", &dropped("greeter"))?;
     ensure!(acquired.lock() == Some("team/greeter"), "{acquired}");
     let mark = host.mark();
     put(&folder(&host), "a.toml", b"lock = \"team/other\"\n")?;
-    heard(&host, mark, "job-changed", &dropped("greeter"))?;
+    event_after(&host, mark, "job-changed", &dropped("greeter"))?;
     host.wait_after(mark, SLACK, |event| {
         event.is("acquired") && event.lock() == Some("team/other")
     })?;
@@ -119,7 +121,7 @@ fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
     end(host).map(drop)
 }
 
-fn heard_of(host: &HostProcess, name: &str) -> Result<Event> {
+fn event_of(host: &HostProcess, name: &str) -> Result<Event> {
     host.wait_after(0, SLACK, |event| event.is(name))
 }
 
@@ -130,7 +132,7 @@ fn a_typed_plugin_gets_its_own_keys_and_no_others() -> Result<()> {
     let ledger = std::fs::read(guests::ledger()?)?;
     put(&folder(&host), "ledger.wasm", &ledger)?;
     // Its manifest asks for a prefix that it chose, which is not its own here.
-    let refused = heard_of(&host, "plugin-refused")?;
+    let refused = event_of(&host, "plugin-refused")?;
     let said = refused.str("error").unwrap_or_default();
     ensure!(
         said.contains("asks for fenced data under `ledger/`"),
@@ -142,7 +144,7 @@ fn a_typed_plugin_gets_its_own_keys_and_no_others() -> Result<()> {
         b"config = { prefix = \"dropped.ledger/\", transfers = 3, pause_ms = 1 }\nonce = true\n\
           [allow]\nkv = [\"{job}/\"]\n",
     )?;
-    let ended = heard(&host, 0, "run-ended", &dropped("ledger"))?;
+    let ended = event_after(&host, 0, "run-ended", &dropped("ledger"))?;
     ensure!(ended.outcome() == Some("done"), "{ended}");
     end(host).map(drop)
 }

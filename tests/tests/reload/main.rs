@@ -54,19 +54,19 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// The first event of this name about this job after `mark`.
-fn heard(host: &HostProcess, mark: usize, name: &str, job: &str) -> Result<Event> {
+fn event_after(host: &HostProcess, mark: usize, name: &str, job: &str) -> Result<Event> {
     host.wait_after(mark, SLACK, |event| {
         event.is(name) && event.job() == Some(job)
     })
 }
 
 /// First output of a job's guest after `mark`.
-fn words(host: &HostProcess, mark: usize, job: &str) -> Result<String> {
-    let line = heard(host, mark, "guest", job)?;
+fn first_output(host: &HostProcess, mark: usize, job: &str) -> Result<String> {
+    let line = event_after(host, mark, "guest", job)?;
     Ok(line.text().unwrap_or_default().to_owned())
 }
 
-/// Ends it as an operator does, and expects it to say so.
+/// Ends it as an operator does, and expects it to log that.
 fn end(mut host: HostProcess) -> Result<Vec<Event>> {
     host.term()?;
     let code = host.wait_exit(SLACK)?.code();

@@ -1,4 +1,4 @@
-//! Files in the folder that cannot be used: told once, and whatever ran before goes on.
+//! Invalid files in the folder: logged once, and the version before continues.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -7,7 +7,7 @@ use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wat_plugins::{printer, printer_with_manifest};
 
-use super::{QUIET, SLACK, count, dropped, dropping, end, folder, put, start, words};
+use super::{QUIET, SLACK, count, dropped, dropping, end, first_output, folder, put, start};
 
 /// The refusal of this file after `mark`.
 fn refusal(host: &HostProcess, mark: usize, file: &str) -> Result<Event> {
@@ -22,11 +22,11 @@ fn error(event: &Event) -> &str {
 }
 
 #[test]
-fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
+fn a_bad_file_is_logged_once_and_the_old_version_goes_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.wasm", &printer("good", 0)?)?;
-    words(&host, 0, &dropped("job"))?;
+    first_output(&host, 0, &dropped("job"))?;
     let mark = host.mark();
     put(&folder(&host), "job.wasm", b"this is no WebAssembly at all")?;
     let refused = refusal(&host, mark, "job.wasm")?;
@@ -38,7 +38,7 @@ fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
         "told more than once"
     );
     let mark = host.mark();
-    ensure!(words(&host, mark, &dropped("job"))? == "good");
+    ensure!(first_output(&host, mark, &dropped("job"))? == "good");
     put(&folder(&host), "job.wasm", &printer("better", 0)?)?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("better"))?;
     end(host).map(drop)
@@ -53,7 +53,7 @@ fn a_file_cut_short_is_given_a_moment_and_then_refused() -> Result<()> {
     let refused = refusal(&host, 0, "cut.wasm")?;
     ensure!(error(&refused).contains("is cut off at byte"), "{refused}");
     put(&folder(&host), "cut.wasm", &whole)?;
-    ensure!(words(&host, 0, &dropped("cut"))? == "whole");
+    ensure!(first_output(&host, 0, &dropped("cut"))? == "whole");
     end(host).map(drop)
 }
 
@@ -73,14 +73,14 @@ fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
 }
 
 #[test]
-fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Result<()> {
+fn two_plugins_with_one_name_or_nested_locks_do_not_both_run() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let named = |words: &str, lock: &str| {
         printer_with_manifest(words, &format!("name = \"one\"\nlock = \"{lock}\"\n"))
     };
     put(&folder(&host), "z-first.wasm", &named("first", "team/one")?)?;
-    words(&host, 0, &dropped("one"))?;
+    first_output(&host, 0, &dropped("one"))?;
     put(
         &folder(&host),
         "a-second.wasm",
@@ -101,12 +101,12 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
         error(&refused).contains("lie inside one another") && refused.value()["kept"] == false,
         "{refused}"
     );
-    // With the first gone, both may run.
+    // With the first deleted, both may run.
     let mark = host.mark();
     std::fs::remove_file(folder(&host).join("z-first.wasm"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("second"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("in"))?;
-    let changed = super::heard(&host, mark, "job-changed", &dropped("one"))?;
+    let changed = super::event_after(&host, mark, "job-changed", &dropped("one"))?;
     let told = |field: &str| changed.str(field).unwrap_or_default().to_owned();
     ensure!(told("plugin").ends_with("a-second.wasm"), "{changed}");
     ensure!(
@@ -117,7 +117,7 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
 }
 
 #[test]
-fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()> {
+fn a_sidecar_is_checked_like_any_configuration() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.toml", b"evry = \"1s\"\nttl = \"1s\"\n")?;
@@ -132,7 +132,7 @@ fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()>
 }
 
 #[test]
-fn what_a_dropped_in_plugin_lacks_is_told_where_it_can_be_said() -> Result<()> {
+fn missing_grants_of_a_drop_in_name_the_policys_line() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     let ledger = std::fs::read(guests::ledger()?)?;

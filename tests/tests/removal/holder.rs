@@ -22,9 +22,9 @@ on_every_store!(
 enum By {
     RevokingItsLease,
     DeletingItsKey,
-    /// Then a stranger stands under the same key, without a lease.
+    /// Then a foreign entry is put under the same key, without a lease.
     PuttingAHoldInItsPlace,
-    /// Then a stranger stands under the same key, with a lease of its own.
+    /// Then a foreign entry is put under the same key, with a lease of its own.
     PuttingAStrangerInItsPlace,
 }
 
@@ -48,7 +48,7 @@ impl By {
     }
 
     /// Part of the detail that the run's record must hold.
-    const fn told(self) -> &'static str {
+    const fn recorded_detail_part(self) -> &'static str {
         match self {
             Self::RevokingItsLease => "the server ended its lease although it was",
             _ => "by hand",
@@ -101,7 +101,7 @@ fn forced_out(version: Version, by: By) -> Result<()> {
 
     let detail = recorded_detail(&config, token)?;
     println!("{version:?} {by:?}: the record says: {detail}");
-    for part in ["host-a", &key, by.told()] {
+    for part in ["host-a", &key, by.recorded_detail_part()] {
         ensure!(detail.contains(part), "{part:?} is not in {detail:?}");
     }
     host.term()?;
@@ -122,11 +122,11 @@ fn grant_lease(etcd: &Etcd) -> Result<String> {
 /// Detail of the run with this token from `leasehold runs`, once its outcome is `lost`.
 fn recorded_detail(config: &impl std::fmt::Display, token: u64) -> Result<String> {
     eventually(SLACK, "the record of the lost run", || {
-        let said = leasehold(config, &["runs", "ledger", "--format", "json"])?;
-        ensure!(said.code == Some(0), "{}", said.stderr);
-        let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
+        let output = leasehold(config, &["runs", "ledger", "--format", "json"])?;
+        ensure!(output.code == Some(0), "{}", output.stderr);
+        let runs: Vec<Value> = serde_json::from_str(&output.stdout)?;
         let run = runs.iter().find(|run| run["token"] == token);
-        let run = run.with_context(|| format!("no run {token} in {}", said.stdout))?;
+        let run = run.with_context(|| format!("no run {token} in {}", output.stdout))?;
         ensure!(run["outcome"] == "lost", "{run}");
         ensure!(run["host"] == "host-a", "{run}");
         run["detail"]

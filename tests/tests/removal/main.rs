@@ -18,14 +18,14 @@ use serde_json::Value;
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// Far more than one watch delivery takes, far less than the third of the TTL after which a renewal would tell.
+/// Far more than one watch delivery takes, far less than the third of the TTL after which a renewal would show it.
 const ONE_DELIVERY: Duration = Duration::from_secs(1);
 
 /// The lock that everyone here contends for, and the prefix of its entries.
 const LOCK: &str = "billing/ledger";
 const ENTRIES: &str = "/leasehold/locks/billing/ledger/";
 
-/// The TTL of every lease here: nothing but a watch tells of a removal within [`ONE_DELIVERY`].
+/// The TTL of every lease here: only a watch shows a removal within [`ONE_DELIVERY`].
 const TTL: &str = "10s";
 
 /// A host that writes under the lock without a pause, for ever.

@@ -1,4 +1,4 @@
-//! A waiter whose place is taken away: it says so, joins the queue again and gets the lock in the end.
+//! A waiter whose place is taken away: it logs that, joins the queue again and gets the lock in the end.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -46,10 +46,10 @@ fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
     change(&etcd, &["del", &hold])?;
     let acquired = host.wait_after(mark, SLACK, |event| event.is("acquired"))?;
     ensure!(acquired.token() > Some(went), "{acquired}");
-    // Its records stand again too, though the lease that carried them may be gone.
+    // Its records exist again too, though the lease that carried them may have ended.
     eventually(SLACK, "the host to be known again", || {
-        let said = leasehold(&config, &["status", "--format", "json"])?;
-        let status: Value = serde_json::from_str(&said.stdout)?;
+        let output = leasehold(&config, &["status", "--format", "json"])?;
+        let status: Value = serde_json::from_str(&output.stdout)?;
         ensure!(status["hosts"][0]["host"] == "host-a", "{status}");
         ensure!(status["jobs"][0]["state"] == "running", "{status}");
         Ok(())

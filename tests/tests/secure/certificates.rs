@@ -1,4 +1,4 @@
-//! Mutual TLS: the right certificate runs jobs; any other, or none, reads a message that says what to look at.
+//! Mutual TLS: the right certificate runs jobs; with any other, or none, the error names the setting to check.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const CERTIFICATE: Duration = Duration::from_secs(8);
 on_etcd!(
     the_right_certificate_runs_jobs_also_with_users,
     any_other_certificate_is_turned_away_readably,
-    a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost,
+    an_expired_certificate_costs_the_lock_only_at_a_reconnect,
 );
 
 fn hello(config: Config) -> Result<Config> {
@@ -44,8 +44,8 @@ fn the_right_certificate_runs_jobs_also_with_users(version: Version) -> Result<(
         let endpoint = connected.str("endpoint").context("no endpoint")?;
         ensure!(endpoint.starts_with("https://"), "{connected}");
         host.wait_for(SLACK, |event| event.is("job-finished"))?;
-        let said = leasehold(&config, &["runs"])?;
-        ensure!(said.code == Some(0) && said.stdout.contains("done"));
+        let output = leasehold(&config, &["runs"])?;
+        ensure!(output.code == Some(0) && output.stdout.contains("done"));
     }
     Ok(())
 }
@@ -68,16 +68,16 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
         ("nobody", none, asked_for_one),
         ("a distrustful client", with(&distrustful)?, distrusts),
     ] {
-        let said = leasehold(&config, &["status"])?;
-        println!("{who}: {}", said.stderr);
-        ensure!(said.code == Some(5), "{who}: {said:?}");
-        ensure!(said.stderr.contains(&etcd.endpoint()), "{said:?}");
+        let output = leasehold(&config, &["status"])?;
+        println!("{who}: {}", output.stderr);
+        ensure!(output.code == Some(5), "{who}: {output:?}");
+        ensure!(output.stderr.contains(&etcd.endpoint()), "{output:?}");
         ensure!(
-            said.stderr.contains(why),
+            output.stderr.contains(why),
             "{who} is not told why: {}",
-            said.stderr
+            output.stderr
         );
-        // A host keeps trying, for a certificate can be renewed, and says why it must.
+        // A host keeps trying, for a certificate can be renewed, and logs the reason.
         let mut host = HostProcess::start(&config)?;
         let trouble = host.wait_for(SLACK, |event| event.is("store-trouble"))?;
         let error = trouble.str("error").unwrap_or_default();
@@ -91,9 +91,7 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
 }
 
 /// TLS looks at a certificate when a connection begins. So a lock outlives it, until the network is broken once.
-fn a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost(
-    version: Version,
-) -> Result<()> {
+fn an_expired_certificate_costs_the_lock_only_at_a_reconnect(version: Version) -> Result<()> {
     let certs = Certs::make()?;
     let etcd = Etcd::builder(version).tls(&certs).start()?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
@@ -123,7 +121,7 @@ fn a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_i
     let noticed = events.iter().find(|event| bad.contains(&event.name()));
     ensure!(noticed.is_none(), "the holder noticed: {noticed:?}");
 
-    // A new connection is refused: the guest stops by its deadline, and the reason is told.
+    // A new connection is refused: the guest stops by its deadline, and the reason is logged.
     proxy.reset();
     let ended = host_a.wait_for(SLACK, |event| event.is("run-ended"))?;
     let next = host_b.wait_for(SLACK, |event| event.is("run-started"))?;

@@ -42,7 +42,7 @@ async fn every_request(version: Version, lifetime: Option<Duration>) -> Result<(
             _ => ensure!(locks.lease_ttl(grant.lease()).await?.is_some()),
         }
         etcd.expire_tokens()?;
-        // A lock of another TTL needs a lease of its own, and the view must hear of it.
+        // A lock of another TTL needs a lease of its own, and the view must receive it.
         let name = format!("{NAME}-{round}");
         let other = Acquire::new(name.as_str()).wait(LockWait::AtMost(SLACK));
         let other = locks

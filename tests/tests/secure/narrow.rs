@@ -1,4 +1,4 @@
-//! Users of the store who may read a part of what is looked at: the rest is named, and the part is shown.
+//! Users of the store who may read a part of the requested prefixes: that part is shown, and the rest is named.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ use crate::SLACK;
 use leasehold_tests::command::{CommandOutput, leasehold};
 
 on_etcd!(
-    the_dashboard_shows_the_prefix_that_may_be_read_and_names_the_other,
+    the_dashboard_shows_readable_prefixes_and_names_the_others,
     status_shows_what_may_be_read_and_names_the_rest,
 );
 
@@ -76,44 +76,48 @@ fn top(etcd: &Etcd, more: &[&str]) -> Result<CommandOutput> {
     leasehold(&"", &[&login, more].concat())
 }
 
-fn the_dashboard_shows_the_prefix_that_may_be_read_and_names_the_other(
-    version: Version,
-) -> Result<()> {
+fn the_dashboard_shows_readable_prefixes_and_names_the_others(version: Version) -> Result<()> {
     let server = etcd(version, &["app/locks/"])?;
-    let said = top(&server, &["--prefix", "app/locks/"])?;
-    ensure!(said.code == Some(0), "{said:?}");
-    ensure!(said.stdout.contains("app/locks/backup"), "{said:?}");
-    ensure!(!said.stdout.contains("ledger"), "{said:?}");
+    let output = top(&server, &["--prefix", "app/locks/"])?;
+    ensure!(output.code == Some(0), "{output:?}");
+    ensure!(output.stdout.contains("app/locks/backup"), "{output:?}");
+    ensure!(!output.stdout.contains("ledger"), "{output:?}");
     ensure!(
-        said.stderr == "warning: not permitted to read /leasehold/: it is left out",
-        "{said:?}"
+        output.stderr == "warning: not permitted to read /leasehold/: it is left out",
+        "{output:?}"
     );
-    let said = top(&server, &["--prefix", "app/locks/", "--format", "json"])?;
-    let all: Value = serde_json::from_str(&said.stdout)?;
+    let output = top(&server, &["--prefix", "app/locks/", "--format", "json"])?;
+    let all: Value = serde_json::from_str(&output.stdout)?;
     ensure!(all["not_permitted"][0] == "/leasehold/", "{all}");
     ensure!(all["locks"].as_array().map(Vec::len) == Some(1), "{all}");
     // Nothing of all that is looked at may be read: that is an error, and no empty list.
-    let said = top(&server, &[])?;
-    ensure!(said.code == Some(5) && said.stdout.is_empty(), "{said:?}");
+    let output = top(&server, &[])?;
     ensure!(
-        said.stderr == "error: cannot read the locks: not permitted to read /leasehold/",
-        "{said:?}"
+        output.code == Some(5) && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    ensure!(
+        output.stderr == "error: cannot read the locks: not permitted to read /leasehold/",
+        "{output:?}"
     );
     // A part of the root, and all of it, for comparison.
     let server = etcd(version, &["/leasehold/locks/", "app/locks/"])?;
-    let said = top(&server, &["--prefix", "app/locks/"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = top(&server, &["--prefix", "app/locks/"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     for lock in ["app/locks/backup", "ledger"] {
-        ensure!(said.stdout.contains(lock), "{said:?}");
+        ensure!(output.stdout.contains(lock), "{output:?}");
     }
     for part in ["hosts", "jobs", "runs", "deeds"] {
         let line = format!("not permitted to read /leasehold/{part}/: it is left out");
-        ensure!(said.stderr.contains(&line), "{said:?}");
+        ensure!(output.stderr.contains(&line), "{output:?}");
     }
-    ensure!(!said.stderr.contains("/leasehold/locks/"), "{said:?}");
+    ensure!(!output.stderr.contains("/leasehold/locks/"), "{output:?}");
     let server = etcd(version, &["/leasehold/"])?;
-    let said = top(&server, &[])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    let output = top(&server, &[])?;
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
     Ok(())
 }
 
@@ -129,15 +133,15 @@ fn status_shows_what_may_be_read_and_names_the_rest(version: Version) -> Result<
         leasehold(&config, &["status", "--format", format])
     };
     let server = etcd(version, &["/leasehold/locks/"])?;
-    let said = status(&server, "table")?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = status(&server, "table")?;
+    ensure!(output.code == Some(0), "{output:?}");
     ensure!(
-        said.stdout.contains("administrative hold: here"),
-        "{said:?}"
+        output.stdout.contains("administrative hold: here"),
+        "{output:?}"
     );
     for part in ["hosts", "jobs", "ticks"] {
         let line = format!("warning: not permitted to read /leasehold/{part}/: it is left out");
-        ensure!(said.stderr.contains(&line), "{said:?}");
+        ensure!(output.stderr.contains(&line), "{output:?}");
     }
     let all: Value = serde_json::from_str(&status(&server, "json")?.stdout)?;
     ensure!(
@@ -145,9 +149,15 @@ fn status_shows_what_may_be_read_and_names_the_rest(version: Version) -> Result<
         "{all}"
     );
     let server = etcd(version, &["app/locks/"])?;
-    let said = status(&server, "table")?;
-    ensure!(said.code == Some(5) && said.stdout.is_empty(), "{said:?}");
-    ensure!(said.stderr.contains("not permitted to read"), "{said:?}");
+    let output = status(&server, "table")?;
+    ensure!(
+        output.code == Some(5) && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    ensure!(
+        output.stderr.contains("not permitted to read"),
+        "{output:?}"
+    );
     Ok(())
 }
 

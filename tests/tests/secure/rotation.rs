@@ -18,7 +18,7 @@ on_etcd!(
     changed_password_is_not_noticed,
 );
 
-/// Beyond the TTL, so that what works then works with what is on disk now.
+/// Longer than the TTL, so that later requests use the files that are on disk now.
 const BEYOND_THE_TTL: Duration = Duration::from_millis(4_500);
 
 /// Transfers money under the lock, with a write every few milliseconds.

@@ -87,9 +87,9 @@ fn survives(etcd: &Etcd) -> Result<()> {
 }
 
 fn both_hosts_are_known(config: &Config) -> Result<()> {
-    let said = leasehold(config, &["status", "--format", "json"])?;
-    ensure!(said.code == Some(0), "{}", said.stderr);
-    let status: Value = serde_json::from_str(&said.stdout)?;
+    let output = leasehold(config, &["status", "--format", "json"])?;
+    ensure!(output.code == Some(0), "{}", output.stderr);
+    let status: Value = serde_json::from_str(&output.stdout)?;
     let jobs = status["jobs"].as_array().context("no jobs")?;
     let shown: Vec<_> = jobs
         .iter()
@@ -105,11 +105,11 @@ fn both_hosts_are_known(config: &Config) -> Result<()> {
 
 fn runs_are_recorded(config: &Config, count: usize) -> Result<()> {
     eventually(SLACK, "the records of both runs", || {
-        let said = leasehold(config, &["runs", "--format", "json"])?;
-        let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
-        ensure!(runs.len() == count, "{}", said.stdout);
+        let output = leasehold(config, &["runs", "--format", "json"])?;
+        let runs: Vec<Value> = serde_json::from_str(&output.stdout)?;
+        ensure!(runs.len() == count, "{}", output.stdout);
         let done = runs.iter().all(|run| run["outcome"] == "done");
-        ensure!(done, "{}", said.stdout);
+        ensure!(done, "{}", output.stdout);
         Ok(())
     })
 }
@@ -122,21 +122,21 @@ fn a_wrong_password_is_refused_with_5(version: Version) -> Result<()> {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&file, private)?;
     let right = ledger("host-a", &etcd)?;
-    let nobody = right.clone().login("nobody", &file);
+    let unknown = right.clone().login("nobody", &file);
     let wrong = right.clone().login(RUNNER.0, &file);
-    for config in [nobody, wrong] {
+    for config in [unknown, wrong] {
         for args in [&["run", "--log-format", "json"][..], &["status"], &["runs"]] {
-            let said = leasehold(&config, args)?;
-            println!("{args:?}: {}", said.stderr);
-            ensure!(said.code == Some(5), "{said:?}");
+            let output = leasehold(&config, args)?;
+            println!("{args:?}: {}", output.stderr);
+            ensure!(output.code == Some(5), "{output:?}");
             let endpoint = etcd.endpoint();
             for part in [&endpoint, "refused us", "invalid user ID or password"] {
-                ensure!(said.stderr.contains(part), "no {part:?} in {said:?}");
+                ensure!(output.stderr.contains(part), "no {part:?} in {output:?}");
             }
-            ensure!(!said.stderr.contains("not the password"), "{said:?}");
+            ensure!(!output.stderr.contains("not the password"), "{output:?}");
         }
     }
-    let said = leasehold(&right, &["status"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = leasehold(&right, &["status"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     Ok(())
 }

@@ -51,7 +51,7 @@ fn doc_comments_of_shipped_code_open_well_and_name_actors() {
 }
 
 #[test]
-fn a_bad_doc_line_is_told_from_a_good_one() {
+fn bad_doc_lines_are_found_and_good_ones_are_not() {
     for bad in [
         "/// What the scan found.",
         "    //! Whether it runs.",

@@ -1,4 +1,4 @@
-//! Guests that end badly by themselves: the run is over, the lock is given back, and the record says why.
+//! Guests that end badly by themselves: the run is over, the lock is released, and the record holds the reason.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::guests;

@@ -1,4 +1,4 @@
-//! Output without end: what is kept is bounded, what is left out is counted, and both are said.
+//! Endless output: the kept part is bounded, the rest is counted, and both are reported.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn a_flood_is_cut_counted_and_marked() -> Result<()> {
     ensure!(passed <= RATE * seconds, "{passed} lines in {ran:?}");
     ensure!(sum > 0 && left_out.len() as u64 <= seconds + 1);
     // Every line is either passed on, counted as left out, or dropped on the way to a slow reader; the last number
-    // written tells how many there were, two lines each.
+    // written counts them, two lines each.
     let last = kept.lines().rev().find_map(number).context("no number")?;
     ensure!(
         (passed + sum).abs_diff(last * 2) <= 2,

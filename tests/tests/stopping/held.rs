@@ -87,7 +87,7 @@ fn times_out(job: impl FnOnce(Job, &Path) -> Result<Job>) -> Result<()> {
     let ran = since(started, ended.stopped_ns())?;
     println!("it ran {ran:?}");
     ensure!(ran >= TIMEOUT && ran <= TIMEOUT + STOP_BOUND, "{ran:?}");
-    // Its lock was given back and the failure told, before anything else.
+    // Its lock was released and the failure logged, before anything else.
     scene.host.wait_for(SLACK, |event| {
         event.is("released") && event.job() == Some("subject")
     })?;

@@ -64,9 +64,10 @@ impl Scene {
     /// The record of the run with this token.
     fn record(&self, token: u64) -> Result<Value> {
         eventually(SLACK, "the record of the run's end", || {
-            let said = command::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
-            ensure!(said.code == Some(0), "{}", said.stderr);
-            let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
+            let output =
+                command::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
+            ensure!(output.code == Some(0), "{}", output.stderr);
+            let runs: Vec<Value> = serde_json::from_str(&output.stdout)?;
             let run = runs.into_iter().find(|run| run["token"] == token);
             let run = run.with_context(|| format!("no run {token}"))?;
             ensure!(run["outcome"] != "running", "{run}");

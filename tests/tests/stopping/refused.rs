@@ -1,5 +1,5 @@
 //! Files that cannot be run: refused with the job, the file, the reason and the remedy, by `check` and by `run`,
-//! before anything is asked of the store. There is no store here at all.
+//! before any request to the store. No store runs here at all.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use leasehold_tests::command::{CommandOutput, leasehold};
 /// An address without a listener, which is never used.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
-/// A file that is refused, and what must be said about it.
+/// A refused file, and the required text of its error.
 struct Bad {
     name: &'static str,
     bytes: Vec<u8>,
@@ -92,34 +92,34 @@ fn refused(jobs: &[(&str, PathBuf)]) -> Result<[CommandOutput; 2]> {
     for (name, file) in jobs {
         config = config.job(name, |job| job.plugin(file));
     }
-    let said = [
+    let output = [
         leasehold(&config, &["check"])?,
         leasehold(&config, &["run", "--log-format", "json"])?,
     ];
-    for said in &said {
-        ensure!(said.code == Some(4), "{said:?}");
-        ensure!(said.stdout.is_empty(), "{}", said.stdout);
+    for output in &output {
+        ensure!(output.code == Some(4), "{output:?}");
+        ensure!(output.stdout.is_empty(), "{}", output.stdout);
     }
-    Ok(said)
+    Ok(output)
 }
 
 fn one_line(
-    said: &CommandOutput,
+    output: &CommandOutput,
     job: &str,
     file: &Path,
     reason: &str,
     remedy: &str,
 ) -> Result<()> {
     let start = format!("error: job {job}: plugin {}: ", file.display());
-    let line = said.stderr.lines().find(|line| line.starts_with(&start));
-    let line = line.ok_or_else(|| anyhow::anyhow!("nothing about {job}: {}", said.stderr))?;
+    let line = output.stderr.lines().find(|line| line.starts_with(&start));
+    let line = line.ok_or_else(|| anyhow::anyhow!("nothing about {job}: {}", output.stderr))?;
     ensure!(line.contains(reason), "no {reason:?} in {line}");
     ensure!(line.contains(remedy), "no {remedy:?} in {line}");
     Ok(())
 }
 
 #[test]
-fn every_bad_plugin_is_refused_in_one_report_before_the_store_is_asked() -> Result<()> {
+fn one_report_refuses_every_bad_plugin_before_any_request() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let all = all_bad()?;
     let file = |bad: &Bad| dir.path().join(format!("{}.wasm", bad.name));
@@ -130,36 +130,39 @@ fn every_bad_plugin_is_refused_in_one_report_before_the_store_is_asked() -> Resu
     }
     // A good one among them changes nothing.
     jobs.push(("fine", guests::heartbeat()?));
-    for said in refused(&jobs)? {
+    for output in refused(&jobs)? {
         for bad in &all {
-            one_line(&said, bad.name, &file(bad), bad.reason, bad.remedy)?;
+            one_line(&output, bad.name, &file(bad), bad.reason, bad.remedy)?;
         }
-        ensure!(!said.stderr.contains("job fine"), "{}", said.stderr);
+        ensure!(!output.stderr.contains("job fine"), "{}", output.stderr);
         let count = format!("{} plugins were refused; nothing was started", all.len());
-        ensure!(said.stderr.ends_with(&count), "{}", said.stderr);
+        ensure!(output.stderr.ends_with(&count), "{}", output.stderr);
     }
     Ok(())
 }
 
 #[test]
-fn a_missing_file_and_a_directory_are_errors_of_the_configuration() -> Result<()> {
+fn a_missing_file_or_a_directory_is_a_configuration_error() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let missing = dir.path().join("missing.wasm");
     let config = config("host-a", NO_STORE)
         .job("gone", |job| job.plugin(&missing))
         .job("folder", |job| job.plugin(dir.path()));
     for command in ["check", "run"] {
-        let said = leasehold(&config, &[command])?;
-        ensure!(said.code == Some(3) && said.stdout.is_empty(), "{said:?}");
+        let output = leasehold(&config, &[command])?;
+        ensure!(
+            output.code == Some(3) && output.stdout.is_empty(),
+            "{output:?}"
+        );
         for part in [
             format!("error: plugin `{}` does not exist", missing.display()),
             format!("error: plugin `{}` is a directory", dir.path().display()),
             "2 errors in leasehold.toml; nothing was started.".to_owned(),
         ] {
             ensure!(
-                said.stderr.contains(&part),
+                output.stderr.contains(&part),
                 "no {part:?} in {}",
-                said.stderr
+                output.stderr
             );
         }
     }
@@ -167,18 +170,25 @@ fn a_missing_file_and_a_directory_are_errors_of_the_configuration() -> Result<()
 }
 
 #[test]
-fn storage_that_a_plugin_needs_and_was_not_granted_is_refused_with_the_line_to_add() -> Result<()> {
+fn ungranted_storage_is_refused_with_the_line_to_add() -> Result<()> {
     let ledger = guests::ledger()?;
     let config = config("host-a", NO_STORE).job("book", |job| job.plugin(&ledger));
     for command in ["check", "run"] {
-        let said = leasehold(&config, &[command])?;
-        ensure!(said.code == Some(3) && said.stdout.is_empty(), "{said:?}");
+        let output = leasehold(&config, &[command])?;
+        ensure!(
+            output.code == Some(3) && output.stdout.is_empty(),
+            "{output:?}"
+        );
         for part in [
             "error: job `book` needs fenced data under `ledger/`, which the configuration does not grant",
             "add `kv = [\"ledger/\"]` under [jobs.book.allow]",
             "1 error in leasehold.toml; nothing was started.",
         ] {
-            ensure!(said.stderr.contains(part), "no {part:?} in {}", said.stderr);
+            ensure!(
+                output.stderr.contains(part),
+                "no {part:?} in {}",
+                output.stderr
+            );
         }
     }
     Ok(())

@@ -9,7 +9,7 @@
 //! refused, one operation too many in a transaction, branches of one transaction taken for two writes. Each
 //! was found within seconds by the fixed seeds. One test here keeps such a proof.
 //!
-//! This is the one place of the tests that names `etcd_client`: what is compared is on the wire, which a
+//! This is the one place of the tests that names `etcd_client`: messages of the wire are compared, which a
 //! library of ours would only hide.
 
 mod ask;
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use etcd_client::proto::{PbPutRequest, PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp};
-use leasehold_store::{Listen, Options, Store};
+use leasehold_store::{ListenAddress, Store, StoreOptions};
 use leasehold_tests::etcd::{Etcd, Version};
 
 use generate::sequence;
@@ -53,8 +53,10 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Result<Self> {
-        let store = Store::open(Options::memory()).await?;
-        let endpoint = store.listen(Listen::Tcp("127.0.0.1:0".parse()?)).await?;
+        let store = Store::open(StoreOptions::memory()).await?;
+        let endpoint = store
+            .listen(ListenAddress::Tcp("127.0.0.1:0".parse()?))
+            .await?;
         Ok(Self {
             etcds: [
                 (Name::Etcd34, Etcd::start(Version::V3_4)?),
@@ -79,7 +81,7 @@ impl Scene {
         let played = play(servers, ops).await;
         if played.is_err() {
             for (_, etcd) in &mut self.etcds {
-                // Its log says more than a broken connection.
+                // Its log holds more than a broken connection shows.
                 etcd.wait_ready(Duration::from_secs(1))?;
             }
         }
@@ -148,7 +150,7 @@ async fn large_requests_and_large_histories_mean_the_same_everywhere() -> Result
         Op::Put(put("k/a", 1_500_000)),
         Op::Put(put("k/a", 1_600_000)),
     ];
-    // More history than fits a message, and twice a revision that does not, with what was there before.
+    // More history than fits a message, and twice a revision that does not, with the earlier values.
     ops.extend((0..30).map(|_| Op::Put(put("k/b", 100_000))));
     let puts = (0..14).map(|number| PbTxnRequestOp {
         request: Some(PbTxnOpRequest::RequestPut(put(

@@ -1,7 +1,7 @@
 //! An embedded store with a runtime of its own, for tests that block.
 
 use anyhow::Result;
-use leasehold_store::{Listen, Options, Store};
+use leasehold_store::{ListenAddress, Store, StoreOptions};
 use leasehold_tests::binaries::Version;
 use leasehold_tests::etcdctl::Etcdctl;
 use tokio::runtime::Runtime;
@@ -16,15 +16,17 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// In memory.
     pub(crate) fn start() -> Result<Self> {
-        Self::open(Options::memory())
+        Self::open(StoreOptions::memory())
     }
 
     /// With these options.
-    pub(crate) fn open(options: Options) -> Result<Self> {
+    pub(crate) fn open(options: StoreOptions) -> Result<Self> {
         let runtime = Runtime::new()?;
         let (store, endpoint) = runtime.block_on(async {
             let store = Store::open(options).await?;
-            let endpoint = store.listen(Listen::Tcp("127.0.0.1:0".parse()?)).await?;
+            let endpoint = store
+                .listen(ListenAddress::Tcp("127.0.0.1:0".parse()?))
+                .await?;
             anyhow::Ok((store, endpoint))
         })?;
         Ok(Self {

@@ -1,5 +1,5 @@
-//! The operator's own tool, of both release lines, on the embedded store: what it prints is what it prints on the
-//! real etcd of its line. Only ids, addresses, sizes and what is left of a lease may differ.
+//! The operator's own tool, of both release lines, on the embedded store: its output is the same as on the
+//! real etcd of its line. Only ids, addresses, sizes and the rest of a lease may differ.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Both {
         Ok([self.etcd.ctl()?, self.ours.ctl(self.version)?])
     }
 
-    /// Runs a command on both and compares all it says.
+    /// Runs a command on both and compares its output.
     fn same(&self, args: &[&str]) -> Result<String> {
         self.same_with(args, "")
     }

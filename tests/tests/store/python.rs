@@ -1,4 +1,4 @@
-//! A Python client on the embedded store: what a Python program does with etcd works.
+//! A Python client on the embedded store.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,7 +36,7 @@ fn run_client(endpoint: &str) -> Result<()> {
 }
 
 #[test]
-fn a_python_program_finds_what_it_knows_of_etcd() -> Result<()> {
+fn a_python_program_works_as_on_etcd() -> Result<()> {
     let store = Embedded::start()?;
     run_client(store.endpoint())
 }

@@ -24,7 +24,7 @@ use crate::scene::{SLACK, end_host, is, judge, kept_running, next, runs, since, 
 
 on_every_store!(
     a_full_host_leaves_the_ticks_to_an_idle_one,
-    what_is_granted_to_a_full_host_goes_to_the_next,
+    a_grant_to_a_full_host_passes_to_the_next,
     a_job_that_pauses_frees_its_slot_for_another,
     a_secret_that_one_host_lacks_burns_no_tick,
     a_directory_that_one_host_lacks_burns_no_tick,
@@ -101,7 +101,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
         .job(TICK, |_| tick.clone());
     let mut full = HostProcess::start(&full)?;
     let started = full.wait_for(SLACK, |event| event.is("run-started"))?;
-    // Which of the two came first is chance; the one that never ends is there for good.
+    // The first of the two is random; the one that never ends stays.
     if started.job() == Some(TICK) {
         runs(&full, 0, "beat")?;
     }
@@ -112,7 +112,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
     let idle = host("idle", &etcd, 1).job(TICK, |_| tick);
     let mut idle = HostProcess::start(&idle)?;
     runs_ticks(&idle, 0, 3)?;
-    // It was told once, and nothing was asked for meanwhile.
+    // It was logged once, and no lock was requested meanwhile.
     for name in ["standing-back", "waiting", "acquired", "run-started"] {
         let seen = since(&full, mark, TICK, name);
         ensure!(seen.is_empty(), "{seen:?}");
@@ -123,7 +123,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
     judge(&[&full, &idle], &Circumstances::default()).map(drop)
 }
 
-fn what_is_granted_to_a_full_host_goes_to_the_next(version: Version) -> Result<()> {
+fn a_grant_to_a_full_host_passes_to_the_next(version: Version) -> Result<()> {
     const JOBS: [&str; 3] = ["one", "two", "three"];
     let etcd = Etcd::start(version)?;
     let job = endless(Job::default())?;
@@ -139,7 +139,7 @@ fn what_is_granted_to_a_full_host_goes_to_the_next(version: Version) -> Result<(
     for job in JOBS.iter().filter(|job| **job != lacking) {
         runs(&first, 0, job)?;
     }
-    wait_queue(&etcd, &lacking, "nobody", <[String]>::is_empty)?;
+    wait_queue(&etcd, &lacking, "no entry", <[String]>::is_empty)?;
     // It runs on the second host, which then waits for both others without a slot for either.
     let mut second = HostProcess::start(&with_jobs("second", 1))?;
     let taken = second.wait_for(SLACK, |event| event.is("run-started"))?;

@@ -11,12 +11,10 @@ use leasehold_tests::wait::boot_ns;
 
 use crate::scene::{Duel, PULSE, TTL, create_revision, goes_on, ns, one_job};
 
-on_every_store!(compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token);
+on_every_store!(a_compaction_keeps_the_waiters_place_and_the_holders_token);
 
-/// Both hosts lose their connections, and what they would have to read is compacted away before they are back.
-fn compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token(
-    version: Version,
-) -> Result<()> {
+/// Both hosts lose their connections, and the history that they need is compacted before they are back.
+fn a_compaction_keeps_the_waiters_place_and_the_holders_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let config = |host| one_job(host, &proxy.endpoint());

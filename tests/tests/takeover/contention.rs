@@ -14,7 +14,7 @@ use crate::scene::{
 };
 use leasehold_tests::bank;
 
-on_every_store!(hosts_that_take_turns_never_overlap_and_no_money_is_made_or_lost);
+on_every_store!(hosts_that_take_turns_never_overlap_and_conserve_the_total);
 
 /// Turns that each host must get under each lock.
 const TURNS: usize = 4;
@@ -43,9 +43,7 @@ fn all_had_their_turns(hosts: &[&HostProcess]) -> bool {
     hosts.all(|host| turns(host, PULSE) >= TURNS && turns(host, LEDGER) >= TURNS)
 }
 
-fn hosts_that_take_turns_never_overlap_and_no_money_is_made_or_lost(
-    version: Version,
-) -> Result<()> {
+fn hosts_that_take_turns_never_overlap_and_conserve_the_total(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut a = HostProcess::start(&turns("a", &etcd)?)?;
     let mut b = HostProcess::start(&turns("b", &etcd)?)?;
@@ -67,7 +65,7 @@ fn hosts_that_take_turns_never_overlap_and_no_money_is_made_or_lost(
         end_host(host)?;
     }
     for job in [PULSE, LEDGER] {
-        wait_queue(&etcd, job, "nobody", <[String]>::is_empty)?;
+        wait_queue(&etcd, job, "no entry", <[String]>::is_empty)?;
     }
     bank::audit(&etcd)?;
     judge(&[&a, &b], &Circumstances::default()).map(drop)

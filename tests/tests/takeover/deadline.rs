@@ -74,7 +74,7 @@ fn renewal(key: &str) -> Result<Vec<u8>> {
         lease >>= 7;
     }
     bytes.push(lease.to_le_bytes()[0]);
-    // A length before it tells a renewal from the same bytes inside a longer request.
+    // A length before it distinguishes a renewal from the same bytes inside a longer request.
     let length = u8::try_from(bytes.len()).context("a number of at most ten bytes")?;
     bytes.insert(0, length);
     Ok(bytes)

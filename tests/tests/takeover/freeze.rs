@@ -1,4 +1,4 @@
-//! A holder that stands still and goes on, as after a long pause of the machine.
+//! A holder that is frozen and thawed, as after a long pause of the machine.
 
 use std::time::Duration;
 
@@ -15,14 +15,12 @@ use crate::scene::{
 };
 
 on_every_store!(
-    a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_again,
-    a_guest_that_never_stops_calling_makes_no_call_after_the_thaw,
+    a_host_frozen_past_its_lease_makes_no_late_call,
+    a_guest_that_always_calls_makes_no_call_after_the_thaw,
     a_freeze_shorter_than_the_lease_changes_nothing,
 );
 
-fn a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_again(
-    version: Version,
-) -> Result<()> {
+fn a_host_frozen_past_its_lease_makes_no_late_call(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     duel.a.stop()?;
     let successors = duel.b_takes_over()?;
@@ -50,7 +48,7 @@ fn a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_a
     duel.end(&Circumstances::default().frozen("a")).map(drop)
 }
 
-/// The thawed host `a` makes no late call and says what it lost.
+/// The thawed host `a` makes no late call and logs the loss.
 fn sees_the_loss(duel: &Duel, mark: usize) -> Result<()> {
     for job in &duel.jobs {
         let run = duel.first_run(job)?;
@@ -75,14 +73,14 @@ fn queues_again(duel: &Duel, mark: usize) -> Result<()> {
 /// Fails on the mutant "the tenure does not read the clock", see scripts/mutants.
 ///
 /// The network is cut before the freeze, so only the clock shows the host that its deadline has passed.
-fn a_guest_that_never_stops_calling_makes_no_call_after_the_thaw(version: Version) -> Result<()> {
+fn a_guest_that_always_calls_makes_no_call_after_the_thaw(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let a = stubborn("a", &proxy.endpoint(), "flood")?;
     let b = stubborn("b", &etcd.endpoint(), "flood")?;
     let duel = Duel::with(etcd, &a, &b, &[STUBBORN])?;
     proxy.set(Mode::DropBoth);
-    // The flood goes on without a pause, so wherever the freeze hits, the guest's next call is close.
+    // The flood has no pauses, so at any moment of the freeze the guest's next call is close.
     duel.a.stop()?;
     duel.b_takes_over()?;
     let mark = duel.a.mark();

@@ -17,7 +17,7 @@ on_every_store!(
     a_second_host_with_the_id_of_a_living_one_is_refused,
     a_host_that_was_killed_has_its_id_again_at_once,
     a_process_beside_a_running_host_has_a_name_of_its_own,
-    an_id_without_its_data_directory_is_free_when_the_lease_has_ended,
+    an_id_without_its_data_dir_is_free_after_the_lease,
     a_host_whose_id_was_taken_while_it_was_frozen_tells_so,
 );
 
@@ -134,9 +134,7 @@ fn a_process_beside_a_running_host_has_a_name_of_its_own(version: Version) -> Re
     Ok(())
 }
 
-fn an_id_without_its_data_directory_is_free_when_the_lease_has_ended(
-    version: Version,
-) -> Result<()> {
+fn an_id_without_its_data_dir_is_free_after_the_lease(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let mut first = HostProcess::start(&host(&etcd, one.path(), TTL)?)?;

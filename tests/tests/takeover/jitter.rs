@@ -9,12 +9,10 @@ use leasehold_tests::wait::{boot_ns, eventually};
 
 use crate::scene::{Duel, LEDGER, PULSE, SLACK, TTL, goes_on, ns, one_job, since};
 
-on_every_store!(jitter_up_to_the_ttl_breaks_no_promise_and_the_jobs_go_on_after_it);
+on_every_store!(jitter_up_to_the_ttl_breaks_no_promise);
 
 /// Both hosts lose and regain their locks as chance has it. The verdict at the end is the point.
-fn jitter_up_to_the_ttl_breaks_no_promise_and_the_jobs_go_on_after_it(
-    version: Version,
-) -> Result<()> {
+fn jitter_up_to_the_ttl_breaks_no_promise(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (for_a, for_b) = (
         FaultProxy::start(&etcd.endpoint())?,

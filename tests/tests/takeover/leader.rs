@@ -1,4 +1,4 @@
-//! A cluster of three whose leader stands still: the hosts were connected to just that one.
+//! A cluster of three whose leader is paused: the hosts were connected to the leader.
 
 use std::time::Duration;
 
@@ -14,12 +14,10 @@ use crate::scene::{Duel, PULSE, create_revision, goes_on, ns, one_job_for};
 const LONG_TTL: Duration = Duration::from_secs(12);
 
 // The embedded store is one node: no other could lead.
-on_etcd!(a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place);
+on_etcd!(a_paused_leader_keeps_the_holders_run_and_waiters_place);
 
 /// Fails when the hosts know the leader only.
-fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place(
-    version: Version,
-) -> Result<()> {
+fn a_paused_leader_keeps_the_holders_run_and_waiters_place(version: Version) -> Result<()> {
     let etcd = Etcd::builder(version).nodes(3).start()?;
     let leader = etcd.leader()?;
     let mut endpoints = etcd.endpoints();
@@ -33,9 +31,9 @@ fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_it
     let marks = (duel.a.mark(), duel.b.mark());
     let still_ns = boot_ns();
     duel.etcd.node(leader)?.process()?.stop()?;
-    // Beyond a whole lease: renewals must have gone through another member.
+    // Longer than a whole lease: renewals must have used another member.
     goes_on(&duel.a, &duel.first_run(PULSE)?, still_ns + ns(LONG_TTL))?;
-    // It never goes on. One that does may revoke leases whose renewals it has missed (seen once on 3.4.23); to the
+    // It is never resumed. A resumed one may revoke leases whose renewals it has missed (seen once on 3.4.23); to the
     // holder that is a forced removal like any other.
     duel.etcd.node(leader)?.kill()?;
     duel.saw_none_of(&["lock-lost", "run-ended", "acquired"], PULSE, marks)?;

@@ -15,9 +15,9 @@ use crate::scene::{
 };
 
 on_every_store!(
-    an_acquisition_whose_answer_is_lost_is_recognised_and_made_once,
-    a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once,
-    an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind,
+    an_acquisition_with_a_lost_answer_is_made_once,
+    a_queue_place_with_a_lost_answer_is_taken_once,
+    a_lost_acquisition_of_an_ended_session_leaves_nothing,
 );
 
 /// Begin of the value of host `a`'s entry, which only the request that makes it contains.
@@ -35,13 +35,13 @@ fn lose_the_answer(etcd: &Etcd, request: usize) -> Result<(FaultProxy, HostProce
     Ok((proxy, a))
 }
 
-/// Loses what is on its way for good, and lets everything through from now on.
+/// Drops all bytes under way, and lets everything through from now on.
 fn heal(proxy: &FaultProxy) {
     proxy.reset();
     proxy.set(Mode::Pass);
 }
 
-fn an_acquisition_whose_answer_is_lost_is_recognised_and_made_once(version: Version) -> Result<()> {
+fn an_acquisition_with_a_lost_answer_is_made_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (proxy, mut a) = lose_the_answer(&etcd, 1)?;
     let key = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
@@ -63,9 +63,7 @@ fn an_acquisition_whose_answer_is_lost_is_recognised_and_made_once(version: Vers
     end_and_look_for_leftovers(&etcd, &mut [&mut a])
 }
 
-fn a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once(
-    version: Version,
-) -> Result<()> {
+fn a_queue_place_with_a_lost_answer_is_taken_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut b = HostProcess::start(&one_job("b", &etcd.endpoint())?)?;
     runs(&b, 0, PULSE)?;
@@ -87,9 +85,7 @@ fn a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once(
     end_and_look_for_leftovers(&etcd, &mut [&mut a, &mut b])
 }
 
-fn an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind(
-    version: Version,
-) -> Result<()> {
+fn a_lost_acquisition_of_an_ended_session_leaves_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (proxy, mut a) = lose_the_answer(&etcd, 1)?;
     let first = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
@@ -105,7 +101,7 @@ fn an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_beh
     end_and_look_for_leftovers(&etcd, &mut [&mut a])
 }
 
-/// Every host acquired once; nothing stands under the lock once all have ended.
+/// Every host acquired once; no entry exists under the lock once all have ended.
 fn end_and_look_for_leftovers(etcd: &Etcd, hosts: &mut [&mut HostProcess]) -> Result<()> {
     for host in hosts.iter_mut() {
         end_host(host)?;

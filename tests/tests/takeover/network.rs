@@ -15,11 +15,11 @@ use crate::scene::{
 };
 
 on_every_store!(
-    a_holder_cut_off_both_ways_stops_before_the_other_host_starts,
-    a_holder_that_hears_no_answers_stops_before_the_other_host_starts,
-    a_holder_whose_store_stops_reading_stops_before_the_other_host_starts,
-    a_holder_that_is_refused_connections_stops_before_the_other_host_starts_and_comes_back,
-    a_holder_whose_connections_are_reset_keeps_its_lock_and_token,
+    a_holder_cut_off_both_ways_stops_before_its_successor,
+    a_holder_without_answers_stops_before_its_successor,
+    a_holder_on_an_unreading_store_stops_before_its_successor,
+    a_refused_holder_stops_before_its_successor_and_returns,
+    a_holder_with_reset_connections_keeps_lock_and_token,
 );
 
 /// Host `a` reaches the store through the proxy, host `b` directly.
@@ -31,16 +31,14 @@ fn behind_a_proxy(version: Version) -> Result<(FaultProxy, Duel)> {
     Ok((proxy, duel))
 }
 
-fn a_holder_cut_off_both_ways_stops_before_the_other_host_starts(version: Version) -> Result<()> {
+fn a_holder_cut_off_both_ways_stops_before_its_successor(version: Version) -> Result<()> {
     let (proxy, duel) = behind_a_proxy(version)?;
     proxy.set(Mode::DropBoth);
     taken_over_after_the_stop(&duel)?;
     heal_and_queue_again(&proxy, duel)
 }
 
-fn a_holder_that_hears_no_answers_stops_before_the_other_host_starts(
-    version: Version,
-) -> Result<()> {
+fn a_holder_without_answers_stops_before_its_successor(version: Version) -> Result<()> {
     let (proxy, duel) = behind_a_proxy(version)?;
     // Renewals go on arriving and being carried out: only the holder does not know.
     proxy.set(Mode::DropResponses);
@@ -48,19 +46,15 @@ fn a_holder_that_hears_no_answers_stops_before_the_other_host_starts(
     heal_and_queue_again(&proxy, duel)
 }
 
-/// The windows fill up while the guest goes on writing; watch events and answers to what was read still arrive.
-fn a_holder_whose_store_stops_reading_stops_before_the_other_host_starts(
-    version: Version,
-) -> Result<()> {
+/// The windows fill up while the guest keeps writing; watch events and answers to received requests still arrive.
+fn a_holder_on_an_unreading_store_stops_before_its_successor(version: Version) -> Result<()> {
     let (proxy, duel) = behind_a_proxy(version)?;
     proxy.set(Mode::DropRequests);
     taken_over_after_the_stop(&duel)?;
     heal_and_queue_again(&proxy, duel)
 }
 
-fn a_holder_that_is_refused_connections_stops_before_the_other_host_starts_and_comes_back(
-    version: Version,
-) -> Result<()> {
+fn a_refused_holder_stops_before_its_successor_and_returns(version: Version) -> Result<()> {
     let (proxy, duel) = behind_a_proxy(version)?;
     proxy.set(Mode::Refuse);
     proxy.reset();
@@ -102,7 +96,7 @@ fn heal_and_queue_again(proxy: &FaultProxy, mut duel: Duel) -> Result<()> {
     duel.end(&Circumstances::default()).map(drop)
 }
 
-fn a_holder_whose_connections_are_reset_keeps_its_lock_and_token(version: Version) -> Result<()> {
+fn a_holder_with_reset_connections_keeps_lock_and_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let (a, b) = (
@@ -118,7 +112,7 @@ fn a_holder_whose_connections_are_reset_keeps_its_lock_and_token(version: Versio
     }
     ensure!(
         proxy.accepted() > connections,
-        "nobody connected again, so nothing was reset"
+        "no connection was opened again, so nothing was reset"
     );
     // Past the end of every lease granted before the resets.
     goes_on(&duel.a, &duel.first_run(PULSE)?, boot_ns() + ns(TTL))?;

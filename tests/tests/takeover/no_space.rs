@@ -1,4 +1,4 @@
-//! A store that is out of space: it refuses writes, and goes on renewing leases and deleting.
+//! A store without free space: it refuses writes, and still renews leases and deletes.
 //!
 //! Only etcd has such a quota; a full disk under the embedded store is in `endurance`.
 
@@ -13,7 +13,7 @@ use crate::scene::{
 };
 use leasehold_tests::bank;
 
-on_etcd!(without_space_a_held_lock_is_kept_and_handed_over_and_writes_fail);
+on_etcd!(without_space_locks_are_kept_and_handed_over_writes_fail);
 
 /// Little more than an empty store takes.
 const QUOTA: &str = "--quota-backend-bytes=1000000";
@@ -45,9 +45,7 @@ fn make_room(etcd: &Etcd) -> Result<()> {
     Ok(())
 }
 
-fn without_space_a_held_lock_is_kept_and_handed_over_and_writes_fail(
-    version: Version,
-) -> Result<()> {
+fn without_space_locks_are_kept_and_handed_over_writes_fail(version: Version) -> Result<()> {
     let etcd = Etcd::builder(version).arg(QUOTA).start()?;
     let (a, b) = (
         two_jobs("a", &etcd.endpoint())?,

@@ -1,4 +1,4 @@
-//! Outages of the store: told once, over at once, and not kept in what people read.
+//! Outages of the store: logged once, ended at once, and not kept in status and records.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::scene::{PULSE, SLACK, TTL, at, is, next, ns, runs, since};
 
 on_every_store!(
-    a_job_that_waited_for_the_store_starts_when_it_is_back_and_no_error_stays,
-    an_outage_that_ends_before_the_lease_is_one_event_each_and_no_loss,
+    a_job_waiting_for_the_store_starts_once_it_is_back,
+    an_outage_shorter_than_the_lease_is_two_events_and_no_loss,
 );
 
 /// A job that fails for a reason of its own.
@@ -48,7 +48,7 @@ fn record(etcd: &Etcd, job: &str) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("reading {text:?}"))
 }
 
-/// When the pause that `backoff` tells of would be over.
+/// End of the pause that `backoff` announces.
 fn over(backoff: &Event) -> Result<u64> {
     let delay = backoff
         .u64("delay_ms")
@@ -56,9 +56,7 @@ fn over(backoff: &Event) -> Result<u64> {
     Ok(at(backoff)? + ns(Duration::from_millis(delay)))
 }
 
-fn a_job_that_waited_for_the_store_starts_when_it_is_back_and_no_error_stays(
-    version: Version,
-) -> Result<()> {
+fn a_job_waiting_for_the_store_starts_once_it_is_back(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = HostProcess::start(&patient(&etcd.endpoint(), TTL)?)?;
     let first = runs(&host, 0, PULSE)?;
@@ -89,7 +87,7 @@ fn a_job_that_waited_for_the_store_starts_when_it_is_back_and_no_error_stays(
         );
         Ok(())
     })?;
-    // A pause for another reason goes on.
+    // A pause for another reason continues.
     let early = since(&host, mark, BROKEN, "acquired");
     let early = early.iter().find(|event| {
         let at = event.boot_ns().unwrap_or_default();
@@ -104,9 +102,7 @@ fn a_job_that_waited_for_the_store_starts_when_it_is_back_and_no_error_stays(
     Ok(())
 }
 
-fn an_outage_that_ends_before_the_lease_is_one_event_each_and_no_loss(
-    version: Version,
-) -> Result<()> {
+fn an_outage_shorter_than_the_lease_is_two_events_and_no_loss(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let long = Duration::from_mins(1);
     let host = HostProcess::start(&patient(&etcd.endpoint(), long)?)?;

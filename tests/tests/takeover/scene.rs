@@ -88,7 +88,7 @@ fn base(host: &str, endpoint: &str) -> Config {
     config(host, endpoint).grace("300ms")
 }
 
-/// A job whose lock has its own name; restarts are quick, since what is tested is not their pause.
+/// A job whose lock has its own name; restarts are quick, since their pause is not tested.
 pub(crate) fn kept_running(job: Job, ttl: Duration) -> Job {
     job.ttl(&format!("{}s", ttl.as_secs()))
         .restart("50ms", "500ms")
@@ -109,7 +109,7 @@ pub(crate) fn is(event: &Event, job: &str, name: &str) -> bool {
     event.is(name) && event.job() == Some(job)
 }
 
-/// When an event happened, which every event of a host says.
+/// Time of an event, which every event of a host has.
 pub(crate) fn at(event: &Event) -> Result<u64> {
     event
         .boot_ns()
@@ -145,7 +145,7 @@ pub(crate) fn runs(host: &HostProcess, mark: usize, job: &str) -> Result<Event> 
     Ok(started)
 }
 
-/// Waits until the run that `started` tells of has an effect admitted after `after_ns`: it goes on.
+/// Waits until the run of `started` has an effect admitted after `after_ns`: it continues.
 pub(crate) fn goes_on(host: &HostProcess, started: &Event, after_ns: u64) -> Result<()> {
     host.wait_for(SLACK, |event| {
         event.is("guest")
@@ -185,7 +185,7 @@ pub(crate) fn create_revision(etcd: &Etcd, key: &str) -> Result<u64> {
         .with_context(|| format!("there is no key {key}: {text}"))
 }
 
-/// Runs an `etcdctl` command and reads what it says as JSON.
+/// Runs an `etcdctl` command and parses its output as JSON.
 pub(crate) fn etcdctl_json(etcd: &Etcd, args: &[&str]) -> Result<Value> {
     let text = etcd.etcdctl(&[args, &["-w", "json"]].concat())?;
     serde_json::from_str(&text).with_context(|| format!("reading {text:?}"))
@@ -203,7 +203,7 @@ pub(crate) fn records(host: &HostProcess, job: &str) -> Result<Vec<Value>> {
     serde_json::from_slice(&output.stdout).context("reading what leasehold runs says")
 }
 
-/// Waits until the record of a run says `outcome`, and gives it.
+/// Waits until the record of a run has `outcome`, and returns the record.
 pub(crate) fn wait_record(host: &HostProcess, started: &Event, outcome: &str) -> Result<Value> {
     let (job, run) = (started.job().unwrap_or_default(), started.run());
     eventually(
@@ -277,10 +277,10 @@ impl Duel {
     pub(crate) fn waiter(&self, job: &str) -> Result<String> {
         let queue = self.etcd.queue(&lock_prefix(job))?;
         let second = queue.get(1).cloned();
-        second.with_context(|| format!("nobody waits for {job}: {queue:?}"))
+        second.with_context(|| format!("no host waits for {job}: {queue:?}"))
     }
 
-    /// Checks that neither host has told of any such event of `job` since these marks, one for each host.
+    /// Checks that neither host has logged such an event of `job` since these marks, one for each host.
     pub(crate) fn saw_none_of(
         &self,
         names: &[&str],
@@ -301,7 +301,7 @@ impl Duel {
     /// Checks that `b` still waits at `place`, ends `a`, and checks that `b` then runs under that very place,
     /// taken at the revision `promised`.
     pub(crate) fn b_gets_its_place(&mut self, job: &str, place: &str, promised: u64) -> Result<()> {
-        // Asked again if the store is not ready to say: members that just changed their leader may not be.
+        // Retried while the store does not answer: members that just changed their leader may not.
         wait_queue(
             &self.etcd,
             job,
@@ -323,7 +323,7 @@ impl Duel {
         starts.collect()
     }
 
-    /// Ends what lives, and judges what was seen: all checks, the money, and that no entry is left.
+    /// Ends both hosts, and runs all checks over their logs, the ledger's total, and the absence of entries.
     pub(crate) fn end(mut self, circumstances: &Circumstances) -> Result<Vec<Event>> {
         for (id, host) in [("a", &mut self.a), ("b", &mut self.b)] {
             if circumstances.killed.iter().any(|killed| killed == id) {
@@ -332,7 +332,7 @@ impl Duel {
             end_host(host)?;
         }
         for job in &self.jobs {
-            wait_queue(&self.etcd, job, "nobody", <[String]>::is_empty)?;
+            wait_queue(&self.etcd, job, "no entry", <[String]>::is_empty)?;
         }
         if self.jobs.contains(&LEDGER) {
             bank::audit(&self.etcd)?;

@@ -1,4 +1,4 @@
-//! A holder that goes: killed without notice, or asked to end.
+//! A holder that ends: killed without notice, or by a signal.
 
 use std::time::Duration;
 
@@ -14,16 +14,14 @@ use crate::scene::{
 };
 
 on_every_store!(
-    after_a_kill_the_successor_waits_for_the_end_of_the_lease_and_the_dead_run_is_abandoned,
-    on_a_polite_end_the_guest_stops_then_the_lock_is_released_then_the_successor_starts,
+    after_a_kill_the_successor_waits_for_the_leases_end,
+    a_shutdown_stops_the_guest_before_it_releases_the_lock,
 );
 
 /// Longest time between a release and the successor's start.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
-fn after_a_kill_the_successor_waits_for_the_end_of_the_lease_and_the_dead_run_is_abandoned(
-    version: Version,
-) -> Result<()> {
+fn after_a_kill_the_successor_waits_for_the_leases_end(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let key = duel.holder(PULSE)?;
     let killed_ns = boot_ns();
@@ -70,9 +68,7 @@ fn whole_seconds_left(etcd: &Etcd, lease: &str) -> Result<u64> {
 }
 
 /// Promise P1. Fails on the mutant "release before the run has ended", see scripts/mutants.
-fn on_a_polite_end_the_guest_stops_then_the_lock_is_released_then_the_successor_starts(
-    version: Version,
-) -> Result<()> {
+fn a_shutdown_stops_the_guest_before_it_releases_the_lock(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     end_host(&mut duel.a)?;
     for job in [PULSE, LEDGER] {
@@ -86,7 +82,7 @@ fn on_a_polite_end_the_guest_stops_then_the_lock_is_released_then_the_successor_
             stopped_ns < at(&successor)?,
             "{successor} began before the end of {ended}"
         );
-        // Said after the store's answer, so the successor may start a moment before it.
+        // Logged after the store's answer, so the successor may start a moment before it.
         let released = next(&duel.a, 0, job, "released")?;
         ensure!(
             stopped_ns <= at(&ended)? && at(&ended)? <= at(&released)?,

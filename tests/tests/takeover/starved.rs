@@ -1,7 +1,7 @@
 //! A holder with a twentieth of a processor, beside programs that take all the rest.
 //!
 //! A host without time behaves the same on every store, so all of this runs on one.
-//! The quota is made of stops and goes, as the kernel's own is, since a test may not be allowed to use that one.
+//! The quota is made of SIGSTOP and SIGCONT, like the kernel's own, which a test may not be allowed to use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,10 +24,10 @@ const STANDS: Duration = Duration::from_millis(95);
 /// Programs that spin.
 const HOGS: usize = 4;
 
-/// A starved host has a twentieth of the time to do what else takes a busy one [`BUSY`].
+/// Slack of a starved host, which has a twentieth of the time, for work that takes a busy one [`BUSY`].
 const LATEST: Duration = BUSY.saturating_mul(5);
 
-/// Starves a host while `scenario` runs; then it goes on at full speed.
+/// Starves a host while `scenario` runs; then the host continues at full speed.
 fn starve<T>(host: &HostProcess, scenario: impl FnOnce() -> Result<T>) -> Result<T> {
     let over = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
@@ -74,7 +74,7 @@ fn stopped_in_time(host: &HostProcess, job: &str) -> Result<u64> {
 }
 
 #[test]
-fn a_starved_holder_makes_no_late_call_and_is_followed_only_when_it_has_stopped() -> Result<()> {
+fn a_starved_holder_makes_no_late_call_and_stops_first() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let (a, b) = (
@@ -83,7 +83,7 @@ fn a_starved_holder_makes_no_late_call_and_is_followed_only_when_it_has_stopped(
     );
     let mut duel = Duel::with(etcd, &a, &b, &[PULSE, LEDGER])?;
     let starts = starve(&duel.a, || {
-        // Nothing but its own clock tells the holder that its time is over.
+        // Only its own clock shows the holder that its deadline has passed.
         proxy.set(Mode::DropBoth);
         let starts = duel.b_takes_over()?;
         for job in [PULSE, LEDGER] {

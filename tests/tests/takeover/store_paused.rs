@@ -14,14 +14,12 @@ use crate::scene::{
 };
 
 on_every_store!(
-    while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs,
+    a_store_paused_past_the_lease_ends_the_run_and_starts_none,
     a_guest_that_spins_is_stopped_before_its_lease_can_end,
     a_short_pause_of_the_store_changes_nothing,
 );
 
-fn while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs(
-    version: Version,
-) -> Result<()> {
+fn a_store_paused_past_the_lease_ends_the_run_and_starts_none(version: Version) -> Result<()> {
     let duel = Duel::start(version)?;
     let firsts = [duel.first_run(PULSE)?, duel.first_run(LEDGER)?];
     duel.etcd.pause()?;
@@ -49,7 +47,7 @@ fn while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs
     });
     ensure!(
         late.is_none(),
-        "somebody ran while the store could not say who may: {late:?}"
+        "a guest ran while the holder was unknown: {late:?}"
     );
 
     let mark = (duel.a.mark(), duel.b.mark());
@@ -110,7 +108,7 @@ fn a_guest_that_spins_is_stopped_before_its_lease_can_end(version: Version) -> R
 /// A fill of 64 MiB takes longer than a tick and cannot be interrupted. It is under way at the deadline, whenever
 /// that is, since the guest does nothing else. The store's version has no part in it.
 #[test]
-fn a_guest_that_fills_memory_is_stopped_before_its_lease_can_end() -> Result<()> {
+fn a_memory_filling_guest_is_stopped_before_its_lease_ends() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let plugin = guests::stubborn()?;
     let config = |host| {

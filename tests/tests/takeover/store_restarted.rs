@@ -17,20 +17,18 @@ use crate::scene::{
 use leasehold_tests::bank;
 
 on_every_store!(
-    a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token,
-    a_store_killed_again_and_again_keeps_the_holder_and_its_token,
-    a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again,
+    a_store_back_before_the_deadline_keeps_holder_and_token,
+    a_store_killed_repeatedly_keeps_holder_and_token,
+    a_store_back_too_late_finds_the_guest_stopped,
 );
 
 // An embedded store that is wiped draws another cluster id, and is refused as a stranger: see below.
-on_etcd!(on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown);
+on_etcd!(a_wiped_store_runs_nothing_under_a_smaller_token);
 
 /// A killed etcd is ready again in less than two seconds here; the rest is for a busy machine.
 const OUTLASTS_RESTART: Duration = Duration::from_secs(6);
 
-fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
-    version: Version,
-) -> Result<()> {
+fn a_store_back_before_the_deadline_keeps_holder_and_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = |host| two_jobs_for(host, &etcd.endpoint(), OUTLASTS_RESTART);
     let (a, b) = (config("a")?, config("b")?);
@@ -68,7 +66,7 @@ fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
 
 /// Each restart gives the lease its whole TTL again, and takes the watches and the renewals' stream away. A crash of
 /// 3.5.1 may forget the entry; then the run ends as after any loss.
-fn a_store_killed_again_and_again_keeps_the_holder_and_its_token(version: Version) -> Result<()> {
+fn a_store_killed_repeatedly_keeps_holder_and_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = |host| one_job_for(host, &etcd.endpoint(), OUTLASTS_RESTART);
     let (a, b) = (config("a")?, config("b")?);
@@ -96,9 +94,7 @@ fn may_forget(version: Version) -> bool {
     version == Version::V3_5
 }
 
-fn a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again(
-    version: Version,
-) -> Result<()> {
+fn a_store_back_too_late_finds_the_guest_stopped(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let firsts = [duel.first_run(PULSE)?, duel.first_run(LEDGER)?];
     duel.etcd.kill()?;
@@ -112,7 +108,7 @@ fn a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again
     duel.etcd.restart()?;
     for first in &firsts {
         let job = first.job().unwrap_or_default();
-        let again = somebody_runs_again(&duel, first)?;
+        let again = runs_again(&duel, first)?;
         ensure!(
             token(&again)? > token(first)?,
             "{job}: {again} after {first}"
@@ -122,7 +118,7 @@ fn a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again
 }
 
 /// Waits for a run of the same job, by either host, that started later and has had an effect.
-fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
+fn runs_again(duel: &Duel, first: &Event) -> Result<Event> {
     let (job, began_ns) = (first.job().unwrap_or_default(), at(first)?);
     let again = eventually(SLACK, &format!("another run of {job}"), || {
         let events = merged(&[&duel.a, &duel.b]);
@@ -132,7 +128,7 @@ fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
         let again = starts.find(|start| start.boot_ns().is_some_and(|at| at > began_ns));
         again.context("there is none")
     });
-    let again = again.with_context(|| format!("events: {:?}", told(duel)))?;
+    let again = again.with_context(|| format!("events: {:?}", events_of_hosts(duel)))?;
     let host = if again.host() == Some("a") {
         &duel.a
     } else {
@@ -143,7 +139,7 @@ fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
 }
 
 /// Events of the hosts, without their guests' output.
-fn told(duel: &Duel) -> Vec<Event> {
+fn events_of_hosts(duel: &Duel) -> Vec<Event> {
     let events = merged(&[&duel.a, &duel.b]);
     let own = events
         .into_iter()
@@ -151,9 +147,7 @@ fn told(duel: &Duel) -> Vec<Event> {
     own.collect()
 }
 
-fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
-    version: Version,
-) -> Result<()> {
+fn a_wiped_store_runs_nothing_under_a_smaller_token(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let firsts = [duel.first_run(PULSE)?, duel.first_run(LEDGER)?];
     // The ledger's writes bring the store so far that a new one does not catch up in a moment.
@@ -172,19 +166,19 @@ fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
     for job in [PULSE, LEDGER] {
         ended_without_the_store(&next(&duel.a, 0, job, "run-ended")?)?;
     }
-    // It says why it does not go on, and tries.
+    // It logs the reason, and keeps trying.
     duel.a.wait_after(marks.0, SLACK, |event| {
         let reason = event.reason().unwrap_or_default();
         event.is("backoff") && reason.contains("went back from revision")
     })?;
     // Time passes in the store; once it has caught up, they run again.
-    // Both hosts have seen a little more than that: what was written until the wipe.
+    // Both hosts have seen a few revisions more: the writes until the wipe.
     while duel.etcd.revision()? <= seen_by_a + 200 {
         duel.etcd
             .etcdctl(&["put", "/elsewhere", "another change"])?;
     }
     for first in &firsts {
-        somebody_runs_again(&duel, first)?;
+        runs_again(&duel, first)?;
     }
     let hosts = [(&duel.a, marks.0, seen_by_a), (&duel.b, marks.1, seen_by_b)];
     for (host, mark, seen) in hosts {
@@ -208,7 +202,7 @@ fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
 
 /// Effect of a lost directory: the hosts recognize that this is not their store, with any content.
 #[test]
-fn on_a_wiped_embedded_store_nobody_runs_until_the_hosts_are_started_anew() -> Result<()> {
+fn a_wiped_embedded_store_runs_nothing_until_hosts_restart() -> Result<()> {
     let mut duel = Duel::start(Version::Embedded)?;
     duel.first_run(PULSE)?;
     let marks = (duel.a.mark(), duel.b.mark());

@@ -1,4 +1,4 @@
-//! A waiter whose lease ends while it waits: it must never acquire with what is left of its session.
+//! A waiter whose lease ends while it waits: it must never acquire with the ended session.
 
 use std::time::Duration;
 
@@ -14,18 +14,16 @@ use crate::scene::{
 };
 
 on_every_store!(
-    a_waiter_frozen_past_its_lease_queues_again_behind_a_living_holder,
-    a_waiter_frozen_past_its_lease_while_the_holder_releases_acquires_only_under_a_new_lease,
+    a_waiter_frozen_past_its_lease_queues_behind_the_holder,
+    a_waiter_frozen_past_its_lease_acquires_under_a_new_lease,
     a_waiter_whose_lease_is_revoked_queues_again_under_another,
-    a_waiter_and_a_store_frozen_together_past_the_lease_do_not_make_a_holder_of_a_dead_session,
+    a_waiter_and_store_frozen_past_the_lease_make_no_dead_holder,
 );
 
-fn a_waiter_frozen_past_its_lease_queues_again_behind_a_living_holder(
-    version: Version,
-) -> Result<()> {
+fn a_waiter_frozen_past_its_lease_queues_behind_the_holder(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let old = duel.waiter(PULSE)?;
-    freeze_b_until_its_entries_are_gone(&duel)?;
+    freeze_b_until_its_entries_are_deleted(&duel)?;
     let mark = duel.b.mark();
     duel.b.cont()?;
     for job in [PULSE, LEDGER] {
@@ -46,9 +44,7 @@ fn a_waiter_frozen_past_its_lease_queues_again_behind_a_living_holder(
     duel.end(&Circumstances::default().frozen("b")).map(drop)
 }
 
-fn a_waiter_frozen_past_its_lease_while_the_holder_releases_acquires_only_under_a_new_lease(
-    version: Version,
-) -> Result<()> {
+fn a_waiter_frozen_past_its_lease_acquires_under_a_new_lease(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let old = duel.waiter(PULSE)?;
     duel.b.stop()?;
@@ -62,7 +58,7 @@ fn a_waiter_frozen_past_its_lease_while_the_holder_releases_acquires_only_under_
         );
     }
     for job in [PULSE, LEDGER] {
-        wait_queue(&duel.etcd, job, "nobody", <[String]>::is_empty)?;
+        wait_queue(&duel.etcd, job, "no entry", <[String]>::is_empty)?;
     }
     duel.b.cont()?;
     let starts = duel.b_takes_over()?;
@@ -90,9 +86,7 @@ fn a_waiter_whose_lease_is_revoked_queues_again_under_another(version: Version) 
 }
 
 /// All leases end while both are frozen. When both continue, the waiter may receive the holder's end before its own.
-fn a_waiter_and_a_store_frozen_together_past_the_lease_do_not_make_a_holder_of_a_dead_session(
-    version: Version,
-) -> Result<()> {
+fn a_waiter_and_store_frozen_past_the_lease_make_no_dead_holder(version: Version) -> Result<()> {
     let duel = Duel::start(version)?;
     let old = duel.waiter(PULSE)?;
     duel.etcd.pause()?;
@@ -127,7 +121,7 @@ fn a_waiter_and_a_store_frozen_together_past_the_lease_do_not_make_a_holder_of_a
 }
 
 /// Freezes host `b` until the store has ended its leases.
-fn freeze_b_until_its_entries_are_gone(duel: &Duel) -> Result<()> {
+fn freeze_b_until_its_entries_are_deleted(duel: &Duel) -> Result<()> {
     duel.b.stop()?;
     std::thread::sleep(TTL);
     for job in [PULSE, LEDGER] {
@@ -138,7 +132,7 @@ fn freeze_b_until_its_entries_are_gone(duel: &Duel) -> Result<()> {
     Ok(())
 }
 
-/// Host `b` runs under entries that stand now, made after the one under the lease in `old`.
+/// Host `b` runs under entries that exist now, made after the one under the lease in `old`.
 fn under_another_lease(duel: &Duel, starts: &[Event], old: &str) -> Result<()> {
     for start in starts {
         let job = start.job().unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::scene::{
 const HOUR: i64 = 3_600;
 
 #[test]
-fn hosts_whose_wall_clocks_are_hours_apart_and_jump_keep_and_hand_over_their_locks() -> Result<()> {
+fn hosts_with_jumping_wall_clocks_keep_and_hand_over_locks() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let (mut ahead, ahead_clock) =
         HostProcess::start_on_clock(HOUR, &one_job("ahead", &etcd.endpoint())?)?;

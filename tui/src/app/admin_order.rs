@@ -1,22 +1,22 @@
 //! An action of an operator on another client's entry or lease, before and after its confirmation.
 
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
-/// Something to be done to somebody's entry or lease, once it has been confirmed.
+/// Change to another client's entry or lease, to be made once it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdminOrder {
-    pub(crate) deed: Deed,
-    /// The full name of the lock.
+    pub(crate) deed: AdminAction,
+    /// Full name of the lock.
     pub(crate) lock: String,
-    /// The key of the entry.
+    /// Key of the entry.
     pub(crate) key: String,
-    /// The create revision of the entry: another one under the same key is left alone.
+    /// Create revision of the entry: a later entry under the same key is left alone.
     pub(crate) token: i64,
     pub(crate) lease: i64,
-    /// Whose it is, as it is shown.
+    /// Owner of the entry, as shown.
     pub(crate) whom: String,
-    /// What has to be typed before it is done.
+    /// Text to type as the confirmation.
     pub(crate) confirm: String,
-    /// What it will do, in a sentence.
+    /// Consequence of the action, in one sentence.
     pub(crate) consequence: String,
 }

@@ -2,35 +2,38 @@
 
 use std::sync::Arc;
 
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 use super::admin_order::AdminOrder;
 use super::app_state::App;
 use super::list::RowKey;
-use crate::model::QueueEntry;
+use crate::model::{QueueEntry, QueueRole};
 
-/// What `deed` would be on the selected row, or why it is not possible.
-pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
+/// Plans `deed` on the selected row. The error is the reason why it is not possible.
+pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<AdminOrder, String> {
     if !app.setup.allow_write {
         return Err("nothing may be changed from here: start it with --allow-write".into());
     }
     if !app.shown(now).is_live {
         return Err("this is the past: go back to the present first (L)".into());
     }
-    if deed == Deed::RevokeLease
+    if deed == AdminAction::RevokeLease
         && let Some(RowKey::Session(lease)) = app.list().selected()
     {
         return revoke_session(app, *lease, now);
     }
-    let (lock, label, place, entry) = target(app, deed, now)?;
+    let (lock, label, role, entry) = target(app, deed, now)?;
     let whom = entry.who.label();
     let consequence = match deed {
-        Deed::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
-        Deed::RemoveEntry => format!("{whom} loses its place {place} in the queue of {label}"),
-        Deed::RevokeLease if entry.lease == 0 => {
+        AdminAction::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
+        AdminAction::RemoveEntry => format!(
+            "{whom} loses its place {} in the queue of {label}",
+            role.place()
+        ),
+        AdminAction::RevokeLease if entry.lease == 0 => {
             return Err(format!("{whom} has no lease: remove the entry instead"));
         }
-        Deed::RevokeLease => {
+        AdminAction::RevokeLease => {
             let sessions = app.model.sessions_of(app.shown(now), &[entry.lease]);
             let carried = sessions.iter().find(|row| row.lease == entry.lease);
             let (holds, waits) = carried.map_or((0, 0), |row| (row.holds.len(), row.waits.len()));
@@ -49,36 +52,32 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
     })
 }
 
-/// A lock's full name, what it is called, a place in its queue, and who has it.
-type Target = (Arc<str>, Arc<str>, usize, Arc<QueueEntry>);
+/// Full name and label of a lock, and the role and entry of a client in its queue.
+type Target = (Arc<str>, Arc<str>, QueueRole, Arc<QueueEntry>);
 
-/// The entry that a deed is about: the selected one, or the holder of the selected lock.
-fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
+/// Finds the entry of a deed: the selected one, or the holder of the selected lock.
+fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
     let state = app.shown(now).state;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
     let lock = state.locks.get(&name).ok_or_else(nothing)?;
-    let place = match app.list().selected() {
-        Some(RowKey::Entry(_, key)) => {
-            let place = lock.queue.iter().position(|entry| entry.key == *key);
-            place.ok_or_else(|| "this entry is gone".to_owned())?
-        }
-        _ => 0,
+    let (role, entry) = if let Some(RowKey::Entry(_, key)) = app.list().selected() {
+        let found = lock.queue.find(key);
+        found.ok_or_else(|| "this entry has been deleted".to_owned())?
+    } else {
+        let first = lock.queue.roles().next();
+        first.ok_or_else(|| format!("{} is free", lock.label))?
     };
-    let entry = lock
-        .queue
-        .get(place)
-        .ok_or_else(|| format!("nobody has {}", lock.label))?;
     match deed {
-        Deed::StopRun if place > 0 => Err(format!(
+        AdminAction::StopRun if !role.is_holder() => Err(format!(
             "{} waits and runs nothing: remove its entry instead",
             entry.who.label()
         )),
-        Deed::RemoveEntry if place == 0 && entry.lease != 0 => Err(format!(
+        AdminAction::RemoveEntry if role.is_holder() && entry.lease != 0 => Err(format!(
             "{} holds the lock: stop its run instead",
             entry.who.label()
         )),
-        _ => Ok((lock.name.clone(), lock.label.clone(), place, entry.clone())),
+        _ => Ok((lock.name.clone(), lock.label.clone(), role, entry.clone())),
     }
 }
 
@@ -87,7 +86,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String>
     let row = sessions
         .into_iter()
         .find(|row| row.lease == lease)
-        .ok_or_else(|| "this session is gone".to_owned())?;
+        .ok_or_else(|| "this session has ended".to_owned())?;
     let first = row
         .holds
         .first()
@@ -97,7 +96,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String>
     let lock = lock.or_else(|| row.waits.first().map(|(lock, ..)| lock));
     let full = first.and_then(|entry| entry.key.rsplit_once('/').map(|(lock, _)| lock.to_owned()));
     Ok(AdminOrder {
-        deed: Deed::RevokeLease,
+        deed: AdminAction::RevokeLease,
         lock: full.unwrap_or_default(),
         key: first.map_or_else(String::new, |entry| entry.key.to_string()),
         token: first.map_or(0, |entry| entry.create_revision),

@@ -21,28 +21,28 @@ pub(crate) struct App {
     pub(crate) model: Model,
     pub(crate) setup: AppSetup,
     pub(crate) view: View,
-    /// The views that one came through, for the way back.
+    /// The views that led to this one, for the way back.
     pub(super) trail: Vec<View>,
     pub(super) lists: [RowList; View::ALL.len()],
     pub(super) sorts: [SortOrder; View::ALL.len()],
     pub(crate) filter: Filter,
-    /// What covers the view.
+    /// The overlay that covers the view.
     pub(crate) overlay: Option<OpenOverlay>,
-    /// The lock that the Queue view is about, by its full name.
+    /// Full name of the lock in the Queue view.
     pub(crate) lock: Option<Arc<str>>,
-    /// Whether the selected lock is kept in sight wherever it goes.
+    /// Keeps the selected lock in sight when its row moves.
     pub(crate) follow: bool,
     pub(crate) note: Option<StatusNote>,
-    /// Until when rows keep their places, because somebody moves among them.
+    /// Rows keep their places until this moment, after the cursor has moved.
     pub(super) hold_until: u64,
-    /// What the rows were made from.
+    /// Fingerprint of the data that the rows were made from.
     pub(super) fingerprint: RowsFingerprint,
-    /// When they were, in Unix milliseconds.
+    /// Moment at which the rows were made, in Unix milliseconds.
     pub(super) refreshed_at: u64,
     pub(super) counts: StateCounts,
-    /// Where things were drawn, for the mouse; whoever draws says so.
+    /// Areas of the last frame, for the mouse; set by the code that draws.
     pub(crate) hit_areas: HitAreas,
-    /// Whether a recording plays, and since when at which moment.
+    /// For a recording that plays: the moment when playing began, and the moment shown then.
     pub(crate) playing: Option<(u64, u64)>,
 }
 
@@ -69,7 +69,7 @@ impl App {
         }
     }
 
-    /// The present: of a recording, its last moment.
+    /// The present; for a recording, its last moment.
     pub(crate) fn present(&self, now: u64) -> u64 {
         match &self.setup.source {
             FactSource::Store(_) => now,
@@ -77,12 +77,12 @@ impl App {
         }
     }
 
-    /// What is shown.
+    /// The moment that is shown.
     pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
         self.model.shown(self.present(now))
     }
 
-    /// The list of the view that is looked at.
+    /// The list of the present view.
     pub(crate) fn list(&self) -> &RowList {
         &self.lists[self.view.index()]
     }
@@ -95,7 +95,7 @@ impl App {
         self.sorts[self.view.index()]
     }
 
-    /// The lock that the selected row is about, by its full name.
+    /// Full name of the lock of the selected row.
     pub(crate) fn selected_lock(&self, now: u64) -> Option<Arc<str>> {
         match self.list().selected()? {
             RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
@@ -108,16 +108,16 @@ impl App {
         }
     }
 
-    /// The job that the selected row is about, and its host: itself, or whoever is selected in a queue.
+    /// The job and host of the selected row: of the row itself, or of the selected entry of a queue.
     pub(crate) fn job(&self, now: u64) -> Option<(String, String)> {
         if let Some(RowKey::Job(job, host)) = self.list().selected() {
             return Some((job.clone(), host.clone()));
         }
         let lock = self.selected_lock(now)?;
-        let queue = &self.shown(now).state.locks.get(&lock)?.queue;
+        let lock = self.shown(now).state.locks.get(&lock)?;
         let entry = match self.list().selected() {
-            Some(RowKey::Entry(_, key)) => queue.iter().find(|entry| entry.key == *key)?,
-            _ => queue.first()?,
+            Some(RowKey::Entry(_, key)) => lock.queue.find(key)?.1,
+            _ => lock.holder()?,
         };
         match &entry.who {
             EntryOwner::Job { job, host } => Some((job.to_string(), host.to_string())),
@@ -125,7 +125,7 @@ impl App {
         }
     }
 
-    /// Takes a fact in.
+    /// Applies a fact.
     pub(crate) fn apply(&mut self, fact: Fact) {
         if let FactKind::Answer(answer) = &fact.kind {
             let (text, is_bad) = match answer {
@@ -149,7 +149,7 @@ impl App {
         });
     }
 
-    /// Says that something is not as it should be.
+    /// Shows a warning.
     pub(crate) fn warn(&mut self, now: u64, text: impl Into<String>) {
         self.note = Some(StatusNote {
             text: text.into(),

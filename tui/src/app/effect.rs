@@ -2,24 +2,24 @@
 
 use super::admin_order::AdminOrder;
 
-/// What should be done outside.
+/// A request to the code outside of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AppEffect {
     Quit,
     Suspend,
-    /// Put this into the terminal's clipboard.
+    /// Puts this text into the terminal's clipboard.
     Copy(String),
-    /// Take the mouse, or leave it to the terminal.
+    /// Captures the mouse, or leaves it to the terminal.
     Mouse(bool),
-    /// Do this to somebody's entry or lease.
+    /// Changes another client's entry or lease.
     Order(AdminOrder),
 }
 
-/// A line for whoever has just done something.
+/// Message about the last command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
-    /// When it was said, in Unix milliseconds.
+    /// Moment of the message, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
 }

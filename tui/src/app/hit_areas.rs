@@ -1,20 +1,20 @@
-//! Where things were drawn, for the mouse.
+//! Areas of the last frame that react to the mouse.
 
 use ratatui::layout::{Position, Rect};
 
 use super::view::View;
 
-/// Where things were drawn the last time.
+/// Areas of the last frame that react to the mouse.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HitAreas {
-    /// The tab of each view.
+    /// Tab of each view.
     pub(crate) tabs: [Rect; View::ALL.len()],
-    /// The rows of the list, without its head.
+    /// Rows of the list, without its head.
     pub(crate) list: Rect,
 }
 
 impl HitAreas {
-    /// The view whose tab is there.
+    /// Finds the view whose tab is at this position.
     pub(super) fn tab(&self, column: u16, row: u16) -> Option<View> {
         let at = self
             .tabs
@@ -23,7 +23,7 @@ impl HitAreas {
         View::ALL.get(at).copied()
     }
 
-    /// The line of the list that is there, from its top.
+    /// Finds the line of the list at this position, counted from its top.
     pub(super) fn line(&self, column: u16, row: u16) -> Option<usize> {
         let inside = self.list.contains(Position::new(column, row));
         inside.then(|| usize::from(row - self.list.y))

@@ -1,13 +1,13 @@
-//! A list that somebody looks at: rows are known by what they are about, never by their number.
+//! List of rows with a selection. Rows are identified by their subject, never by their number.
 //!
-//! What is selected stays selected wherever its row goes, and while somebody moves through the list no row
-//! goes anywhere: new ones come at the end, the others keep their places.
+//! The selected row stays selected wherever it moves. While the cursor moves, no row moves: new ones are added at the
+//! end, the others keep their places.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a row is about.
+/// Subject of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RowKey {
     /// A lock, by its full name.
@@ -22,22 +22,22 @@ pub(crate) enum RowKey {
     Event(u64),
 }
 
-/// Rows, which of them is selected, and which are on the screen.
+/// Rows, with the selection and the part on the screen.
 #[derive(Debug, Default)]
 pub(crate) struct RowList {
     rows: Vec<RowKey>,
     selected: Option<RowKey>,
-    /// Where the selected row was last, for when it is gone.
+    /// Last position of the selected row, used after the row is deleted.
     at: usize,
     top: usize,
-    /// Rows that fit the screen, as it was last drawn.
+    /// Number of rows that fit the screen, as last drawn.
     height: usize,
-    /// Whether somebody has chosen the selected row. Until then it is the first one, whichever that is.
+    /// A row has been chosen with a key or the mouse. Until then the first row is selected.
     is_chosen: bool,
 }
 
 impl RowList {
-    /// Takes the rows as they are now. With `hold`, those that were there keep their order.
+    /// Replaces the rows. With `hold`, known rows keep their order.
     pub(crate) fn set(&mut self, rows: Vec<RowKey>, hold: bool) {
         let rows = if hold { self.keep_order(rows) } else { rows };
         self.rows = rows;
@@ -46,13 +46,13 @@ impl RowList {
             self.selected = self.rows.first().cloned();
             return;
         }
-        // The selected row also stays where it is on the screen.
+        // The selected row also keeps its line on the screen.
         let line = self.at.saturating_sub(self.top);
         let at = self
             .selected
             .as_ref()
             .and_then(|selected| self.rows.iter().position(|row| row == selected));
-        // The row that has come to stand where the lost one stood.
+        // The row that has taken the position of the deleted one.
         self.at = at.unwrap_or_else(|| self.at.min(self.rows.len().saturating_sub(1)));
         self.selected = self.rows.get(self.at).cloned();
         self.top = self.at.saturating_sub(line);
@@ -71,7 +71,7 @@ impl RowList {
         rows
     }
 
-    /// Says how many rows fit the screen, and gives those that are on it.
+    /// Sets the number of rows that fit the screen, and returns the rows on it.
     pub(crate) fn window(&mut self, height: usize) -> Range<usize> {
         self.height = height;
         self.scroll();
@@ -100,7 +100,7 @@ impl RowList {
         self.selected.as_ref()
     }
 
-    /// The number of the selected row.
+    /// Number of the selected row.
     pub(crate) fn position(&self) -> Option<usize> {
         self.selected.as_ref().map(|_| self.at)
     }
@@ -114,7 +114,7 @@ impl RowList {
         self.height
     }
 
-    /// Selects the row number `at`, or the nearest there is.
+    /// Selects row number `at`, or the nearest one.
     pub(crate) fn select_at(&mut self, at: usize) {
         self.is_chosen = true;
         self.at = at.min(self.rows.len().saturating_sub(1));
@@ -122,18 +122,18 @@ impl RowList {
         self.scroll();
     }
 
-    /// Selects the first row, whichever that is, now and later.
+    /// Selects the first row, now and whenever the rows change.
     pub(crate) fn select_first(&mut self) {
         self.select_at(0);
         self.is_chosen = false;
     }
 
-    /// Moves by so many rows.
+    /// Moves the selection by this many rows.
     pub(crate) fn move_by(&mut self, rows: isize) {
         self.select_at(self.at.saturating_add_signed(rows));
     }
 
-    /// Selects a row by what it is about, now or when it comes.
+    /// Selects a row by its subject, now or once it exists.
     pub(crate) fn select(&mut self, row: RowKey) {
         if let Some(at) = self.rows.iter().position(|other| *other == row) {
             self.at = at;
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_selected_stays_selected_wherever_its_row_goes() {
+    fn selection_stays_on_its_row_when_rows_move() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.select_at(1);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_goes_leaves_the_cursor_where_it_was() {
+    fn cursor_stays_when_its_row_is_deleted() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.select_at(1);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn while_somebody_moves_no_row_goes_anywhere() {
+    fn rows_held_keep_their_order() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.set(locks(&["new", "c", "b", "a"]), true);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn until_somebody_chooses_it_is_the_first_row_and_then_it_stays_on_its_line() {
+    fn row_chosen_keeps_its_line_and_unchosen_is_the_first() {
         let mut list = RowList::default();
         list.set(locks(&["b", "c", "d", "e"]), false);
         list.set(locks(&["a", "b", "c", "d", "e"]), false);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_follows_the_cursor_and_never_shows_less_than_it_could() {
+    fn window_follows_the_cursor_and_stays_full() {
         let mut list = RowList::default();
         let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();

@@ -1,12 +1,12 @@
-//! What can cover a view: a line to type into, the help, the palette, a description, a question.
+//! Overlays of a view: filter prompt, help, palette, description, output, confirmation.
 
 use super::admin_order::AdminOrder;
 use crate::keymap::Command;
 
-/// The longest text that can be typed.
+/// Longest text that can be typed.
 const LONGEST: usize = 512;
 
-/// A line that is typed, with its cursor (a number of characters).
+/// Text input with a cursor (counted in characters).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextInput {
     text: Vec<char>,
@@ -29,7 +29,7 @@ impl TextInput {
         self.text[..self.cursor].iter().collect()
     }
 
-    /// Types a character; control characters are nothing that can be typed.
+    /// Types a character; control characters are ignored.
     pub(crate) fn insert(&mut self, c: char) {
         if !c.is_control() && self.text.len() < LONGEST {
             self.text.insert(self.cursor, c);
@@ -77,27 +77,27 @@ impl TextInput {
     }
 }
 
-/// What covers the view.
+/// The overlay that covers the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OpenOverlay {
-    /// The filter is typed; it applies at once. What it was before comes back with Esc.
+    /// The filter prompt; the filter applies at once. Esc restores the filter from before.
     Filter { typing: TextInput, before: String },
-    /// What the keys do, from this line on.
+    /// Help about keys, from this line on.
     Help { top: usize },
-    /// Commands by name: what is typed, and which of the matches is chosen.
+    /// Commands by name: the typed text, and the number of the chosen match.
     Palette { typing: TextInput, at: usize },
-    /// Everything about the selected row, from this line on.
+    /// Description of the selected row, from this line on.
     Describe { top: usize },
-    /// The output of the selected job's last run, so many lines up from its end.
+    /// Output of the selected job's last run, this many lines up from its end.
     Logs { up: usize },
-    /// Something is to be done to somebody: it is, when the name has been typed.
+    /// Confirmation of a change to another client: it is made once the name is typed.
     Confirm {
         order: AdminOrder,
         typing: TextInput,
     },
 }
 
-/// The commands that a palette shows for what is typed.
+/// Commands that match the typed text.
 pub(crate) fn matching_commands(typed: &str, allow_write: bool) -> Vec<Command> {
     let typed = typed.to_lowercase();
     let mut found: Vec<Command> = Command::ALL
@@ -109,7 +109,7 @@ pub(crate) fn matching_commands(typed: &str, allow_write: bool) -> Vec<Command> 
             typed.split_whitespace().all(|word| text.contains(word))
         })
         .collect();
-    // Names before descriptions.
+    // Matching names come before matching descriptions.
     found.sort_by_key(|command| !command.name().contains(typed.trim()));
     found
 }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_edited_as_everywhere() {
+    fn text_input_edits_at_the_cursor() {
         let mut line = TextInput::new("one two");
         line.insert('!');
         line.step(-1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_palette_finds_by_name_and_by_description_and_hides_what_may_not_be_done() {
+    fn palette_finds_names_and_descriptions_of_permitted_commands() {
         assert_eq!(
             matching_commands("view-heat", false),
             [Command::ViewHeatmap]

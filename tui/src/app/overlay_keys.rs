@@ -1,4 +1,4 @@
-//! Keys while something covers the view: what is typed, what is chosen, and what closes it.
+//! Keys while an overlay covers the view: typing, choosing and closing.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -20,7 +20,7 @@ impl App {
         }
     }
 
-    /// What has been typed applies at once, where it can.
+    /// Applies the typed text at once, where that is possible.
     pub(super) fn apply_input(&mut self, now: u64) {
         match &mut self.overlay {
             Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
@@ -36,7 +36,7 @@ impl App {
     }
 
     pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
-        // These end it however the keys are bound, so that nobody is ever caught.
+        // These keys close it whatever the bindings are, so that every overlay can be left.
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && key.code == KeyCode::Char('c') {
             return vec![AppEffect::Quit];
@@ -44,7 +44,7 @@ impl App {
         if key.code == KeyCode::Esc {
             if let Some(OpenOverlay::Filter { before, .. }) = self.overlay.take() {
                 self.filter = Filter::parse(&before).unwrap_or_default();
-                // What was wrong with the one that is given up is nothing any more.
+                // The note was about the filter that is given up.
                 self.note = None;
             }
             return Vec::new();
@@ -117,7 +117,7 @@ impl App {
         Vec::new()
     }
 
-    /// What has been typed is meant.
+    /// Carries out the typed text.
     pub(super) fn confirm_input(&mut self, now: u64) -> Vec<AppEffect> {
         match self.overlay.take() {
             Some(OpenOverlay::Palette { typing, at }) => {
@@ -129,7 +129,7 @@ impl App {
             }
             Some(OpenOverlay::Confirm { order, typing }) => {
                 if typing.text() == order.confirm {
-                    self.notify(now, format!("{}: asked of the store", order.deed.as_str()));
+                    self.notify(now, format!("{}: sent to the store", order.deed.as_str()));
                     return vec![AppEffect::Order(order)];
                 }
                 self.warn(

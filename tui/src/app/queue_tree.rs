@@ -1,26 +1,25 @@
-//! The wait tree of one lock: its queue, and below each waiter what that waiter holds and who waits for it.
+//! Wait tree of a lock: its queue, and below each waiter the queues of the locks that it holds.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{QueueEntry, StoreState};
+use crate::model::{QueueEntry, QueueRole, StoreState};
 
-/// Lines that a tree may have; a longer one ends with what was left out.
+/// Most lines of a tree; lines beyond it are left out.
 const MOST: usize = 5_000;
 
 /// One line of the tree.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueBranch {
-    /// How far in it stands: 0 for the lock that is looked at.
+    /// Indentation: 0 for the lock in the view.
     pub(crate) depth: usize,
-    /// The lock whose queue it is in, by its full name.
+    /// Full name of the lock of this queue.
     pub(crate) lock: Arc<str>,
-    /// Its place there: 0 holds.
-    pub(crate) place: usize,
+    pub(crate) role: QueueRole,
     pub(crate) entry: Arc<QueueEntry>,
 }
 
-/// The tree of `lock`.
+/// Builds the tree of `lock`.
 pub(crate) fn build_queue_tree(state: &StoreState, lock: &str) -> Vec<QueueBranch> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
@@ -38,11 +37,11 @@ fn grow(
     let Some(lock) = state.locks.get(name) else {
         return;
     };
-    // Once each: a cycle would have no end.
+    // Each lock once: a cycle would have no end.
     if !seen.insert(lock.name.clone()) {
         return;
     }
-    for (place, entry) in lock.queue.iter().enumerate() {
+    for (role, entry) in lock.queue.roles() {
         if out.len() >= MOST {
             return;
         }
@@ -50,11 +49,11 @@ fn grow(
         out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),
-            place,
+            role,
             entry: entry.clone(),
         });
-        // The holder's other locks are no concern of those who wait here.
-        if place > 0 {
+        // The holder's other locks do not block the waiters of this one.
+        if !role.is_holder() {
             for held in held.iter().filter(|held| **held != lock.name) {
                 grow(state, held, depth + 1, seen, out);
             }

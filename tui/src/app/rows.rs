@@ -1,5 +1,6 @@
-//! Which rows each view has: filtered, sorted, and made anew only when something has changed.
+//! Rows of each view: filtered, sorted, and made anew only after a change.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
@@ -9,11 +10,14 @@ use super::queue_tree::build_queue_tree;
 use super::rows_fingerprint::{RowsFingerprint, RowsQuery};
 use super::state_counts::StateCounts;
 use super::view::View;
+use crate::columns::{
+    JOB_COLUMNS, JobColumn, LOCK_COLUMNS, LockColumn, SESSION_COLUMNS, SessionColumn,
+};
 use crate::model::{LockRow, Model, ObservedLock, SessionBrief};
 
-/// What is sorted by time is sorted anew this often, in milliseconds.
+/// Interval of sorting by time, in milliseconds.
 const RESORT: u64 = 1_000;
-/// With more locks than this, rows are made anew no more often than each [`PAUSE`]: it takes longer than a frame.
+/// With more locks than this, rows are made anew at most once per [`PAUSE`]: it takes longer than a frame.
 const SMALL: usize = 1_000;
 /// In milliseconds.
 const PAUSE: u64 = 500;
@@ -22,7 +26,7 @@ impl App {
     /// Brings the rows of the view up to date.
     pub(crate) fn refresh(&mut self, now: u64) {
         if self.view == View::Queue && self.lock.is_none() {
-            // Nobody has chosen one, or there was none to choose.
+            // No lock is chosen yet, or none existed.
             let locks = &self.shown(now).state.locks;
             let first = locks.values().find(|lock| !lock.queue.is_empty());
             self.lock = first.map(|lock| lock.name.clone());
@@ -61,16 +65,17 @@ impl App {
         self.list_mut().set(rows, hold);
     }
 
-    /// The rows of the Locks view, if that is looked at, and how many locks are in which state.
+    /// Rows of the Locks view, if it is shown, and counts of locks by state.
     fn lock_rows(&self, now: u64) -> (Vec<RowKey>, StateCounts) {
         let shown = self.shown(now);
         let is_shown = matches!(self.view, View::Locks | View::Heatmap);
-        let (sort, column) = (self.sort(), self.sort().name(self.view));
+        let sort = self.sort();
+        let column = sort.column(&LOCK_COLUMNS).unwrap_or(LockColumn::Lock);
         let mut counts = StateCounts::default();
-        let mut rows: Vec<(u64, &ObservedLock)> = Vec::new();
+        let mut rows: Vec<(Option<u64>, &ObservedLock)> = Vec::new();
         for lock in shown.state.locks.values() {
             let is_free = lock.queue.is_empty();
-            // A lock that has always been free, as far as this moment knows, is none yet.
+            // A lock that has always been free at this moment has no row yet.
             if is_free && lock.tenancy.since_unix_ms.is_none() {
                 continue;
             }
@@ -79,16 +84,16 @@ impl App {
                 counts.add(&row);
             }
             if is_shown && (self.filter.is_empty() || self.passes(&row)) {
-                rows.push((rank(column, &row), lock));
+                rows.push((column.value(&row).rank(), lock));
             }
         }
-        // By what they are called, which is almost the order in which they come; rows of the same rank stay so.
+        // Sorted by label first: they almost come in this order, and rows of equal rank keep it.
         rows.sort_by(|(_, a), (_, b)| a.label.cmp(&b.label));
-        match (column, sort.reverse) {
-            ("LOCK", false) => {}
-            ("LOCK", true) => rows.reverse(),
-            (_, false) => rows.sort_by_key(|(rank, _)| *rank),
-            (_, true) => rows.sort_by_key(|(rank, _)| Reverse(*rank)),
+        match (column == LockColumn::Lock, sort.reverse) {
+            (true, false) => {}
+            (true, true) => rows.reverse(),
+            (false, false) => rows.sort_by_key(|(rank, _)| *rank),
+            (false, true) => rows.sort_by_key(|(rank, _)| Reverse(*rank)),
         }
         let keys = rows.into_iter();
         let keys = keys.map(|(_, lock)| RowKey::Lock(lock.name.clone()));
@@ -96,9 +101,9 @@ impl App {
     }
 
     fn passes(&self, row: &LockRow<'_>) -> bool {
-        let holder = row.holder.as_ref().map(|holder| holder.who.label());
-        let holder = holder.as_deref().unwrap_or("");
-        self.filter.matches(&[row.label, holder, row.state.word()])
+        let fields = LockColumn::filtered().map(|column| column.value(row).filter_text());
+        let fields: Vec<Cow<'_, str>> = fields.collect();
+        self.filter.matches(&borrowed(&fields))
     }
 
     fn queue_rows(&self, now: u64) -> Vec<RowKey> {
@@ -124,39 +129,32 @@ impl App {
             let passing: HashSet<i64> = self.passing_sessions(now).collect();
             rows.retain(|row| passing.contains(&row.lease));
         }
-        let (sort, name) = (self.sort(), self.sort().name(self.view));
-        let rank = |row: &SessionBrief| match name {
-            "TTL" => {
-                let ttl = self.model.leases.ttl(row.lease, shown.now);
-                ttl.map_or(0, |ttl| ttl.left_ms.saturating_add(1))
-            }
-            "HOLDS" => row.holds as u64,
-            "WAITS" => row.waits as u64,
-            _ => 0,
-        };
-        if name == "SESSION" {
-            if sort.reverse {
-                rows.reverse();
-            }
-        } else if sort.reverse {
-            rows.sort_by_cached_key(|row| Reverse(rank(row)));
-        } else {
-            rows.sort_by_cached_key(rank);
+        let sort = self.sort();
+        let column = sort
+            .column(&SESSION_COLUMNS)
+            .unwrap_or(SessionColumn::Session);
+        let rank =
+            |row: &SessionBrief| column.rank(row, || self.model.leases.ttl(row.lease, shown.now));
+        match (column == SessionColumn::Session, sort.reverse) {
+            (true, false) => {}
+            (true, true) => rows.reverse(),
+            (false, false) => rows.sort_by_cached_key(rank),
+            (false, true) => rows.sort_by_cached_key(|row| Reverse(rank(row))),
         }
         rows.into_iter()
             .map(|row| RowKey::Session(row.lease))
             .collect()
     }
 
-    /// The sessions that the filter lets pass.
+    /// Sessions that pass the filter.
     fn passing_sessions(&self, now: u64) -> impl Iterator<Item = i64> {
         let rows = self.model.sessions(self.shown(now)).into_iter();
         rows.filter(|row| {
-            let lease = format!("{:x}", row.lease);
-            let mut fields = vec![row.whose.as_str(), lease.as_str()];
-            fields.extend(row.holds.iter().map(|(lock, _)| &**lock));
-            fields.extend(row.waits.iter().map(|(lock, ..)| &**lock));
-            self.filter.matches(&fields)
+            let mut fields = Vec::new();
+            for spec in SESSION_COLUMNS.iter().filter(|spec| spec.is_filtered) {
+                spec.column.filter_texts(row, &mut fields);
+            }
+            self.filter.matches(&borrowed(&fields))
         })
         .map(|row| row.lease)
     }
@@ -168,23 +166,19 @@ impl App {
             .jobs
             .values()
             .filter(|job| {
-                let state = job.state.as_str();
-                self.filter
-                    .matches(&[&job.job, &job.host, &job.lock, state])
+                let filtered = JOB_COLUMNS.iter().filter(|spec| spec.is_filtered);
+                let fields = filtered.map(|spec| spec.column.filter_text(job));
+                self.filter.matches(&fields.collect::<Vec<_>>())
             })
             .collect();
-        let (sort, name) = (self.sort(), self.sort().name(self.view));
+        let sort = self.sort();
+        let column = sort.column(&JOB_COLUMNS).unwrap_or(JobColumn::Job);
         jobs.sort_by(|a, b| {
-            let order = match name {
-                "HOST" => a.host.cmp(&b.host),
-                "STATE" => a.state.as_str().cmp(b.state.as_str()),
-                "SINCE" => a.since_unix_ms.cmp(&b.since_unix_ms),
-                _ => a.job.cmp(&b.job),
-            };
+            let order = column.compare(a, b);
             let order = if sort.reverse { order.reverse() } else { order };
             order.then_with(|| (&a.job, &a.host).cmp(&(&b.job, &b.host)))
         });
-        // By the names in the records, which are printable; those in the keys need not be.
+        // Named as in the records, which are printable; names in keys need not be.
         jobs.into_iter()
             .map(|job| RowKey::Job(job.job.clone(), job.host.clone()))
             .collect()
@@ -208,16 +202,7 @@ impl App {
     }
 }
 
-/// Where a lock comes in the order by this column: the smallest first.
-fn rank(column: &str, row: &LockRow<'_>) -> u64 {
-    let or_least = |span: Option<u64>| span.map_or(0, |span| span.saturating_add(1));
-    match column {
-        "STATE" => row.state as u64,
-        "HELD" => or_least(row.held()),
-        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left_ms),
-        "WAIT" => row.waiters as u64,
-        "OLDEST" => or_least(row.oldest()),
-        "FENCE" => or_least(row.token().and_then(|token| u64::try_from(token).ok())),
-        _ => 0,
-    }
+/// Borrows the texts of a row.
+fn borrowed<'a>(fields: &'a [Cow<'_, str>]) -> Vec<&'a str> {
+    fields.iter().map(|field| &**field).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::sort::SortOrder;
 use super::view::View;
 
-/// What rows were made from: while it is the same, so are they.
+/// Inputs of the rows: while they are equal, so are the rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RowsFingerprint {
     pub(super) query: RowsQuery,
@@ -14,7 +14,7 @@ pub(super) struct RowsFingerprint {
     pub(super) second: u64,
 }
 
-/// What somebody asked to see. When this changes, rows change at once.
+/// View, filter and order that were chosen. A change of these changes rows at once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RowsQuery {
     pub(super) view: Option<View>,

@@ -3,26 +3,26 @@
 use crate::keymap::Keymap;
 use crate::theme::Theme;
 
-/// Where the facts come from.
+/// Source of the facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FactSource {
-    /// From a store at this address.
+    /// A store at this address.
     Store(String),
-    /// From this recording; its last moment, in Unix milliseconds, is its present.
+    /// A recording; its last moment, in Unix milliseconds, is its present.
     Recording { file: String, ended: u64 },
 }
 
-/// What decides how it looks and what it may do; fixed while it runs but for theme and mouse.
+/// Appearance and permissions; fixed while the program runs except for theme and mouse.
 #[derive(Debug)]
 pub(crate) struct AppSetup {
     pub(crate) keymap: Keymap,
     pub(crate) theme: Theme,
-    /// Looks up what the environment says of the terminal.
+    /// Looks up a variable of the environment.
     pub(crate) env: fn(&str) -> Option<String>,
     pub(crate) mouse: bool,
-    /// Whether anything may be changed in the store.
+    /// Changes to the store are permitted.
     pub(crate) allow_write: bool,
     pub(crate) source: FactSource,
-    /// Who would be named for a deed, as user@machine.
+    /// Name in the record of an admin action, as user@machine.
     pub(crate) operator: String,
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{LockRow, LockState};
 
-/// How many locks are in which state, for the header.
+/// Counts of locks by state, for the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StateCounts {
     pub(crate) locks: usize,
@@ -13,7 +13,7 @@ pub(crate) struct StateCounts {
 }
 
 impl StateCounts {
-    /// Counts one that somebody holds.
+    /// Counts a lock that is held.
     pub(super) fn add(&mut self, row: &LockRow<'_>) {
         self.locks += 1;
         self.held += 1;

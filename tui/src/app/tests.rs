@@ -1,9 +1,9 @@
-//! What inputs do: to what is looked at, to the moment that is shown, and, once confirmed, to others.
+//! Effects of inputs: on the selection, on the shown moment, and, once confirmed, on other clients.
 
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use leasehold_records::{Deed, JobState};
+use leasehold_records::{AdminAction, JobState};
 
 use super::*;
 use crate::fact::Fact;
@@ -81,11 +81,11 @@ fn some() -> FixtureStore {
 }
 
 #[test]
-fn locks_begin_with_the_one_that_is_waited_for_longest() {
+fn locks_are_first_sorted_by_longest_wait() {
     let mut desk = TestApp::new(some(), false);
     assert_eq!(desk.rows(), ["a", "b", "c"]);
     // By name, the other way around.
-    while desk.app.sort().name(View::Locks) != "LOCK" {
+    while desk.app.sort().title(View::Locks) != "LOCK" {
         desk.types("s");
     }
     desk.types("S");
@@ -93,7 +93,7 @@ fn locks_begin_with_the_one_that_is_waited_for_longest() {
 }
 
 #[test]
-fn a_filter_applies_while_it_is_typed_and_esc_brings_the_last_one_back() {
+fn filter_applies_while_typed_and_esc_restores_the_last() {
     let mut desk = TestApp::new(some(), false);
     desk.types("/host-1");
     assert_eq!(desk.rows(), ["a"]);
@@ -118,7 +118,7 @@ fn ctrl(c: char) -> KeyEvent {
 }
 
 #[test]
-fn enter_goes_into_a_lock_and_esc_back_to_where_one_was() {
+fn enter_opens_a_lock_and_esc_returns() {
     let mut desk = TestApp::new(some(), false);
     desk.types("j");
     desk.press(KeyCode::Enter);
@@ -132,7 +132,7 @@ fn enter_goes_into_a_lock_and_esc_back_to_where_one_was() {
 }
 
 #[test]
-fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them() {
+fn queue_view_shows_locks_of_waiters_below_them() {
     let mut desk = TestApp::new(some(), false);
     desk.press(KeyCode::Enter);
     // The third entry of a also holds b.
@@ -140,7 +140,7 @@ fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them(
 }
 
 #[test]
-fn rows_stay_where_they_are_while_somebody_moves_among_them() {
+fn rows_keep_their_places_while_the_cursor_moves() {
     let mut store = some();
     store.join_other("d", 9);
     let mut desk = TestApp::new(store, false);
@@ -179,7 +179,7 @@ fn rows_stay_where_they_are_while_somebody_moves_among_them() {
 }
 
 #[test]
-fn frozen_the_rows_stand_still_and_live_they_go_on() {
+fn rows_frozen_do_not_change_and_live_rows_do() {
     let mut desk = TestApp::new(some(), false);
     desk.types(" ");
     assert!(!desk.app.shown(desk.now).is_live);
@@ -214,7 +214,7 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
 }
 
 #[test]
-fn without_the_flag_nothing_can_be_done_to_anybody() {
+fn admin_commands_without_allow_write_are_refused() {
     let mut desk = TestApp::new(some(), false);
     for key in ["x", "X", "K"] {
         assert!(desk.types(key).is_empty());
@@ -224,7 +224,7 @@ fn without_the_flag_nothing_can_be_done_to_anybody() {
 }
 
 #[test]
-fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
+fn run_is_stopped_only_after_typing_the_lock_name() {
     let mut desk = TestApp::new(some(), true);
     desk.types("K");
     desk.types("wrong");
@@ -240,13 +240,13 @@ fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
     let [AppEffect::Order(order)] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(order.deed, Deed::StopRun);
+    assert_eq!(order.deed, AdminAction::StopRun);
     assert_eq!(order.key, "/leasehold/locks/a/1");
     assert_eq!((order.token, order.whom.as_str()), (1_001, "led@host-1"));
 }
 
 #[test]
-fn a_waiter_is_removed_and_a_holder_stopped_and_not_the_other_way_around() {
+fn waiter_can_only_be_removed_and_holder_only_stopped() {
     let mut desk = TestApp::new(some(), true);
     desk.types("x");
     assert!(
@@ -265,12 +265,12 @@ fn a_waiter_is_removed_and_a_holder_stopped_and_not_the_other_way_around() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == Deed::RemoveEntry && order.lease == 2)
+        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == 2)
     );
 }
 
 #[test]
-fn a_revoked_lease_says_what_goes_with_it() {
+fn revoking_a_lease_names_its_consequence() {
     let mut desk = TestApp::new(some(), true);
     desk.types("3");
     let rows = desk.rows();
@@ -288,14 +288,14 @@ fn a_revoked_lease_says_what_goes_with_it() {
 }
 
 #[test]
-fn nothing_can_be_done_to_the_past() {
+fn admin_commands_in_the_past_are_refused() {
     let mut desk = TestApp::new(some(), true);
     desk.types(" K");
     assert!(desk.note().contains("this is the past"), "{}", desk.note());
 }
 
 #[test]
-fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
+fn recording_plays_pauses_and_stops_at_its_end() {
     let mut store = FixtureStore::new();
     for lease in 1..=5 {
         store.after(1_000).join_other("a", lease);
@@ -306,7 +306,7 @@ fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
         file: "incident".into(),
         ended,
     };
-    // Whenever it is looked at.
+    // At any later time.
     desk.now = ended + 86_400_000;
     desk.types("O");
     let depth = |desk: &TestApp| {
@@ -329,7 +329,7 @@ fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
 }
 
 #[test]
-fn the_palette_does_what_is_chosen_in_it() {
+fn palette_runs_the_chosen_command() {
     let mut desk = TestApp::new(some(), false);
     desk.types(":heat");
     desk.press(KeyCode::Enter);
@@ -339,7 +339,7 @@ fn the_palette_does_what_is_chosen_in_it() {
 }
 
 #[test]
-fn what_is_copied_is_the_name_by_which_others_know_it() {
+fn copy_gives_the_full_name_or_key() {
     let mut desk = TestApp::new(some(), false);
     let copied = desk.types("y");
     assert_eq!(copied, [AppEffect::Copy("/leasehold/locks/a".into())]);
@@ -349,7 +349,7 @@ fn what_is_copied_is_the_name_by_which_others_know_it() {
 }
 
 #[test]
-fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
+fn wanted_leases_are_those_on_the_screen_and_running_out() {
     let mut store = some();
     for n in 0..50 {
         store.join_other(&format!("z{n:02}"), 100 + n);
@@ -366,7 +366,7 @@ fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
 }
 
 #[test]
-fn a_key_that_is_let_go_does_nothing_and_control_c_always_ends_it() {
+fn key_release_does_nothing_and_control_c_quits() {
     let mut desk = TestApp::new(some(), false);
     let released = KeyEvent {
         kind: KeyEventKind::Release,
@@ -385,7 +385,7 @@ fn a_key_that_is_let_go_does_nothing_and_control_c_always_ends_it() {
 }
 
 #[test]
-fn a_note_goes_after_a_while() {
+fn note_disappears_after_ten_seconds() {
     let mut desk = TestApp::new(some(), false);
     desk.types("x");
     desk.now += u64::try_from(Duration::from_secs(10).as_millis()).unwrap();
@@ -394,7 +394,7 @@ fn a_note_goes_after_a_while() {
 }
 
 #[test]
-fn a_queue_that_is_looked_at_before_there_is_one_is_that_of_the_first_lock_to_come() {
+fn queue_view_without_locks_shows_the_first_lock_to_come() {
     let mut desk = TestApp::new(FixtureStore::new(), false);
     desk.types("2");
     assert_eq!(desk.rows(), [""; 0]);

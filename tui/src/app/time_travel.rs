@@ -4,17 +4,17 @@ use super::app_state::App;
 use super::setup::FactSource;
 use crate::keymap::Command;
 
-/// How far a long jump through time goes, in milliseconds.
+/// Length of a long jump through time, in milliseconds.
 const JUMP: u64 = 10_000;
 
 impl App {
-    /// Commands that change the moment that is shown.
+    /// Carries out commands that change the moment that is shown.
     pub(super) fn move_in_time(&mut self, command: Command, now: u64) -> bool {
         let present = self.present(now);
         let at = self.shown(now).now;
         self.playing = match command {
             Command::Freeze if matches!(self.setup.source, FactSource::Recording { .. }) => {
-                // A recording has no present to go on with: it plays, or stands still.
+                // A recording has no present to continue with: it plays or is paused.
                 self.model.freeze(present);
                 let plays = self.playing.is_none() && at < present;
                 plays.then_some((now, at))

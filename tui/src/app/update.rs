@@ -1,7 +1,7 @@
-//! What an input does.
+//! Effects of an input.
 
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 use super::admin_plan::plan_order;
 use super::app_state::App;
@@ -13,14 +13,14 @@ use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
 
-/// How long rows keep their places after somebody has moved among them, in milliseconds.
+/// Time for which rows keep their places after the cursor has moved, in milliseconds.
 const HOLD: u64 = 2_000;
-/// How long a note stays, in milliseconds.
+/// Time for which a note is shown, in milliseconds.
 const NOTE_STAYS: u64 = 6_000;
-/// Rows that a turn of the wheel moves.
+/// Rows per turn of the mouse wheel.
 const WHEEL: isize = 3;
 
-/// What comes from the terminal, or from a clock.
+/// Input from the terminal or from a timer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AppInput {
     Key(KeyEvent),
@@ -31,7 +31,7 @@ pub(crate) enum AppInput {
 }
 
 impl App {
-    /// Takes an input, and says what should be done outside.
+    /// Handles an input, and returns requests to the outside.
     pub(crate) fn update(&mut self, input: AppInput, now: u64) -> Vec<AppEffect> {
         let effects = match input {
             AppInput::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
@@ -84,7 +84,7 @@ impl App {
         }
     }
 
-    /// Does what a command says.
+    /// Carries out a command.
     pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<AppEffect> {
         match command {
             Command::Quit => return vec![AppEffect::Quit],
@@ -100,9 +100,9 @@ impl App {
                 return vec![AppEffect::Mouse(self.setup.mouse)];
             }
             Command::Copy => return self.copy_row(now),
-            Command::RevokeLease => self.open_confirm(Deed::RevokeLease, now),
-            Command::RemoveEntry => self.open_confirm(Deed::RemoveEntry, now),
-            Command::StopRun => self.open_confirm(Deed::StopRun, now),
+            Command::RevokeLease => self.open_confirm(AdminAction::RevokeLease, now),
+            Command::RemoveEntry => self.open_confirm(AdminAction::RemoveEntry, now),
+            Command::StopRun => self.open_confirm(AdminAction::StopRun, now),
             Command::Palette => {
                 let typing = TextInput::default();
                 self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
@@ -138,7 +138,7 @@ impl App {
         Vec::new()
     }
 
-    /// Commands that change the view.
+    /// Carries out commands that change the view.
     fn change_view(&mut self, command: Command, now: u64) -> bool {
         let at = self.view.index();
         let count = View::ALL.len();
@@ -170,7 +170,7 @@ impl App {
         true
     }
 
-    /// Shows a view; the Queue view is about the lock that is selected so far.
+    /// Shows a view; the Queue view shows the lock that was selected before.
     fn show_view(&mut self, view: View, now: u64) {
         if view == View::Queue
             && self.view != View::Queue
@@ -181,7 +181,7 @@ impl App {
         self.view = view;
     }
 
-    /// Looks inside the selected row.
+    /// Opens the selected row.
     fn open_row(&mut self, now: u64) {
         let Some(row) = self.list().selected().cloned() else {
             return;
@@ -227,7 +227,7 @@ impl App {
     fn toggle_follow(&mut self, now: u64) {
         self.follow = !self.follow && self.list().selected().is_some();
         if self.follow {
-            // Following is choosing: the cursor goes where the row goes.
+            // Following selects the row: the cursor moves with it.
             if let Some(row) = self.list().selected().cloned() {
                 self.list_mut().select(row);
             }
@@ -241,7 +241,7 @@ impl App {
         self.notify(now, format!("{text} the selected row"));
     }
 
-    /// Commands that move through the rows.
+    /// Carries out commands that move the cursor.
     fn move_cursor(&mut self, command: Command, now: u64) {
         let page = isize::try_from(self.list().height().max(2) - 1).unwrap_or(1);
         if !self.follow {
@@ -307,7 +307,7 @@ impl App {
         }
     }
 
-    fn open_confirm(&mut self, deed: Deed, now: u64) {
+    fn open_confirm(&mut self, deed: AdminAction, now: u64) {
         match plan_order(self, deed, now) {
             Ok(order) => {
                 let typing = TextInput::default();

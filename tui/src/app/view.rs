@@ -1,17 +1,17 @@
 //! The views of the dashboard.
 
-/// What the screen can be about.
+/// A view of the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum View {
     /// Every lock in a line.
     Locks,
     /// The queue of one lock, and who blocks whom.
     Queue,
-    /// Leases, and what goes when they go.
+    /// Leases, and what ends with each.
     Sessions,
     /// Jobs, their runs and their output.
     Jobs,
-    /// What happened.
+    /// Events, newest first.
     Events,
     /// Locks over time.
     Heatmap,

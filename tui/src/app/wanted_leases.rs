@@ -3,10 +3,10 @@
 use super::app_state::App;
 use super::list::RowKey;
 
-/// Leases that are asked about at a time.
+/// Most leases requested at a time.
 const WANTED: usize = 128;
 
-/// The leases that should be asked about. Those on the screen first, then holders whose time runs out.
+/// Leases to request: those on the screen first, then holders whose time runs out.
 impl App {
     pub(crate) fn wanted_leases(&self, now: u64) -> Vec<i64> {
         let shown = self.shown(now);
@@ -32,8 +32,8 @@ impl App {
                 }
                 RowKey::Entry(lock, key) => {
                     let queue = shown.state.locks.get(lock).map(|lock| &lock.queue);
-                    let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
-                    if let Some(entry) = entry {
+                    let found = queue.and_then(|queue| queue.find(key));
+                    if let Some((_, entry)) = found {
                         want(entry.lease);
                     }
                 }

@@ -1,4 +1,4 @@
-//! What rows pass.
+//! Rows that pass a filter, and errors of its syntax.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn an_empty_or_unfinished_filter_lets_everything_pass() {
+fn filter_empty_or_unfinished_passes_everything() {
     for text in ["", "  ", "!", "-f", " -f ! "] {
         let filter = Filter::parse(text).unwrap();
         assert!(
@@ -25,7 +25,7 @@ fn an_empty_or_unfinished_filter_lets_everything_pass() {
 }
 
 #[test]
-fn lower_case_finds_both_and_upper_case_finds_itself() {
+fn lower_case_finds_both_and_upper_case_only_itself() {
     assert!(passes("invoice") && passes("contend") && passes("Invoice"));
     assert!(!passes("INVOICE") && !passes("iNvoice"));
     assert!(Filter::parse("grün").unwrap().matches(&["GRÜN"]));
@@ -50,7 +50,7 @@ fn patterns_are_told_from_words() {
 }
 
 #[test]
-fn an_inverted_word_must_be_in_no_field() {
+fn inverted_word_must_be_in_no_field() {
     assert!(passes("!ledger") && passes("billing !ledger"));
     assert!(!passes("!contend") && !passes("billing !host"));
     assert!(Filter::parse("!x").unwrap().matches(&[]));
@@ -63,7 +63,7 @@ fn letters_in_order_are_enough_after_f() {
 }
 
 #[test]
-fn a_wrong_pattern_is_told_in_one_sentence_with_its_place() {
+fn pattern_error_is_one_sentence_with_its_position() {
     assert_eq!(
         refusal("é (a"),
         "the pattern is wrong at character 3: unclosed group"
@@ -84,7 +84,7 @@ fn a_wrong_pattern_is_told_in_one_sentence_with_its_place() {
 }
 
 #[test]
-fn a_pattern_that_would_eat_the_memory_is_refused() {
+fn pattern_too_large_for_memory_is_refused() {
     assert_eq!(
         refusal(r"a (\w{1000}){1000}"),
         "the pattern at character 3 is too large"

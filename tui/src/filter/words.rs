@@ -1,7 +1,7 @@
-//! The words of a filter's text, and where each starts. This file must never judge a pattern.
+//! Words of a filter's text, with their positions. This file must never judge a pattern.
 
-/// What makes a word a regular expression. A dot does not: hosts and versions have dots, and every text
-/// that has the dot is found either way.
+/// Characters that make a word a regular expression. A dot is not among them: hosts and versions have dots, and a
+/// text with the dot is found either way.
 const SPECIAL: [char; 13] = [
     '*', '+', '?', '^', '$', '|', '(', ')', '[', ']', '{', '}', '\\',
 ];
@@ -11,26 +11,26 @@ const SPECIAL: [char; 13] = [
 pub(super) struct FilterWord<'t> {
     /// Without `!` and without the slashes of a pattern.
     pub(super) text: &'t str,
-    /// Where `text` starts, in characters from 1.
+    /// Start of `text`, in characters from 1.
     pub(super) position: usize,
-    /// Whether `!` stood before it.
+    /// `!` comes before it.
     pub(super) inverse: bool,
-    /// What it looks like.
+    /// Form of the word.
     pub(super) form: WordForm,
 }
 
-/// How a word is written.
+/// Form of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WordForm {
-    /// Letters and digits, and what stands in names.
+    /// Letters, digits, and other characters of names.
     Plain,
-    /// With signs that have a meaning in a regular expression.
+    /// With characters that have a meaning in a regular expression.
     Signs,
     /// As a regular expression between slashes.
     Slashes,
 }
 
-/// Takes `text` apart.
+/// Splits `text` into words.
 pub(super) fn split_words(text: &str) -> Vec<FilterWord<'_>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
@@ -50,7 +50,7 @@ pub(super) fn split_words(text: &str) -> Vec<FilterWord<'_>> {
     words
 }
 
-/// A pattern between slashes, of which the second ends a word, and what follows it.
+/// Splits off a pattern between slashes, of which the second ends a word.
 fn between_slashes(text: &str) -> Option<(&str, &str, WordForm)> {
     let inner = text.strip_prefix('/')?;
     if inner.starts_with(char::is_whitespace) {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn words_know_where_they_start() {
+    fn words_have_their_positions() {
         assert_eq!(
             split_words("  é  !x\t"),
             [
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_told_by_its_signs_or_its_slashes() {
+    fn pattern_is_recognized_by_signs_or_slashes() {
         assert_eq!(split_words("a.b"), [plain("a.b", 1)]);
         assert_eq!(split_words("a.*b$")[0].form, WordForm::Signs);
         assert_eq!(
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slashes_of_a_path_are_only_slashes() {
+    fn slashes_of_a_path_are_plain_text() {
         assert_eq!(
             split_words("/billing/ledger"),
             [plain("/billing/ledger", 1)]

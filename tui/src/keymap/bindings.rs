@@ -1,6 +1,6 @@
-//! The `[keys]` of a file: which keys it names, and whether they can all be had at once.
+//! The `[keys]` table of a file: parsing, and conflicts between bindings.
 //!
-//! Nothing here may take a key away from a command without saying so.
+//! Nothing here may take a key away from a command without an error.
 
 use std::ops::Range;
 
@@ -13,24 +13,24 @@ use super::key::{BadKey, KeyPress};
 use super::key_table::{Keymap, fixed};
 use super::suggest::suggest;
 
-/// What the file says so far.
+/// Bindings of the file so far.
 #[derive(Debug, Default)]
 pub(super) struct KeyBindings {
     named: Vec<CommandKeys>,
 }
 
-/// A command and the keys that the file gives it.
+/// A command and its keys in the file.
 #[derive(Debug)]
 struct CommandKeys {
     command: Command,
-    /// The bytes that say it.
+    /// Bytes of the value.
     span: Range<usize>,
     keys: Vec<WrittenKey>,
-    /// Whether something written was no key.
+    /// Some of its keys could not be parsed.
     is_in_doubt: bool,
 }
 
-/// A key, as the file has it.
+/// A key, as written in the file.
 #[derive(Clone, Debug)]
 struct WrittenKey {
     key: KeyPress,
@@ -68,7 +68,7 @@ impl KeyBindings {
         self.named.push(named);
     }
 
-    /// Objects to keys that mean two things, and to there being no way out.
+    /// Reports keys with two meanings, and a missing key for quitting.
     pub(super) fn check(&self, findings: &mut Vec<SettingsFinding>) {
         let mut all: Vec<(Command, &WrittenKey)> = Vec::new();
         for named in &self.named {
@@ -93,7 +93,7 @@ impl KeyBindings {
         }
     }
 
-    /// Changes `keymap` as the file says.
+    /// Applies the bindings to `keymap`.
     pub(super) fn apply(self, keymap: &mut Keymap) {
         for named in self.named {
             let keys: Vec<KeyPress> = named.keys.iter().map(|written| written.key).collect();
@@ -101,7 +101,7 @@ impl KeyBindings {
         }
     }
 
-    /// The other command that has `key` by default, unless the file gives it other keys.
+    /// Finds the other command that has `key` by default, unless the file gives it other keys.
     fn default_owner(&self, command: Command, key: KeyPress) -> Option<Command> {
         let owner = Keymap::default().command_of(key)?;
         let is_named = self.named.iter().any(|named| named.command == owner);

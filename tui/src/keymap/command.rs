@@ -1,9 +1,9 @@
-//! Everything that a key can do. Names are kept for good: files of settings have them.
+//! Commands of the dashboard. Their names never change: settings files contain them.
 
-/// Makes the commands from one table: name in Rust, name in a file, default keys, what it does.
+/// Defines the commands from one table: name in Rust, name in a file, default keys, description.
 macro_rules! commands {
     ($($group:ident: $($command:ident $name:literal [$($key:literal),*] $does:literal)+;)+) => {
-        /// What a key can do.
+        /// A command of the dashboard.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Command {
             $($(
@@ -13,25 +13,25 @@ macro_rules! commands {
         }
 
         impl Command {
-            /// All of them, group by group, as help shows them.
+            /// All commands, group by group, in the order of the help.
             pub(crate) const ALL: &[Self] = &[$($(Self::$command,)+)+];
 
-            /// Its name in a file of settings and in the palette.
+            /// Name in a settings file and in the palette.
             pub(crate) const fn name(self) -> &'static str {
                 match self { $($(Self::$command => $name,)+)+ }
             }
 
-            /// What it does, in a few words.
+            /// Description in a few words.
             pub(crate) const fn description(self) -> &'static str {
                 match self { $($(Self::$command => $does,)+)+ }
             }
 
-            /// The part of the help that it belongs to.
+            /// Group in the help.
             pub(crate) const fn group(self) -> CommandGroup {
                 match self { $($(Self::$command => CommandGroup::$group,)+)+ }
             }
 
-            /// The keys that it has unless a file says otherwise, as a file writes them.
+            /// Default keys, as a file writes them.
             pub(super) const fn default_keys(self) -> &'static [&'static str] {
                 match self { $($(Self::$command => &[$($key),*],)+)+ }
             }
@@ -92,25 +92,25 @@ commands! {
         Quit         "quit"           ["q", "ctrl-c"]         "quit";
 }
 
-/// The parts of the help.
+/// A group of the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CommandGroup {
     /// Moving around.
     Move,
-    /// What is shown.
+    /// Choosing the view.
     Views,
-    /// Which rows, and in what order.
+    /// Choosing rows and their order.
     Find,
-    /// Which moment.
+    /// Choosing the moment.
     Time,
-    /// What is done with the selected row.
+    /// Acting on the selected row.
     Act,
     /// The dashboard itself.
     Program,
 }
 
 impl CommandGroup {
-    /// The title of the part.
+    /// Title of the group.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Move => "Move",
@@ -124,13 +124,13 @@ impl CommandGroup {
 }
 
 impl Command {
-    /// The command of this name.
+    /// Finds the command of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|command| command.name() == name)
     }
 
-    /// Whether it changes something in the store, and so needs permission.
+    /// Returns true for commands that change the store, and so need permission.
     pub(crate) const fn writes(self) -> bool {
         matches!(self, Self::RevokeLease | Self::RemoveEntry | Self::StopRun)
     }

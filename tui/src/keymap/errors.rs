@@ -1,4 +1,4 @@
-//! What a person reads when a file of settings is refused: every error, its place and its remedy.
+//! Report of a refused settings file: every error with its place and remedy.
 //!
 //! Rendering only. This file must never decide what is an error, and never fail on a range.
 
@@ -9,15 +9,15 @@ use leasehold_records::printable;
 
 use crate::text;
 
-/// More errors than this are counted, not printed: nobody reads them.
+/// Errors beyond this number are only counted: a longer report is not read.
 const MOST_PRINTED: usize = 100;
-/// Bytes of a line that are shown before, under and after the mark.
+/// Most bytes shown of the line before, under and after the mark.
 const MOST_SHOWN: usize = 60;
 
-/// One objection to the text.
+/// One error in the text.
 #[derive(Debug)]
 pub(super) struct SettingsFinding {
-    /// The bytes it is about.
+    /// Bytes that it is about.
     pub(super) span: Range<usize>,
     message: String,
     note: Option<(Range<usize>, &'static str)>,
@@ -25,7 +25,7 @@ pub(super) struct SettingsFinding {
 }
 
 impl SettingsFinding {
-    /// An objection to these bytes.
+    /// An error at these bytes.
     pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             span,
@@ -50,7 +50,7 @@ impl SettingsFinding {
     }
 }
 
-/// All errors of one file of settings, in the order of the file.
+/// All errors of one settings file, in the order of the file.
 ///
 /// `Display` gives plain text in the manner of `rustc`, ending with
 /// "N errors in FILE; nothing was started."; at most 100 errors are printed in full.
@@ -61,7 +61,7 @@ pub(crate) struct SettingsErrors {
     count: usize,
 }
 
-/// A finding, and where it is in lines and columns.
+/// An error with its lines and columns.
 #[derive(Clone, Debug)]
 struct LocatedFinding {
     message: String,
@@ -85,7 +85,7 @@ struct TextLocation {
 }
 
 impl SettingsErrors {
-    /// Places `findings` in `text`.
+    /// Locates `findings` in `text`.
     pub(super) fn new(file: &str, text: &str, mut findings: Vec<SettingsFinding>) -> Self {
         findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
         let count = findings.len();
@@ -115,7 +115,7 @@ impl LocatedFinding {
 impl TextLocation {
     fn locate(span: &Range<usize>, text: &str) -> Self {
         let mut start = text.floor_char_boundary(span.start);
-        // Something unclosed is noticed at the end of the file, on a line that is not there.
+        // An unclosed value is noticed at the end of the file, on a line that does not exist.
         if start == text.len() {
             start = text.trim_end().len();
         }
@@ -141,14 +141,14 @@ impl TextLocation {
     }
 }
 
-/// The beginning of a part of a line, safe to print.
+/// Beginning of a part of a line, safe to print.
 fn first(text: &str) -> String {
     let kept = &text[..text.floor_char_boundary(MOST_SHOWN)];
     let cut = if kept.len() < text.len() { "…" } else { "" };
     format!("{}{cut}", printable::line(kept).replace('\t', " "))
 }
 
-/// The end of a part of a line, safe to print.
+/// End of a part of a line, safe to print.
 fn last(text: &str) -> String {
     let kept = &text[text.ceil_char_boundary(text.len().saturating_sub(MOST_SHOWN))..];
     let cut = if kept.len() < text.len() { "…" } else { "" };
@@ -157,7 +157,7 @@ fn last(text: &str) -> String {
 
 /// `text` for use inside a message: printable and short.
 pub(super) fn shown(text: &str) -> String {
-    /// Names that anybody means are shorter.
+    /// Longest name that is shown whole; valid names are shorter.
     const LONGEST: usize = 40;
     let kept: String = text.chars().take(LONGEST).collect();
     let cut = if kept.len() < text.len() { "…" } else { "" };
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_range_is_too_odd_for_any_text() {
+    fn any_range_in_any_text_is_located() {
         for text in ["", "\n", "é\n", "漢", "\r\n\r\n", "a\nb"] {
             for start in 0..6 {
                 for end in 0..6 {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_or_hostile_line_is_shown_around_its_mark_and_harmless() {
+    fn line_long_or_hostile_is_cut_around_its_mark() {
         let text = format!("x = 1\n{}\u{1b}[2J漢!{}", "é".repeat(500), "y".repeat(500));
         let at = text.find('!').unwrap();
         let place = TextLocation::locate(&(at..at + 1), &text);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_nobody_reads_are_counted() {
+    fn errors_beyond_the_limit_are_counted() {
         let findings = (0..150)
             .map(|_| SettingsFinding::at(0..1, "wrong"))
             .collect();

@@ -7,8 +7,7 @@ use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Keys with a name: in a file, to a program, on the screen. The first of several names is the one
-/// that is suggested.
+/// Keys with a name: in a file, in an event, on the screen. Of several names the first one is suggested.
 const NAMED: [(&str, KeyCode, &str); 24] = [
     ("space", KeyCode::Char(' '), "Space"),
     ("enter", KeyCode::Enter, "Enter"),
@@ -35,28 +34,28 @@ const NAMED: [(&str, KeyCode, &str); 24] = [
     ("pagedown", KeyCode::PageDown, "PgDn"),
     ("page-down", KeyCode::PageDown, "PgDn"),
 ];
-/// What stands before a key's name.
+/// Prefixes of a key's name.
 const MODIFIERS: [(&str, KeyModifiers); 3] = [
     ("ctrl", KeyModifiers::CONTROL),
     ("alt", KeyModifiers::ALT),
     ("shift", KeyModifiers::SHIFT),
 ];
-/// Terminals send these as other keys, ever since there are terminals.
+/// Keys that terminals have always sent as other keys.
 const SENT_AS_OTHERS: [(char, &str); 3] = [('i', "tab"), ('m', "enter"), ('[', "esc")];
 /// The highest function key that terminals send.
 const LAST_FUNCTION_KEY: u8 = 24;
 
-/// One key, with what is held down beside it.
+/// One key, with its modifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyPress {
     code: KeyCode,
     modifiers: KeyModifiers,
 }
 
-/// Why a text names no key.
+/// Error parsing a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadKey {
-    /// There is no such key.
+    /// No such key exists.
     Unknown,
     /// Terminals send this one as another.
     SentAs(&'static str),
@@ -65,7 +64,7 @@ pub(super) enum BadKey {
 }
 
 impl KeyPress {
-    /// The key of an event.
+    /// Converts a key event.
     pub(super) fn from_event(event: KeyEvent) -> Self {
         Self::normalize(event.code, event.modifiers)
     }
@@ -96,11 +95,11 @@ impl KeyPress {
         NAMED.iter().map(|(name, _, _)| *name)
     }
 
-    /// One form for what terminals send in several.
+    /// Normalizes keys that terminals send in several ways.
     fn normalize(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let is_shifted = modifiers.contains(KeyModifiers::SHIFT);
         let code = match code {
-            // Most terminals cannot tell a shifted letter here.
+            // Most terminals cannot distinguish a shifted letter here.
             KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
                 KeyCode::Char(c.to_ascii_lowercase())
             }
@@ -118,7 +117,7 @@ impl KeyPress {
     }
 }
 
-/// The modifiers at the beginning of `text`, and what follows them.
+/// Splits off the modifiers at the beginning of `text`.
 fn modifiers(text: &str) -> (KeyModifiers, &str) {
     let mut found = KeyModifiers::NONE;
     let mut rest = text;
@@ -138,7 +137,7 @@ fn modifiers(text: &str) -> (KeyModifiers, &str) {
     }
 }
 
-/// The key of this name, without modifiers.
+/// Parses the name of a key without modifiers.
 fn code(name: &str) -> Option<KeyCode> {
     let mut chars = name.chars();
     if let (Some(only), None) = (chars.next(), chars.next()) {
@@ -160,7 +159,7 @@ fn code(name: &str) -> Option<KeyCode> {
         .then_some(KeyCode::F(number))
 }
 
-/// The capital of a letter, where it is one character.
+/// Capital of a letter, if it is one character.
 fn upper(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_the_same_however_a_terminal_sends_it() {
+    fn key_is_equal_however_a_terminal_sends_it() {
         use KeyModifiers as M;
         assert_eq!(sent(KeyCode::Char('G'), M::NONE), key("G"));
         assert_eq!(sent(KeyCode::Char('G'), M::SHIFT), key("shift-g"));
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_in_any_case_and_with_either_sign() {
+    fn key_names_parse_in_any_case_with_either_sign() {
         assert_eq!(key("Ctrl+D"), key("ctrl-d"));
         assert_eq!(key("ALT-SHIFT-F12"), key("shift-alt-f12"));
         assert_eq!(key(" "), key("Space"));
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_terminal_sends_is_no_key() {
+    fn key_that_no_terminal_sends_is_refused() {
         for text in [
             "",
             "qq",

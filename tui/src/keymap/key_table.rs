@@ -5,7 +5,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use super::command::Command;
 use super::key::KeyPress;
 
-/// The keys that always do the same.
+/// Keys whose command never changes.
 pub(super) const FIXED: [(&str, Command); 8] = [
     ("up", Command::Up),
     ("down", Command::Down),
@@ -17,7 +17,7 @@ pub(super) const FIXED: [(&str, Command); 8] = [
     ("pgdn", Command::PageDown),
 ];
 
-/// Which key does what.
+/// Bindings of keys to commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keymap {
     /// Each key once; those of one command in the order in which they are shown.
@@ -38,7 +38,7 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// What this key does, if anything; letting a key go does nothing.
+    /// Finds the command of a key event; releasing a key has none.
     pub(crate) fn command(&self, event: KeyEvent) -> Option<Command> {
         if event.kind == KeyEventKind::Release {
             return None;
@@ -46,13 +46,13 @@ impl Keymap {
         self.command_of(KeyPress::from_event(event))
     }
 
-    /// The keys of a command as a screen shows them: `j`, `↓`, `^D`, `Space`, `PgUp`.
+    /// Keys of a command as a screen shows them: `j`, `↓`, `^D`, `Space`, `PgUp`.
     pub(crate) fn keys_of(&self, command: Command) -> Vec<String> {
         let of_command = self.bindings.iter().filter(|(_, bound)| *bound == command);
         of_command.map(|(key, _)| key.to_string()).collect()
     }
 
-    /// The first key of a command; empty if it has none.
+    /// First key of a command; empty if it has none.
     pub(crate) fn hint(&self, command: Command) -> String {
         self.keys_of(command).into_iter().next().unwrap_or_default()
     }
@@ -62,18 +62,18 @@ impl Keymap {
         found.map(|(_, command)| *command)
     }
 
-    /// Gives `command` these keys instead of its own; the fixed ones stay.
+    /// Replaces the keys of `command`; the fixed ones stay.
     pub(super) fn rebind(&mut self, command: Command, keys: &[KeyPress]) {
         self.bindings.retain(|(key, bound)| {
             *bound != command || (fixed(*key).is_some() && !keys.contains(key))
         });
-        // In front of the fixed ones: what a person chose is what the hints should show.
+        // Before the fixed ones: hints show the keys that the user chose.
         let chosen = keys.iter().map(|key| (*key, command));
         self.bindings.splice(0..0, chosen);
     }
 }
 
-/// What a key does that always does the same.
+/// Command of a key that never changes.
 pub(super) fn fixed(key: KeyPress) -> Option<Command> {
     let is_key = |name| KeyPress::parse(name).is_ok_and(|fixed| fixed == key);
     let found = FIXED.iter().find(|(name, _)| is_key(name));

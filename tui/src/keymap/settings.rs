@@ -1,4 +1,4 @@
-//! The file of settings: which keys a person wants, and what the dashboard looks like.
+//! Settings file: keys, theme and mouse.
 //!
 //! ```toml
 //! theme = "light"
@@ -8,8 +8,8 @@
 //! freeze = "space"
 //! ```
 //!
-//! A command that the file names has the keys that the file gives it; all others keep theirs. The file is
-//! taken as a whole or not at all: nothing here may pass over what it does not understand.
+//! A command in the file has exactly the keys of the file; the others keep theirs. A file with any error is refused
+//! as a whole, and nothing unknown in it is ignored.
 
 use std::ops::Range;
 
@@ -24,22 +24,22 @@ use super::key_table::Keymap;
 use super::suggest::suggest;
 use crate::theme::ThemeName;
 
-/// What may stand at the top of the file.
+/// Keys at the top of the file.
 const TOP: [&str; 3] = ["keys", "theme", "mouse"];
 
-/// What a person has chosen; what is `None` was left open.
+/// Settings of the user; `None` where the file leaves the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DashboardSettings {
     /// The keys.
     pub(crate) keymap: Keymap,
     /// The colours.
     pub(crate) theme: Option<ThemeName>,
-    /// Whether the dashboard takes the mouse.
+    /// The dashboard captures the mouse.
     pub(crate) mouse: Option<bool>,
 }
 
 impl DashboardSettings {
-    /// Reads `text`; `file` is what messages call it.
+    /// Parses `text`; `file` is its name in messages.
     pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self, SettingsErrors> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let mut findings: Vec<SettingsFinding> = Vec::new();
@@ -53,7 +53,7 @@ impl DashboardSettings {
             }
         }
         let mut settings = Self::default();
-        // Of a text that was only half understood, the meaning would be guessed.
+        // With more than these errors the rest of the text would be guessed.
         if errors.iter().all(keeps_lines) {
             let mut meaning = Vec::new();
             settings.read(document.get_ref(), &mut meaning);
@@ -152,7 +152,7 @@ fn unknown_command(name: &str, span: Range<usize>) -> SettingsFinding {
     }
 }
 
-/// Whether the parser understood all other lines in spite of this error.
+/// Returns true if the parser understood all other lines in spite of this error.
 fn keeps_lines(error: &Error) -> bool {
     is_duplicate(error) || is_unquoted(error)
 }
@@ -165,7 +165,7 @@ fn is_unquoted(error: &Error) -> bool {
     error.message().starts_with("string values must be quoted")
 }
 
-/// Turns an error of the parser into a finding with a remedy.
+/// Turns a parser error into a finding with a remedy.
 fn syntax(error: &Error, text: &str) -> SettingsFinding {
     let span = error.span().unwrap_or(0..0);
     if is_unquoted(error) {

@@ -1,11 +1,11 @@
-//! The known name that a mistyped one probably meant.
+//! Suggestion of a known name for a mistyped one.
 //!
-//! This file must never guess far: a wrong suggestion costs more than none.
+//! This file must never suggest a distant name: a wrong suggestion costs more than none.
 
-/// Beyond this many bytes a word is no slip of anything we know.
+/// Longest word that can be a typing error of a known name, in bytes.
 const LONGEST_WORD: usize = 40;
 
-/// The nearest of `known` to `word`, when it is near enough to be a slip of the fingers.
+/// Finds the name in `known` that is nearest to `word`, if it is near enough for a typing error.
 pub(super) fn suggest(
     word: &str,
     known: impl Iterator<Item = &'static str> + Clone,
@@ -23,7 +23,7 @@ pub(super) fn suggest(
     slip.or_else(|| only_one_with(&word, known))
 }
 
-/// The only name that starts with `word` or has it as one of its parts.
+/// Finds the only name that starts with `word` or has it as one of its parts.
 fn only_one_with(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let mut with =
         known.filter(|name| name.starts_with(word) || name.split('-').any(|part| part == word));
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_and_parts_find_their_word() {
+    fn typing_errors_and_parts_find_their_word() {
         assert_eq!(near("qiut"), Some("quit"));
         assert_eq!(near("Half_Page_Up"), Some("half-page-up"));
         assert_eq!(near("down"), Some("half-page-down"));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_find_nothing() {
+    fn distant_words_find_nothing() {
         assert_eq!(near("page"), None);
         assert_eq!(near("x"), None);
         assert_eq!(near(""), None);

@@ -1,4 +1,4 @@
-//! What a person is promised about keys, and every message about a file of settings.
+//! Bindings, and every message about a settings file.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn every_command_has_a_name_words_and_keys_of_its_own() {
+fn commands_have_names_descriptions_and_keys() {
     let keymap = Keymap::default();
     let mut table = String::new();
     for command in Command::ALL {
@@ -43,7 +43,7 @@ fn every_command_has_a_name_words_and_keys_of_its_own() {
 }
 
 #[test]
-fn default_keys_are_keys_and_each_does_one_thing() {
+fn default_keys_parse_and_have_one_command_each() {
     let written: usize = Command::ALL
         .iter()
         .map(|command| command.default_keys().len())
@@ -62,7 +62,7 @@ fn default_keys_are_keys_and_each_does_one_thing() {
 }
 
 #[test]
-fn a_key_acts_when_pressed_or_held_but_not_when_let_go() {
+fn key_acts_on_press_and_repeat_but_not_on_release() {
     let keymap = Keymap::default();
     let event = |kind| KeyEvent::new_with_kind(KeyCode::Char('j'), KeyModifiers::NONE, kind);
     assert_eq!(
@@ -78,7 +78,7 @@ fn a_key_acts_when_pressed_or_held_but_not_when_let_go() {
 }
 
 #[test]
-fn a_file_replaces_what_it_names_and_leaves_the_rest() {
+fn settings_file_replaces_only_named_commands() {
     let settings = read("[keys]\nquit = [\"ctrl-q\", \"f10\"]\nfreeze = \"z\"\nhelp = []\n");
     let keymap = &settings.keymap;
     assert_eq!(keymap.keys_of(Command::Quit), ["^Q", "F10"]);
@@ -114,7 +114,7 @@ fn keys_may_change_places() {
 }
 
 #[test]
-fn theme_and_mouse_stand_at_the_top() {
+fn theme_and_mouse_are_read_from_the_top() {
     let settings = read("theme = \"light\"\nmouse = false\n");
     assert_eq!(settings.theme, Some(ThemeName::Light));
     assert_eq!(settings.mouse, Some(false));
@@ -123,7 +123,7 @@ fn theme_and_mouse_stand_at_the_top() {
 }
 
 #[test]
-fn everything_wrong_with_the_keys_is_said_at_once() {
+fn all_errors_in_keys_are_in_one_report() {
     assert_snapshot!(
         "keys",
         refusal(
@@ -149,7 +149,7 @@ quit = []
 }
 
 #[test]
-fn everything_wrong_at_the_top_is_said_at_once() {
+fn all_errors_at_the_top_are_in_one_report() {
     assert_snapshot!(
         "top",
         refusal(
@@ -160,7 +160,7 @@ fn everything_wrong_at_the_top_is_said_at_once() {
 }
 
 #[test]
-fn a_line_that_is_no_toml_does_not_hide_the_others() {
+fn syntax_error_does_not_hide_other_errors() {
     assert_snapshot!(
         "duplicates",
         refusal("[keys]\nquit = q\nhelp = \"?\"\nhelp = \"h\"\nqiut = \"q\"\n")
@@ -169,7 +169,7 @@ fn a_line_that_is_no_toml_does_not_hide_the_others() {
 }
 
 #[test]
-fn no_file_is_too_odd() {
+fn malformed_files_are_errors() {
     for text in [
         "\u{0}",
         "[",
@@ -185,7 +185,7 @@ fn no_file_is_too_odd() {
 }
 
 #[test]
-fn the_file_that_shows_how_says_what_is_so_anyway_of_every_command() {
+fn keys_toml_lists_the_defaults_of_every_command() {
     let text = include_str!("../../keys.toml");
     let settings = DashboardSettings::from_toml(text, "keys.toml").unwrap();
     let usual = Keymap::default();

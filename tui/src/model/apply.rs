@@ -1,10 +1,10 @@
-//! Taking facts in: from changed keys to steps of the journal. What they mean is in `tell`.
+//! Applying facts: from changed keys to steps of the history. `derive_events` derives the events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue};
-use leasehold_records::{Deed, DeedRecord};
+use leasehold_records::{AdminAction, AdminActionRecord};
 
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
@@ -15,26 +15,26 @@ use super::store_item::StoreItem;
 use super::store_model::{Model, StoreLink};
 use crate::fact::{Fact, FactKind};
 
-/// A deed explains what happens within this many milliseconds after it.
+/// An admin action explains changes within this many milliseconds after it.
 const DEED_EXPLAINS: u64 = 30_000;
 
-/// What happened at one revision.
+/// Changes of one revision.
 struct RevisionBatch {
     at_unix_ms: u64,
     revision: i64,
-    /// Keys that went, by the lease that carried them.
+    /// Number of deleted keys, by the lease that carried them.
     gone: HashMap<i64, usize>,
     steps: Vec<HistoryStep>,
 }
 
 impl Model {
-    /// Takes a fact in.
+    /// Applies a fact.
     pub(crate) fn apply(&mut self, fact: Fact) {
         let at = fact.at_unix_ms;
         self.last_fact_at = self.last_fact_at.max(at);
         match fact.kind {
             FactKind::Keys(FeedItem::Reading { revision, keys }) => {
-                self.apply_reading(at, revision, keys)
+                self.apply_reading(at, revision, keys);
             }
             FactKind::Keys(FeedItem::Changes { revision, changes }) => {
                 self.apply_changes(at, changes);
@@ -52,7 +52,7 @@ impl Model {
         }
     }
 
-    /// A whole reading. The first is where everything begins; a later one is what changed unseen.
+    /// Applies a whole reading. The first is the initial state; a later one shows changes that were missed.
     fn apply_reading(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
         if self.revision == 0 {
             for key in &keys {
@@ -72,7 +72,7 @@ impl Model {
         self.revision = self.revision.max(revision);
     }
 
-    /// What a reading shows to have changed. When is not known, only that it has.
+    /// Computes the changes between the state and a reading. Their moments are unknown.
     fn diff_reading(&self, revision: i64, keys: Vec<KeyValue>) -> Vec<KeyChange> {
         let mut gone: BTreeSet<String> = self.keys().collect();
         let mut changes = Vec::new();
@@ -114,7 +114,7 @@ impl Model {
         }
     }
 
-    /// Everything that happened at one revision.
+    /// Applies all changes of one revision.
     fn apply_revision(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
         let mut batch = RevisionBatch {
             at_unix_ms: at,
@@ -136,7 +136,7 @@ impl Model {
         }
     }
 
-    /// The locks that changes are of, and who holds them so far.
+    /// Locks of the changed keys, with their holders before the change.
     fn holders_of(&self, changes: &[KeyChange]) -> BTreeMap<Arc<str>, Option<Arc<QueueEntry>>> {
         let mut holders = BTreeMap::new();
         for change in changes {
@@ -149,15 +149,15 @@ impl Model {
         holders
     }
 
-    /// The places of the entries that changes are of, so far.
+    /// Places of the changed entries before the change.
     fn places_of(&self, changes: &[KeyChange]) -> HashMap<String, usize> {
         let mut places = HashMap::new();
         for change in changes {
             if let KeyKind::Entry(lock) = self.scope.classify(&change.key)
                 && let Some(lock) = self.state.locks.get(&lock)
-                && let Some(place) = lock.queue.iter().position(|e| *e.key == *change.key)
+                && let Some((role, _)) = lock.queue.find(&change.key)
             {
-                places.insert(change.key.clone(), place);
+                places.insert(change.key.clone(), role.place());
             }
         }
         places
@@ -172,7 +172,7 @@ impl Model {
             && known.create_revision == entry.create_revision
             && entry.since_unix_ms != known.since_unix_ms
         {
-            // It was there before; only what it says has changed.
+            // The entry existed before; only its value has changed.
             Arc::make_mut(entry).since_unix_ms = known.since_unix_ms;
         }
         let before = self.state.put(&self.scope, &change.key, after.clone());
@@ -199,17 +199,18 @@ impl Model {
 
     fn entry(&self, lock: &str, key: &str) -> Option<Arc<QueueEntry>> {
         let queue = &self.state.locks.get(lock)?.queue;
-        queue.iter().find(|entry| &*entry.key == key).cloned()
+        queue.find(key).map(|(_, entry)| entry.clone())
     }
 
-    /// How an entry that went came to go.
+    /// Derives the reason for which an entry was deleted.
     fn parting(&self, batch: &RevisionBatch, entry: &QueueEntry) -> LeaveReason {
-        let explains = |deed: &DeedRecord| {
+        let explains = |deed: &AdminActionRecord| {
             let this =
                 deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create_revision);
-            let lease =
-                deed.deed == Deed::RevokeLease && deed.lease == format!("{:x}", entry.lease);
-            this || lease && batch.at_unix_ms.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
+            let lease = deed.action == AdminAction::RevokeLease
+                && deed.lease == format!("{:x}", entry.lease);
+            this || lease
+                && batch.at_unix_ms.saturating_sub(deed.at_unix_ms.as_u64()) < DEED_EXPLAINS
         };
         if self.state.deeds.values().rev().any(|deed| explains(deed)) {
             return LeaveReason::Forced;
@@ -221,7 +222,7 @@ impl Model {
         LeaveReason::Released
     }
 
-    /// What the changes of one revision mean for one lock.
+    /// Derives the events of one revision for one lock.
     fn derive_lock_events(
         &mut self,
         batch: &mut RevisionBatch,
@@ -283,7 +284,7 @@ impl Model {
         self.emit(batch.at_unix_ms, batch.revision, Some(label), event);
     }
 
-    /// Waiters that came and went.
+    /// Derives events about waiters that joined and left.
     fn derive_queue_events(
         &mut self,
         batch: &RevisionBatch,
@@ -300,11 +301,10 @@ impl Model {
                     let stood = matches!(was, Some(StoreItem::Entry(_, was)) if was.create_revision == who.create_revision);
                     if !stood && after.is_none_or(|holder| holder.key != who.key) {
                         let queue = self.state.locks.get(name).map(|lock| &lock.queue);
-                        let ahead = queue
-                            .and_then(|queue| queue.iter().position(|entry| entry.key == who.key));
+                        let found = queue.and_then(|queue| queue.find(&who.key));
                         events.push(EventKind::Waits {
                             who: who.clone(),
-                            ahead: ahead.unwrap_or(0),
+                            ahead: found.map_or(0, |(role, _)| role.place()),
                         });
                     }
                 }

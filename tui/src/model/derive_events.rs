@@ -1,4 +1,4 @@
-//! What changes mean: events, and what locks have been through.
+//! Deriving events and lock statistics from changes.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::store_item::StoreItem;
 use super::store_model::Model;
 
 impl Model {
-    /// Something that comes with the next step.
+    /// Emits an event that belongs to the next step.
     pub(super) fn emit(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, kind: EventKind) {
         let step = self.history.next() + 1;
         self.events.push(StoreEvent {
@@ -23,7 +23,7 @@ impl Model {
         });
     }
 
-    /// Something that comes with no change of any key.
+    /// Emits an event that changes no key.
     pub(super) fn emit_between_steps(&mut self, at: u64, revision: i64, kind: EventKind) {
         let step = self.history.next();
         self.events.push(StoreEvent {
@@ -35,7 +35,7 @@ impl Model {
         });
     }
 
-    /// Adds to what a lock has been through.
+    /// Adds an event to the statistics of a lock.
     pub(super) fn record_stats(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
         let stats = self.lock_stats.entry(lock.clone()).or_default();
         match event {
@@ -73,7 +73,7 @@ impl Model {
         }
     }
 
-    /// What a step says by itself, whatever lock it is about.
+    /// Derives the event of a step, whatever lock it is about.
     pub(super) fn derive_step_events(&mut self, step: &HistoryStep) {
         let label = |lock: &str| Some(Arc::from(lock));
         let (lock, kind) = match (&step.before, &step.after) {
@@ -114,7 +114,7 @@ impl Model {
         self.emit(step.at_unix_ms, step.revision, lock, kind);
     }
 
-    /// A job runs: if the lock has just passed to it, the hand-off is over.
+    /// Records a hand-off as complete once the job of the new holder runs.
     pub(super) fn record_handoff(&mut self, at: u64, lock: &str, token: Option<u64>) {
         let name = self.scope.root().lock(lock);
         if let Some(stats) = self.lock_stats.get_mut(name.as_str())

@@ -1,34 +1,34 @@
-//! Who an entry is of: one of our jobs, another client, or a hold that somebody put there by hand.
+//! Owner of an entry: a job of a host, another client, or an administrative hold.
 //!
-//! Text from the store is made printable here and nowhere else. What is shown is a label, never the key.
+//! Text from the store is made printable here and nowhere else. A label is shown, never the key.
 
 use std::sync::Arc;
 
 use leasehold_lock::KeyValue;
 use leasehold_records::{HolderRecord, printable};
 
-/// The most of a foreign client's own words that is taken as its name, in characters.
+/// Longest name taken from another client's value, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Who holds or waits. Two entries of the same [`EntryOwner`] are of the same actor, who waits for itself if one
-/// is behind the other.
+/// The holder or waiter of an entry. Entries with equal owners belong to one actor, which waits for itself if one is
+/// behind the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum EntryOwner {
-    /// A job of ours, on one host.
+    /// A job on one host.
     Job {
         /// The job.
         job: Arc<str>,
         /// Its host.
         host: Arc<str>,
     },
-    /// A client that says nothing of itself that we can read; known by its lease.
+    /// A client without a readable record; identified by its lease.
     Other {
         /// The lease.
         lease: i64,
-        /// What it wrote, if that is text.
+        /// Its value, if that is text.
         said: Arc<str>,
     },
-    /// A key without a lease, which stays until somebody deletes it.
+    /// A key without a lease, which exists until it is deleted.
     Hold {
         /// The last part of its key.
         name: Arc<str>,
@@ -36,7 +36,7 @@ pub(crate) enum EntryOwner {
 }
 
 impl EntryOwner {
-    /// Reads it from an entry of a queue.
+    /// Reads the owner from an entry of a queue.
     pub(crate) fn read(entry: &KeyValue) -> Self {
         if let Ok(record) = HolderRecord::from_json(&entry.value) {
             return Self::Job {
@@ -57,7 +57,7 @@ impl EntryOwner {
         }
     }
 
-    /// What it is called on the screen.
+    /// Label on the screen.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Job { job, host } => format!("{job}@{host}"),
@@ -69,7 +69,7 @@ impl EntryOwner {
         }
     }
 
-    /// The host, if it is one of ours.
+    /// The host of a job.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Job { host, .. } => Some(host),

@@ -1,47 +1,48 @@
-//! What happened, as data: what the Events view, the stream and the log of deeds show.
+//! Events as data: for the Events view, the stream and the audit of admin actions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, RunRecord};
+use leasehold_records::{AdminActionRecord, RunRecord};
 
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
 use super::store_item::LiveHost;
+use crate::text::age;
 
-/// One thing that happened.
+/// An event.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreEvent {
-    /// When it was seen, in Unix milliseconds.
+    /// Moment at which it was seen, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
-    /// It belongs to every moment of which the next step has at least this number.
+    /// Number of its step: a moment includes it once the next step has at least this number.
     pub(crate) step: u64,
-    /// The revision, 0 for what is no change in the store.
+    /// Revision; 0 for an event that is not a change in the store.
     pub(crate) revision: i64,
-    /// What the lock is called, if it is about one.
+    /// Label of the lock, for an event about one.
     pub(crate) lock: Option<Arc<str>>,
     pub(crate) kind: EventKind,
 }
 
-/// What can happen. Spans are in milliseconds, and absent where nobody saw the beginning.
+/// Kind of an event. Spans are in milliseconds, and `None` where the beginning was not seen.
 #[derive(Clone, Debug)]
 pub(crate) enum EventKind {
-    /// Somebody joined a queue behind `ahead` others.
+    /// A client joined a queue behind `ahead` others.
     Waits {
         who: Arc<QueueEntry>,
         ahead: usize,
     },
-    /// A lock that was free was taken.
+    /// A client acquired a free lock.
     Acquires {
         who: Arc<QueueEntry>,
     },
-    /// The holder went and nobody was waiting.
+    /// The holder left, and no client was waiting.
     Ends {
         who: Arc<QueueEntry>,
         held_ms: Option<u64>,
         parting: LeaveReason,
     },
-    /// The holder went and the next one came.
+    /// The holder left, and the first waiter became the holder.
     Passes {
         from: Arc<QueueEntry>,
         held_ms: Option<u64>,
@@ -49,7 +50,7 @@ pub(crate) enum EventKind {
         to: Arc<QueueEntry>,
         waited_ms: Option<u64>,
     },
-    /// A waiter went.
+    /// A waiter left.
     Leaves {
         who: Arc<QueueEntry>,
         place: usize,
@@ -59,15 +60,15 @@ pub(crate) enum EventKind {
     RunEnds(Arc<RunRecord>),
     HostUp(Arc<LiveHost>),
     HostGone(Arc<LiveHost>),
-    Deed(Arc<DeedRecord>),
-    /// The store is not heard any more.
+    Deed(Arc<AdminActionRecord>),
+    /// The connection to the store was lost.
     Down(Arc<str>),
-    /// Everything was read; what happened while the store was not heard has no moment of its own.
+    /// Everything was read again; changes during the interruption have no moments of their own.
     Live,
 }
 
 impl EventKind {
-    /// One word for it, also a field of the stream: it stays.
+    /// One word for it, also a field of the stream: it never changes.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Waits { .. } => "WAIT",
@@ -92,7 +93,7 @@ impl EventKind {
         }
     }
 
-    /// Whether somebody should look at it.
+    /// Returns true for events that need attention.
     pub(crate) fn is_trouble(&self) -> bool {
         use leasehold_records::Outcome::{Again, Done, Running, Stopped};
         match self {
@@ -107,7 +108,6 @@ impl EventKind {
 
     /// The rest of the sentence.
     pub(crate) fn sentence(&self) -> String {
-        use crate::text::age;
         let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
         match self {
             Self::Waits { who, ahead } => format!("+{} (place {ahead})", who.who.label()),
@@ -149,39 +149,42 @@ impl EventKind {
             Self::RunStarts(run) => {
                 format!("{}@{} attempt {}", run.job, run.host, run.attempt)
             }
-            Self::RunEnds(run) => {
-                let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-                let took = age(took.saturating_sub(run.started_unix_ms));
-                let detail = if run.detail.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", run.detail)
-                };
-                let outcome = run.outcome.as_str();
-                let times = match run.runs() {
-                    1 => String::new(),
-                    runs => format!(" x {runs}, the last"),
-                };
-                format!(
-                    "{}@{} {outcome}{times} after {took}{detail}",
-                    run.job, run.host
-                )
-            }
+            Self::RunEnds(run) => end_of_run(run),
             Self::HostUp(host) => {
                 format!("{} is up, pid {}", host.record.host, host.record.pid)
             }
-            Self::HostGone(host) => format!("{} is gone", host.record.host),
+            Self::HostGone(host) => format!("{} is down", host.record.host),
             Self::Deed(deed) => format!(
                 "{} {} of {} (lease {})",
                 deed.by,
-                deed.deed.as_str(),
+                deed.action.as_str(),
                 deed.whom,
                 deed.lease
             ),
-            Self::Down(reason) => format!("the store is not heard: {reason}"),
+            Self::Down(reason) => format!("connection to the store lost: {reason}"),
             Self::Live => "everything was read".into(),
         }
     }
+}
+
+/// The rest of the sentence about the end of a run.
+fn end_of_run(run: &RunRecord) -> String {
+    let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
+    let took = age(took.as_u64().saturating_sub(run.started_unix_ms.as_u64()));
+    let detail = if run.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", run.detail)
+    };
+    let outcome = run.outcome.as_str();
+    let times = match run.runs() {
+        1 => String::new(),
+        runs => format!(" x {runs}, the last"),
+    };
+    format!(
+        "{}@{} {outcome}{times} after {took}{detail}",
+        run.job, run.host
+    )
 }
 
 impl LeaveReason {
@@ -194,11 +197,11 @@ impl LeaveReason {
     }
 }
 
-/// The events, oldest first, bounded.
+/// Events, oldest first, bounded.
 #[derive(Debug)]
 pub(crate) struct EventLog {
     ring: VecDeque<StoreEvent>,
-    /// The number of the oldest that is kept.
+    /// Number of the oldest event that is kept.
     first: u64,
     most: usize,
 }
@@ -220,20 +223,20 @@ impl EventLog {
         self.ring.push_back(event);
     }
 
-    /// Those that had happened before step `next`, newest first, each with its number.
+    /// Events before step `next`, newest first, each with its number.
     pub(crate) fn before(&self, next: u64) -> impl Iterator<Item = (u64, &StoreEvent)> {
         let known = self.ring.partition_point(|event| event.step <= next);
         let numbers = (self.first..self.first + known as u64).rev();
         numbers.zip(self.ring.range(..known).rev())
     }
 
-    /// The event of that number, while it is kept.
+    /// The event of this number, while it is kept.
     pub(crate) fn get(&self, number: u64) -> Option<&StoreEvent> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.ring.get(at)
     }
 
-    /// How many there have ever been.
+    /// Number of all events so far.
     pub(crate) fn total(&self) -> u64 {
         self.first + self.ring.len() as u64
     }

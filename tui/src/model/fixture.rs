@@ -1,17 +1,18 @@
-//! A small world for tests, built from the keys that real hosts and clients write.
+//! A small store for tests, built from the keys that real hosts and clients write.
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
+    UnixMs,
 };
 
 use super::{KeyScope, Model};
 use crate::fact::{Fact, FactKind};
 
-/// The moment that fixtures begin at: 2026-01-02 12:00:00 UTC.
+/// First moment of fixtures: 2026-01-02 12:00:00 UTC.
 pub(crate) const BEGAN: u64 = 1_767_355_200_000;
 
-/// Tells a model what a store would.
+/// Sends the facts of a store to a model.
 pub(crate) struct FixtureStore {
     pub(crate) model: Model,
     pub(crate) now: u64,
@@ -20,14 +21,14 @@ pub(crate) struct FixtureStore {
 }
 
 impl FixtureStore {
-    /// A store with nothing in it, at revision 1000.
+    /// An empty store, at revision 1000.
     pub(crate) fn new() -> Self {
         let mut store = Self::unread();
         store.reading(Vec::new());
         store
     }
 
-    /// A store of which nothing has been read.
+    /// A store that has not been read.
     pub(crate) fn unread() -> Self {
         let root = Root::default();
         let scope = KeyScope::new(root.clone(), vec!["/legacy/".into()]);
@@ -87,18 +88,18 @@ impl FixtureStore {
         self.change(keys.iter().map(|key| ((*key).to_owned(), None)).collect())
     }
 
-    /// The key of an entry.
+    /// Key of an entry.
     pub(crate) fn key(&self, lock: &str, lease: i64) -> String {
         format!("{}/{lease:x}", self.root.lock(lock))
     }
 
-    /// A job of ours joins a queue; returns its token.
+    /// A job of a host joins a queue; returns its token.
     pub(crate) fn join(&mut self, lock: &str, job: &str, host: &str, lease: i64) -> i64 {
         let record = HolderRecord {
             host: host.into(),
             job: job.into(),
             pid: 4242,
-            since_unix_ms: self.now,
+            since_unix_ms: UnixMs::new(self.now),
         };
         let key = self.key(lock, lease);
         self.put(&key, &record.to_json(), lease)
@@ -120,7 +121,7 @@ impl FixtureStore {
             host: host.into(),
             pid: 4242,
             version: "0.1.0".into(),
-            started_unix_ms: self.now,
+            started_unix_ms: UnixMs::new(self.now),
             jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
         };
         let key = self.root.host(host);
@@ -141,9 +142,9 @@ impl FixtureStore {
             host: host.into(),
             lock: lock.into(),
             state,
-            since_unix_ms: self.now,
+            since_unix_ms: UnixMs::new(self.now),
             token: token.and_then(|token| u64::try_from(token).ok()),
-            next_unix_ms: (state == JobState::Sleeping).then_some(self.now + 30_000),
+            next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
             last: (!running).then_some(Outcome::Done),
             detail: String::new(),
             progress: running.then(|| Progress {
@@ -156,7 +157,7 @@ impl FixtureStore {
         self.put(&key, &record.to_json(), 0x77)
     }
 
-    /// A run, as its record has it: under way, or ended now.
+    /// A run with its record: under way, or ended now.
     pub(crate) fn run(
         &mut self,
         job: &str,
@@ -177,8 +178,8 @@ impl FixtureStore {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: self.now.saturating_sub(2_000),
-            ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
+            started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
             outcome,
             detail: match outcome {
                 Outcome::Lost => "the lease ended".into(),
@@ -217,7 +218,7 @@ impl FixtureStore {
     }
 }
 
-/// A key whose revisions are filled in when it is told.
+/// A key whose revisions are filled in when it is sent.
 pub(crate) fn kv(key: &str, value: &[u8], lease: i64) -> KeyValue {
     KeyValue {
         key: key.into(),

@@ -1,21 +1,21 @@
 //! Locks by holder.
 //!
-//! The state keeps it as holders change: made anew from many locks it would take longer than a frame.
+//! Updated with each change of a holder: computing it from many locks would take longer than a frame.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry_owner::EntryOwner;
 
-/// Who holds what.
+/// Locks by holder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeldLocks {
-    /// Each list in order.
+    /// Full names, each list sorted.
     holds: HashMap<EntryOwner, Vec<Arc<str>>>,
 }
 
 impl HeldLocks {
-    /// The lock has passed from one holder to another; or there was none, or there is none.
+    /// Records a change of the holder of a lock; `None` for no holder.
     pub(super) fn set_holder(
         &mut self,
         lock: &Arc<str>,
@@ -41,7 +41,7 @@ impl HeldLocks {
         }
     }
 
-    /// The full names of the locks that `who` holds.
+    /// Full names of the locks that `who` holds.
     pub(crate) fn holds(&self, who: &EntryOwner) -> &[Arc<str>] {
         self.holds.get(who).map_or(&[], Vec::as_slice)
     }

@@ -1,6 +1,6 @@
-//! The journal: every change since we looked, bounded, so that one can step back and forth through it.
+//! History: every change since the start, bounded, for stepping back and forth.
 //!
-//! A step holds what stood under a key before and after. Going back is putting what stood before.
+//! A step contains the value of a key before and after. Going back restores the value before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::scope::KeyScope;
 use super::store_item::StoreItem;
 use super::store_state::StoreState;
 
-/// How a lock's tenancy changed with a step.
+/// Change of a lock's tenancy in a step.
 #[derive(Clone, Debug)]
 pub(crate) struct TenancyChange {
     pub(crate) lock: Arc<str>,
@@ -21,9 +21,9 @@ pub(crate) struct TenancyChange {
 /// One change of one key.
 #[derive(Clone, Debug)]
 pub(crate) struct HistoryStep {
-    /// When it was seen, in Unix milliseconds.
+    /// Moment at which it was seen, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
-    /// The revision at which it happened.
+    /// Revision of the change.
     pub(crate) revision: i64,
     pub(crate) key: Arc<str>,
     pub(crate) before: Option<StoreItem>,
@@ -47,22 +47,22 @@ impl HistoryStep {
     }
 }
 
-/// The steps, numbered from the first ever.
+/// The steps, numbered from the first one ever.
 #[derive(Debug)]
 pub(crate) struct ChangeHistory {
     steps: VecDeque<HistoryStep>,
-    /// The number of the first one that is still here.
+    /// Number of the first step that is kept.
     first: u64,
     most: usize,
 }
 
-/// The world as it was after some step.
+/// The state after some step.
 #[derive(Clone, Debug)]
 pub(crate) struct PastMoment {
     pub(crate) state: StoreState,
-    /// The number of the step that would come next.
+    /// Number of the step that would come next.
     pub(crate) next: u64,
-    /// Which moment is shown, in Unix milliseconds.
+    /// The moment that is shown, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
     /// The revision that is shown.
     pub(crate) revision: i64,
@@ -77,12 +77,12 @@ impl ChangeHistory {
         }
     }
 
-    /// The number that the next step will have.
+    /// Number of the next step.
     pub(crate) fn next(&self) -> u64 {
         self.first + self.steps.len() as u64
     }
 
-    /// The number of the oldest step that is still here.
+    /// Number of the oldest step that is kept.
     pub(crate) const fn first(&self) -> u64 {
         self.first
     }
@@ -92,7 +92,7 @@ impl ChangeHistory {
         self.steps.get(at)
     }
 
-    /// Takes a step in; the oldest goes when there are too many, and gives itself to a past that is older.
+    /// Adds a step. Beyond the limit the oldest step is dropped, and first applied to a past that precedes it.
     pub(super) fn push(
         &mut self,
         scope: &KeyScope,
@@ -115,7 +115,7 @@ impl ChangeHistory {
         }
     }
 
-    /// Goes back by the changes of one revision. False when there is nothing older.
+    /// Goes back by the changes of one revision. Returns false if no older one exists.
     pub(super) fn back(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
         let Some(last) = past.next.checked_sub(1).and_then(|number| self.get(number)) else {
             return false;
@@ -127,7 +127,7 @@ impl ChangeHistory {
             step.back(scope, &mut past.state);
             past.next -= 1;
         }
-        // The moment just before, as exactly as milliseconds tell.
+        // The moment just before, to the millisecond.
         past.at_unix_ms = match past.next.checked_sub(1).and_then(|number| self.get(number)) {
             Some(step) => {
                 past.revision = step.revision;
@@ -138,7 +138,7 @@ impl ChangeHistory {
         true
     }
 
-    /// Goes on by the changes of one revision. False when there is nothing newer.
+    /// Goes forward by the changes of one revision. Returns false if no newer one exists.
     pub(super) fn forward(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
         let Some(revision) = self.get(past.next).map(|step| step.revision) else {
             return false;
@@ -154,7 +154,7 @@ impl ChangeHistory {
         true
     }
 
-    /// Goes to the moment `at`, or as near as the journal reaches.
+    /// Goes to the moment `at`, or as near as the history reaches.
     pub(super) fn seek(&self, scope: &KeyScope, past: &mut PastMoment, at: u64) {
         while past
             .next

@@ -1,37 +1,37 @@
-//! What is known of leases. The store tells nobody when a lease is renewed, so what is shown between two
-//! answers is counted down here, and called an estimate.
+//! Times of leases. The store reports no renewals, so between two replies the time is counted down here, and marked
+//! as an estimate.
 
 use std::collections::{HashMap, VecDeque};
 
-/// An answer older than this is an estimate, in milliseconds.
+/// A reply older than this is an estimate, in milliseconds.
 const FRESH: u64 = 1_500;
-/// Answers that are kept of one lease, to look back.
+/// Replies kept for each lease, for earlier moments.
 const KEPT: usize = 120;
 /// In milliseconds.
 const SECOND: u64 = 1_000;
-/// Leases that are remembered; beyond it the ones not asked about for longest are forgotten.
+/// Leases that are kept; beyond it those with the oldest replies are dropped.
 const MOST: usize = 20_000;
 
-/// How long a lease has left, in milliseconds.
+/// Time that a lease has left, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseTtl {
     pub(crate) left_ms: u64,
     pub(crate) granted_ms: u64,
-    /// Counted down here, rather than just told.
+    /// Counted down here since the last reply.
     pub(crate) is_estimate: bool,
-    /// What was left when the store last told.
+    /// Time left in the last reply.
     pub(crate) last_left_ms: u64,
 }
 
 impl LeaseTtl {
-    /// Whether a renewal that should have come had not when the store last told: one is due when a third of
-    /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
-    /// counted down proves nothing: the lease may have been renewed since.
+    /// Returns true if a renewal was overdue at the last reply: one is due when a third of the time is over. Replies
+    /// are in whole seconds, so up to one second more may be left. A time that is only counted down proves nothing:
+    /// the lease may have been renewed since.
     pub(crate) const fn is_running_out(&self) -> bool {
         (self.last_left_ms + SECOND) * 2 < self.granted_ms
     }
 
-    /// Whether it is time to ask the store again.
+    /// Returns true if a new reply is needed.
     pub(crate) const fn is_due(&self) -> bool {
         self.left_ms * 2 < self.granted_ms
     }
@@ -44,14 +44,14 @@ struct Answer {
     granted_ms: u64,
 }
 
-/// The last answers about each lease, oldest first.
+/// The last replies about each lease, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseTable {
     answers: HashMap<i64, VecDeque<Answer>>,
 }
 
 impl LeaseTable {
-    /// Takes an answer: seconds left and granted; `None` when there is no such lease.
+    /// Records a reply: seconds left and granted; `None` if the lease does not exist.
     pub(super) fn record_answer(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
             let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
@@ -72,15 +72,15 @@ impl LeaseTable {
         });
     }
 
-    /// The last answer about `lease` before `now`; what was told later was not known then. None for a lease
-    /// that does not exist.
+    /// The last reply about `lease` before `now`; later replies were not known then. `None` for a lease that does not
+    /// exist.
     fn known(&self, lease: i64, now: u64) -> Option<&Answer> {
         let answers = self.answers.get(&lease)?;
         let last = answers.iter().rev().find(|answer| answer.at <= now)?;
         (last.granted_ms > 0).then_some(last)
     }
 
-    /// How long `lease` has left at `now`.
+    /// Time that `lease` has left at `now`.
     pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<LeaseTtl> {
         let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
@@ -92,8 +92,8 @@ impl LeaseTable {
         })
     }
 
-    /// Whether `lease` had run out at `now`, as far as answers tell: renewals had not come, and the time was
-    /// over, give or take the second that the store does not tell.
+    /// Returns true if `lease` had run out at `now`, as far as replies show: renewals were missing, and the time was
+    /// over, give or take the second that replies round off.
     pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
         self.known(lease, now).is_some_and(|answer| {
             let ago = now.saturating_sub(answer.at);
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
+    fn lease_between_replies_is_counted_down_as_an_estimate() {
         let mut leases = LeaseTable::default();
         leases.record_answer(7, 1_000, Some((9, 10)));
         let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left_ms, ttl.is_estimate));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
+    fn lease_with_an_overdue_renewal_is_running_out() {
         let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
             leases.record_answer(7, 0, Some((left, granted)));
@@ -134,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
+    fn short_lease_renewed_in_time_has_not_run_out() {
         let mut leases = LeaseTable::default();
-        // Of three seconds, renewed every second; asked just before a renewal, and gone a second later.
+        // Of three seconds, renewed every second; requested just before a renewal, and deleted a second later.
         leases.record_answer(7, 0, Some((1, 3)));
         assert!(!leases.has_run_out(7, 1_500));
         leases.record_answer(7, 0, Some((0, 3)));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn lease_table_is_bounded() {
         let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
             leases.record_answer(lease, u64::try_from(lease).unwrap(), Some((9, 10)));

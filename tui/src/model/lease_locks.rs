@@ -1,7 +1,7 @@
-//! What each lease carries: the locks in whose queues it has entries.
+//! Locks by lease: the locks in whose queues the lease has entries.
 //!
-//! The world keeps it as entries come and go, so that what goes with a lease is found without looking through
-//! every queue.
+//! The state updates it with each entry, so that the entries of a lease are found without a search through every
+//! queue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Locks by the leases that have entries in their queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeaseLocks {
-    /// Each list in order; a lock is in it once for each entry.
+    /// Full names, each list sorted; a lock is in it once for each entry.
     locks: HashMap<i64, Vec<Arc<str>>>,
 }
 
@@ -32,7 +32,7 @@ impl LeaseLocks {
         }
     }
 
-    /// The full names of the locks in whose queues `lease` has entries, in order; once for each entry.
+    /// Full names of the locks in whose queues `lease` has entries, sorted; once for each entry.
     pub(crate) fn locks_of(&self, lease: i64) -> &[Arc<str>] {
         self.locks.get(&lease).map_or(&[], Vec::as_slice)
     }

@@ -1,64 +1,49 @@
-//! One lock: its queue, and how its holder came to hold it.
+//! One lock: its queue, and the last change of its holder.
 
 use std::sync::Arc;
 
+use super::lock_queue::LockQueue;
 use super::queue_entry::QueueEntry;
 
-/// How a holder came to lose the lock.
+/// Reason for which a holder lost the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LeaveReason {
-    /// Its entry was deleted: given back, or removed by somebody.
+    /// Its entry was deleted: by its client or by another one.
     Released,
-    /// Its lease ended: its entry went together with others of that lease, or when it had no time left.
+    /// Its lease ended: its entry was deleted together with others of that lease, or when no time was left.
     Expired,
-    /// Somebody forced it out.
+    /// An operator forced it out.
     Forced,
 }
 
-/// Since when the lock has been as it is, and who held it before.
+/// The last change of the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockTenancy {
-    /// Since when there has been this holder, or none, in Unix milliseconds; `None` when it was so
-    /// before we looked.
+    /// Moment of the last change of the holder, in Unix milliseconds; `None` if it was before the start.
     pub(crate) since_unix_ms: Option<u64>,
-    /// Who held it before, and how that ended.
+    /// The previous holder, and the reason for which it lost the lock.
     pub(crate) before: Option<(Arc<QueueEntry>, LeaveReason)>,
 }
 
 /// One lock.
 #[derive(Clone, Debug)]
 pub(crate) struct ObservedLock {
-    /// Its full name.
+    /// Full name.
     pub(crate) name: Arc<str>,
-    /// What it is called on the screen.
+    /// Label on the screen.
     pub(crate) label: Arc<str>,
-    /// The queue by create revision: the first holds.
-    pub(crate) queue: Vec<Arc<QueueEntry>>,
-    /// How it came to be as it is.
+    pub(crate) queue: LockQueue,
+    /// The last change of the holder.
     pub(crate) tenancy: LockTenancy,
 }
 
 impl ObservedLock {
     pub(crate) fn holder(&self) -> Option<&Arc<QueueEntry>> {
-        self.queue.first()
+        self.queue.holders().first()
     }
 
     pub(crate) fn waiters(&self) -> &[Arc<QueueEntry>] {
-        self.queue.get(1..).unwrap_or_default()
-    }
-
-    /// Puts an entry in its place; one of the same key goes.
-    pub(super) fn insert(&mut self, entry: Arc<QueueEntry>) {
-        self.remove(&entry.key);
-        let at = self
-            .queue
-            .partition_point(|other| other.create_revision < entry.create_revision);
-        self.queue.insert(at, entry);
-    }
-
-    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<QueueEntry>> {
-        let at = self.queue.iter().position(|entry| &*entry.key == key)?;
-        Some(self.queue.remove(at))
+        self.queue.waiters()
     }
 }

@@ -1,4 +1,4 @@
-//! One line about one lock: what the Locks view, `--once` and `--stream` show of it.
+//! One line about one lock, for the Locks view, `--once` and `--stream`.
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use super::lock::{LeaveReason, ObservedLock};
 use super::queue_entry::QueueEntry;
 use super::store_model::{Model, ShownMoment};
 
-/// How long after a takeover a lock says so, in milliseconds.
+/// Time for which a lock is shown as taken over, in milliseconds.
 const TAKEOVER_SHOWN: u64 = 15_000;
 
-/// What a lock is like. The order is that of urgency.
+/// State of a lock, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LockState {
-    /// Its holder has not renewed its lease when it should have.
+    /// The holder has not renewed its lease in time.
     Expiring,
-    /// Its holder came because the one before did not give it back.
+    /// The holder follows one that did not release the lock.
     Takeover,
-    /// Somebody holds it by hand, with a key that has no lease.
+    /// An operator holds it, with a key that has no lease.
     AdminHold,
-    /// Others wait.
+    /// Held, with waiters.
     Contend,
-    /// It is held, and nobody waits.
+    /// Held, without waiters.
     Held,
-    /// Nobody has it.
+    /// Not held.
     Free,
 }
 
 impl LockState {
-    /// The word for it on the screen.
+    /// Word on the screen.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Expiring => "EXPIRING",
@@ -43,7 +43,7 @@ impl LockState {
         }
     }
 
-    /// The word for it in JSON and CSV.
+    /// Word in JSON and CSV.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Expiring => "expiring",
@@ -56,16 +56,16 @@ impl LockState {
     }
 }
 
-/// One lock in a line. Spans are in milliseconds.
+/// One line about a lock. Spans are in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct LockRow<'a> {
-    /// The full name, by which it is selected.
+    /// Full name, by which it is selected.
     pub(crate) name: &'a Arc<str>,
-    /// What it is called on the screen.
+    /// Label on the screen.
     pub(crate) label: &'a str,
     pub(crate) state: LockState,
     pub(crate) holder: Option<&'a Arc<QueueEntry>>,
-    /// Who was taken over from, while that is shown.
+    /// The holder before a takeover, while that is shown.
     pub(crate) was: Option<&'a Arc<QueueEntry>>,
     pub(crate) ttl: Option<LeaseTtl>,
     pub(crate) waiters: usize,
@@ -74,18 +74,18 @@ pub(crate) struct LockRow<'a> {
 }
 
 impl LockRow<'_> {
-    /// The fencing token of the holder.
+    /// Fencing token of the holder.
     pub(crate) fn token(&self) -> Option<i64> {
         self.holder.map(|holder| holder.create_revision)
     }
 
-    /// How long it has been held; absent when that began before we looked and nobody says when.
+    /// Time for which it has been held; `None` if that began before the start and no record has it.
     pub(crate) fn held(&self) -> Option<u64> {
         let since = held_since(self.shown, self.lock, self.holder?)?;
         Some(self.shown.now.saturating_sub(since))
     }
 
-    /// How long the first waiter has waited.
+    /// Time for which the first waiter has waited.
     pub(crate) fn oldest(&self) -> Option<u64> {
         let mut waiters = self.lock.waiters().iter();
         waiters.find_map(|entry| Some(self.shown.now.saturating_sub(entry.since_unix_ms?)))
@@ -133,7 +133,7 @@ impl Model {
     }
 }
 
-/// Since when the holder holds: as we saw it, or as its job says.
+/// Moment since which the holder holds: as seen, or from the record of its job.
 fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) -> Option<u64> {
     if lock.tenancy.since_unix_ms.is_some() {
         return lock.tenancy.since_unix_ms;
@@ -144,6 +144,6 @@ fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) 
     let job = shown.state.jobs.get(&(job.to_string(), host.to_string()))?;
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
         && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create_revision);
-    // Not quite: a job that pauses between runs has held it for longer.
-    holds.then_some(job.since_unix_ms)
+    // Inexact: a job that pauses between runs has held it for longer.
+    holds.then_some(job.since_unix_ms.as_u64())
 }

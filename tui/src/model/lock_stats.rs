@@ -1,7 +1,6 @@
-//! What a lock has been through: how deep its queue was, how long it was held and waited for.
+//! Statistics of a lock: the depth of its queue, and times held and waited for.
 //!
-//! Lists of moments, bounded, in order. Looking back is looking at what is not newer than the moment
-//! looked at, so nothing here has to be undone.
+//! Bounded lists, ordered by moment. An earlier moment ignores later entries, so nothing here has to be undone.
 
 use std::collections::VecDeque;
 
@@ -10,7 +9,7 @@ const DEPTHS: usize = 512;
 /// Holds, waits and hand-offs that are kept for one lock.
 const SPANS: usize = 256;
 
-/// A list of spans: when each ended, and how long it was, in milliseconds.
+/// Spans: the end and the length of each, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpanList(VecDeque<(u64, u64)>);
 
@@ -36,22 +35,22 @@ impl SpanList {
     }
 }
 
-/// What one lock has been through.
+/// Statistics of one lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LockStats {
     depths: VecDeque<(u64, u16)>,
     pub(crate) holds: SpanList,
     pub(crate) waits: SpanList,
-    /// From a holder's end to the next one's run.
+    /// From the end of a holder to the run of the next one.
     pub(crate) handoffs: SpanList,
-    /// Holders that did not give it back; the span is how long they had held it.
+    /// Holders that did not release the lock; the span is the time for which they had held it.
     pub(crate) takeovers: SpanList,
-    /// A hand-off under way: the token of the new holder, and when the old one went.
+    /// A hand-off under way: the token of the new holder, and the moment at which the old one left.
     pub(super) passing: Option<(u64, u64)>,
 }
 
 impl LockStats {
-    /// From `at` on there are `depth` entries.
+    /// Records the depth of the queue from `at` on.
     pub(super) fn depth(&mut self, at: u64, depth: usize) {
         let depth = u16::try_from(depth).unwrap_or(u16::MAX);
         if let Some(last) = self.depths.back_mut()
@@ -66,8 +65,8 @@ impl LockStats {
         self.depths.push_back((at, depth));
     }
 
-    /// The deepest the queue was in each of `buckets` spans of `width` milliseconds that end at `now`,
-    /// oldest first; `None` before anything was seen.
+    /// Greatest depth in each of `buckets` spans of `width` milliseconds that end at `now`, oldest first; `None`
+    /// before the first observation.
     pub(crate) fn depths(&self, now: u64, width: u64, buckets: usize) -> Vec<Option<u16>> {
         let mut out = vec![None; buckets];
         let span = width * buckets as u64;
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_shows_the_deepest_moment_in_it() {
+    fn bucket_shows_its_deepest_moment() {
         let mut history = LockStats::default();
         history.depth(1_000, 1);
         history.depth(2_200, 5);

@@ -1,11 +1,11 @@
-//! Which keys are what: entries of queues, under our root and under any other prefix, and our records.
+//! Kinds of keys: entries of queues, under the root and under other prefixes, and records of hosts.
 
 use std::sync::Arc;
 
 use leasehold_lock::view::lock_of;
 use leasehold_records::{Root, RunKey, printable};
 
-/// What is looked at.
+/// The root and the prefixes that are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyScope {
     root: Root,
@@ -13,7 +13,7 @@ pub(crate) struct KeyScope {
     prefixes: Vec<String>,
 }
 
-/// What a key is.
+/// Kind of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
     /// An entry of the queue of this lock (its full name).
@@ -22,7 +22,7 @@ pub(crate) enum KeyKind {
     Job(String, String),
     Run(RunKey),
     Deed,
-    /// Nothing that we show.
+    /// A key that is not shown.
     Nothing,
 }
 
@@ -39,12 +39,12 @@ impl KeyScope {
         &self.prefixes
     }
 
-    /// The prefixes that are followed. One for all that is ours, so that what happens at one revision is
-    /// heard at once; guests' own data under it is left out where it is read.
+    /// The prefixes to follow. The root is one of them, so that all changes of one revision arrive at once; guests'
+    /// own data under it is left out by the feed.
     pub(crate) fn watched(&self) -> Vec<String> {
         let mut all = vec![self.root.as_str().to_owned()];
         all.extend_from_slice(&self.prefixes);
-        // Sorted, whatever covers a prefix comes before it.
+        // After sorting, a covering prefix comes before the prefixes that it covers.
         all.sort();
         let mut kept: Vec<String> = Vec::new();
         for prefix in all {
@@ -55,7 +55,7 @@ impl KeyScope {
         kept
     }
 
-    /// What to follow of our root where the user may not read all of it.
+    /// The parts of the root to follow if the user may not read all of it.
     pub(crate) fn parts(&self) -> [String; 5] {
         let root = &self.root;
         [
@@ -63,11 +63,11 @@ impl KeyScope {
             root.hosts(),
             root.jobs(),
             root.runs(),
-            root.deeds(),
+            root.admin_actions(),
         ]
     }
 
-    /// What `key` is.
+    /// Classifies `key`.
     pub(crate) fn classify(&self, key: &str) -> KeyKind {
         if let Some(ours) = self.classify_ours(key) {
             return ours;
@@ -94,7 +94,7 @@ impl KeyScope {
         })
     }
 
-    /// What a lock is called on the screen: without the root, and printable.
+    /// Label of a lock on the screen: without the root, and printable.
     pub(crate) fn label(&self, lock: &str) -> String {
         printable::line(self.root.lock_name(lock).unwrap_or(lock))
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_what_its_path_says() {
+    fn keys_are_classified_by_their_path() {
         let scope = KeyScope::new(Root::default(), vec!["/legacy/".into()]);
         let lock = KeyKind::Entry("/leasehold/locks/a/b".into());
         assert_eq!(scope.classify("/leasehold/locks/a/b/694d"), lock);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_inside_what_is_followed_is_not_followed_twice() {
+    fn prefix_inside_another_is_followed_once() {
         let more = ["/leasehold/locks/a/", "/legacy/", "/legacy/sub/"].map(String::from);
         let scope = KeyScope::new(Root::default(), more.into());
         assert_eq!(scope.watched(), ["/leasehold/", "/legacy/"]);

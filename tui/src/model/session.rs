@@ -1,4 +1,4 @@
-//! One line about one session: a lease, whose it is, and what it carries.
+//! One line about one session: a lease, its owner, and its entries.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,35 +11,35 @@ use super::queue_entry::QueueEntry;
 use super::store_item::LiveHost;
 use super::store_model::{Model, ShownMoment};
 
-/// A lease and what it carries.
+/// A lease and its entries.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRow {
     pub(crate) lease: i64,
-    /// The host whose record it carries, if it does.
+    /// The host whose record it carries, if any.
     pub(crate) host: Option<Arc<LiveHost>>,
-    /// Whose its entries are, when it carries no host's record.
+    /// Owner of its entries, if it carries no record of a host.
     pub(crate) whose: String,
-    /// What the locks it holds are called.
+    /// Labels and entries of the locks that it holds.
     pub(crate) holds: Vec<(Arc<str>, Arc<QueueEntry>)>,
-    /// What the locks it waits for are called, and at which place.
+    /// Labels, entries and places of the locks that it waits for.
     pub(crate) waits: Vec<(Arc<str>, Arc<QueueEntry>, usize)>,
     pub(crate) ttl: Option<LeaseTtl>,
 }
 
-/// A session in short: enough to put many of them in order.
+/// A session in short: enough to sort many of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionBrief {
     pub(crate) lease: i64,
     pub(crate) holds: usize,
     pub(crate) waits: usize,
-    /// Whether it carries no host's record.
+    /// It carries no record of a host.
     is_client: bool,
-    /// The number of its name among all names.
+    /// Number of its name among all names.
     whose: usize,
 }
 
 impl Model {
-    /// Every lease that carries something, at the moment that is shown: hosts first, then others, by name.
+    /// Every lease with entries or a host record at the shown moment: hosts first, then others, by name.
     pub(crate) fn sessions(&self, shown: ShownMoment<'_>) -> Vec<SessionRow> {
         let mut rows = SessionRows::new(self, shown);
         for lock in shown.state.locks.values() {
@@ -48,7 +48,7 @@ impl Model {
         rows.in_order()
     }
 
-    /// As [`Model::sessions`], of these leases alone: a screen shows few of many.
+    /// Like [`Model::sessions`], for these leases alone: a screen shows few of many.
     pub(crate) fn sessions_of(&self, shown: ShownMoment<'_>, leases: &[i64]) -> Vec<SessionRow> {
         let mut rows = SessionRows::new(self, shown);
         rows.by_lease.retain(|lease, _| leases.contains(lease));
@@ -87,14 +87,14 @@ impl Model {
             place(&mut briefs, host.lease, false, name);
         }
         for lock in shown.state.locks.values() {
-            for (at, entry) in lock.queue.iter().enumerate() {
+            for (role, entry) in lock.queue.roles() {
                 if entry.lease == 0 {
                     continue;
                 }
                 let name = names.number(whose(&entry.who));
                 let place = place(&mut briefs, entry.lease, true, name);
                 if let Some(brief) = briefs.get_mut(place) {
-                    if at == 0 {
+                    if role.is_holder() {
                         brief.holds += 1;
                     } else {
                         brief.waits += 1;
@@ -109,8 +109,7 @@ impl Model {
     }
 }
 
-/// Names, each with the number under which it came first: many sessions have few names, and comparing numbers
-/// is faster.
+/// Names, numbered in the order of their first use: many sessions have few names, and comparing numbers is faster.
 #[derive(Default)]
 struct Names<'a>(HashMap<Cow<'a, str>, usize>);
 
@@ -120,7 +119,7 @@ impl<'a> Names<'a> {
         *self.0.entry(name).or_insert(next)
     }
 
-    /// The place of each number in the order of the names.
+    /// Rank of each number in the order of the names.
     fn ranks(self) -> Vec<usize> {
         let mut names: Vec<(Cow<'a, str>, usize)> = self.0.into_iter().collect();
         names.sort_unstable();
@@ -134,7 +133,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Whose an entry is: of one of our hosts, or of a client.
+/// Name of the owner of an entry: its host, or the client.
 fn whose(who: &EntryOwner) -> Cow<'_, str> {
     match who.host() {
         Some(host) => Cow::Borrowed(host),
@@ -142,7 +141,7 @@ fn whose(who: &EntryOwner) -> Cow<'_, str> {
     }
 }
 
-/// Sessions in the making.
+/// Builder of session rows.
 struct SessionRows<'a> {
     model: &'a Model,
     now: u64,
@@ -150,7 +149,7 @@ struct SessionRows<'a> {
 }
 
 impl<'a> SessionRows<'a> {
-    /// Those of hosts, which carry nothing yet.
+    /// Starts with the sessions of hosts, which have no entries yet.
     fn new(model: &'a Model, shown: ShownMoment<'_>) -> Self {
         let mut rows = Self {
             model,
@@ -177,9 +176,9 @@ impl<'a> SessionRows<'a> {
         })
     }
 
-    /// Adds what is in the queue of this lock under `wanted` leases.
+    /// Adds the entries of this lock under `wanted` leases.
     fn add(&mut self, lock: &ObservedLock, wanted: impl Fn(i64) -> bool) {
-        for (place, entry) in lock.queue.iter().enumerate() {
+        for (role, entry) in lock.queue.roles() {
             if entry.lease == 0 || !wanted(entry.lease) {
                 continue;
             }
@@ -187,10 +186,11 @@ impl<'a> SessionRows<'a> {
             if row.whose.is_empty() {
                 row.whose = whose(&entry.who).into_owned();
             }
-            if place == 0 {
+            if role.is_holder() {
                 row.holds.push((lock.label.clone(), entry.clone()));
             } else {
-                row.waits.push((lock.label.clone(), entry.clone(), place));
+                row.waits
+                    .push((lock.label.clone(), entry.clone(), role.place()));
             }
         }
     }

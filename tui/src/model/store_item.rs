@@ -1,33 +1,33 @@
-//! What stands under one key, read once. Text in it that will be shown is printable.
+//! Decoded value of a key. Text that will be shown is printable.
 
 use std::sync::Arc;
 
 use leasehold_lock::KeyValue;
-use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+use leasehold_records::{AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
 
 use super::queue_entry::QueueEntry;
 use super::scope::{KeyKind, KeyScope};
 
-/// A host that is alive, and the lease that says so.
+/// A running host, and the lease of its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LiveHost {
     pub(crate) record: HostRecord,
     pub(crate) lease: i64,
 }
 
-/// What stands under a key.
+/// Decoded value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreItem {
     Entry(Arc<str>, Arc<QueueEntry>),
     Host(Arc<LiveHost>),
     Job(Arc<JobRecord>),
     Run(RunKey, Arc<RunRecord>),
-    Deed(Arc<DeedRecord>),
+    Deed(Arc<AdminActionRecord>),
 }
 
 impl StoreItem {
-    /// Reads what stands under a key; `None` for what is nothing of ours, or cannot be read. `seen` is when
-    /// it was seen to come, if it was.
+    /// Decodes the value of a key; `None` for a key that is not shown or a value that cannot be read. `seen` is the
+    /// moment at which it appeared, if that was seen.
     pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
         match scope.classify(&key.key) {
             KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
@@ -57,7 +57,7 @@ impl StoreItem {
                 Some(Self::Run(at, record.into()))
             }
             KeyKind::Deed => {
-                let mut record = DeedRecord::from_json(&key.value).ok()?;
+                let mut record = AdminActionRecord::from_json(&key.value).ok()?;
                 clean(&mut record.by);
                 clean(&mut record.whom);
                 Some(Self::Deed(record.into()))

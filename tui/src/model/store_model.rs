@@ -12,23 +12,23 @@ use super::lock_stats::LockStats;
 use super::scope::KeyScope;
 use super::store_state::StoreState;
 
-/// Steps that are kept to go back through.
+/// Steps kept for going back.
 const STEPS: usize = 50_000;
-/// Events that are kept.
+/// Events kept.
 const EVENTS: usize = 100_000;
 
-/// Whether the store is heard.
+/// State of the connection to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreLink {
     /// Nothing has been read yet.
     Loading,
-    /// Every change is told.
+    /// Every change arrives.
     Live,
-    /// It is not heard: what is shown was so at the moment `since`.
+    /// Lost: the shown state is that of the moment `since`.
     Down { reason: Arc<str>, since: u64 },
 }
 
-/// What is known of the store.
+/// The state of the store, its history and its events.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) scope: KeyScope,
@@ -39,25 +39,25 @@ pub(crate) struct Model {
     pub(super) lock_stats: HashMap<Arc<str>, LockStats>,
     pub(crate) leases: LeaseTable,
     pub(crate) link: StoreLink,
-    /// Prefixes that the store does not let us read.
+    /// Prefixes that may not be read.
     pub(crate) denied: Vec<String>,
     pub(super) revision: i64,
-    /// When the last fact came, in Unix milliseconds.
+    /// Moment of the last fact, in Unix milliseconds.
     pub(crate) last_fact_at: u64,
-    /// How the store is, or why that is not known.
+    /// Health of the store, or the reason why it is unknown.
     pub(crate) health: Option<Result<StoreHealth, String>>,
 }
 
-/// A moment as it is shown.
+/// The moment that is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownMoment<'a> {
     pub(crate) state: &'a StoreState,
     /// The moment, in Unix milliseconds.
     pub(crate) now: u64,
     pub(crate) revision: i64,
-    /// The number of the step that would come next.
+    /// Number of the step that would come next.
     pub(crate) next: u64,
-    /// Whether it is the present.
+    /// The moment is the present.
     pub(crate) is_live: bool,
 }
 
@@ -66,7 +66,7 @@ impl Model {
         Self::bounded(scope, STEPS, EVENTS)
     }
 
-    /// A model that remembers so many steps and events.
+    /// A model that keeps this many steps and events.
     pub(crate) fn bounded(scope: KeyScope, steps: usize, events: usize) -> Self {
         Self {
             scope,
@@ -84,7 +84,7 @@ impl Model {
         }
     }
 
-    /// What is shown, if it is `now`.
+    /// The shown moment, with `now` as the present.
     pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
         match &self.past {
             Some(past) => ShownMoment {
@@ -104,12 +104,12 @@ impl Model {
         }
     }
 
-    /// What a lock has been through.
+    /// Statistics of a lock.
     pub(crate) fn lock_stats(&self, lock: &str) -> Option<&LockStats> {
         self.lock_stats.get(lock)
     }
 
-    /// Stops what is shown at the moment `now`.
+    /// Freezes the shown state at the moment `now`.
     pub(crate) fn freeze(&mut self, now: u64) {
         if self.past.is_none() {
             self.past = Some(PastMoment {
@@ -126,23 +126,23 @@ impl Model {
         self.past = None;
     }
 
-    /// Changes that have come since the moment that is shown.
+    /// Number of changes since the moment that is shown.
     pub(crate) fn changes_behind(&self) -> u64 {
         let next = self.past.as_ref().map(|past| past.next);
         next.map_or(0, |next| self.history.next() - next)
     }
 
-    /// Shows the moment one revision earlier. False when there is none.
+    /// Shows the moment one revision earlier. Returns false if none exists.
     pub(crate) fn step_back(&mut self, now: u64) -> bool {
         self.move_past(now, ChangeHistory::back)
     }
 
-    /// Shows the moment one revision later. False when there is none.
+    /// Shows the moment one revision later. Returns false if none exists.
     pub(crate) fn step_forward(&mut self, now: u64) -> bool {
         self.move_past(now, ChangeHistory::forward)
     }
 
-    /// Shows the moment `at`, or the nearest that the journal reaches.
+    /// Shows the moment `at`, or the nearest that the history reaches.
     pub(crate) fn seek(&mut self, now: u64, at: u64) {
         self.move_past(now, |history, scope, past| {
             history.seek(scope, past, at);
@@ -150,7 +150,7 @@ impl Model {
         });
     }
 
-    /// The moments between which one can travel.
+    /// The first and the last moment that can be shown.
     pub(crate) fn time_range(&self, now: u64) -> (u64, u64) {
         let oldest = self.history.get(self.history.first());
         (

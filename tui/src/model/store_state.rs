@@ -1,38 +1,39 @@
-//! The world at one moment: every lock, host, job and run. Stepping through time is putting items.
+//! State of the store at one moment: every lock, host, job and run. Stepping through time puts items.
 //!
-//! It knows nothing of time and decides nothing; [`Model`](super::Model) does.
+//! It has no notion of time and decides nothing; [`Model`](super::Model) does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
+use leasehold_records::{AdminActionRecord, JobRecord, RunKey, RunRecord};
 
 use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
 use super::lock::{LockTenancy, ObservedLock};
+use super::lock_queue::LockQueue;
 use super::scope::{KeyKind, KeyScope};
 use super::store_item::{LiveHost, StoreItem};
 
-/// Everything there is, at one moment.
+/// State of the store at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreState {
     pub(crate) locks: BTreeMap<Arc<str>, ObservedLock>,
     pub(crate) hosts: BTreeMap<String, Arc<LiveHost>>,
-    /// By job and host.
+    /// Records by job and host.
     pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
-    /// By key.
-    pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
-    /// Who blocks whom.
+    /// Records by key.
+    pub(crate) deeds: BTreeMap<String, Arc<AdminActionRecord>>,
+    /// Locks by holder.
     pub(crate) held_locks: HeldLocks,
-    /// What goes with a lease.
+    /// Locks by lease.
     pub(crate) lease_locks: LeaseLocks,
-    /// Counts changes, so that what is derived from it can be kept.
+    /// Number of changes, so that derived data can be kept.
     pub(crate) version: u64,
 }
 
 impl StoreState {
-    /// Puts what now stands under `key`, and gives back what stood there.
+    /// Puts the new value of `key`, and returns the old one.
     pub(super) fn put(
         &mut self,
         scope: &KeyScope,
@@ -93,13 +94,13 @@ impl StoreState {
             .entry(lock.clone())
             .or_insert_with(|| ObservedLock::new(scope, lock));
         let before = found.holder().cloned();
-        let was = found.remove(key);
+        let was = found.queue.remove(key);
         if let Some(was) = &was {
             self.lease_locks.remove(was.lease, &found.name);
         }
         if let Some(entry) = now {
             self.lease_locks.insert(entry.lease, &found.name);
-            found.insert(entry);
+            found.queue.insert(entry);
         }
         let (from, to) = (before.as_ref(), found.holder());
         self.held_locks.set_holder(
@@ -110,7 +111,7 @@ impl StoreState {
         was
     }
 
-    /// Puts how a lock came to be as it is.
+    /// Sets the last change of a lock's holder.
     pub(super) fn put_tenancy(&mut self, lock: &str, tenancy: LockTenancy) {
         if let Some(lock) = self.locks.get_mut(lock) {
             lock.tenancy = tenancy;
@@ -123,7 +124,7 @@ impl ObservedLock {
         Self {
             name: name.clone(),
             label: scope.label(name).into(),
-            queue: Vec::new(),
+            queue: LockQueue::default(),
             tenancy: LockTenancy {
                 since_unix_ms: None,
                 before: None,

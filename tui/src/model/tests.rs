@@ -1,9 +1,9 @@
-//! What the model makes of what a store tells.
+//! The model after the facts of a store.
 
 use std::fmt::Write as _;
 
 use leasehold_lock::FeedItem;
-use leasehold_records::{Deed, DeedRecord, JobState, Root};
+use leasehold_records::{AdminAction, AdminActionRecord, JobState, Root, UnixMs};
 
 use super::fixture::{FixtureStore, kv};
 use super::*;
@@ -22,7 +22,7 @@ fn row<'a>(store: &'a FixtureStore, lock: &str) -> LockRow<'a> {
         .row(shown, &shown.state.locks[full(lock).as_str()])
 }
 
-/// The last events, oldest first, as one would read them.
+/// The last events as sentences, oldest first.
 fn last(store: &FixtureStore, count: usize) -> Vec<String> {
     let shown = store.model.shown(store.now);
     let events = store.model.events.before(shown.next).take(count);
@@ -33,7 +33,7 @@ fn last(store: &FixtureStore, count: usize) -> Vec<String> {
     told
 }
 
-/// Everything that is shown of locks, to compare worlds.
+/// Everything shown of locks, for comparing states.
 fn picture(shown: ShownMoment<'_>) -> String {
     let mut text = String::new();
     for lock in shown.state.locks.values() {
@@ -50,7 +50,7 @@ fn picture(shown: ShownMoment<'_>) -> String {
 }
 
 #[test]
-fn the_queue_is_in_the_order_of_create_revisions_whatever_the_keys_are() {
+fn queue_is_ordered_by_create_revision_whatever_the_keys() {
     let mut store = FixtureStore::new();
     store.join(LOCK, "a", "host-1", 0x99);
     store.after(1_000).join(LOCK, "b", "host-2", 0x11);
@@ -69,7 +69,7 @@ fn the_queue_is_in_the_order_of_create_revisions_whatever_the_keys_are() {
 }
 
 #[test]
-fn a_lock_that_is_given_back_is_handed_off() {
+fn released_lock_is_handed_off() {
     let mut store = FixtureStore::new();
     store.join(LOCK, "a", "host-1", 1);
     let token = store.after(500).join(LOCK, "b", "host-2", 2);
@@ -89,7 +89,7 @@ fn a_lock_that_is_given_back_is_handed_off() {
 }
 
 #[test]
-fn a_holder_that_goes_with_its_whole_lease_is_taken_over() {
+fn holder_deleted_with_its_whole_lease_is_taken_over() {
     let mut store = FixtureStore::new();
     store.host("host-1", 1, &["a"]);
     store.join(LOCK, "a", "host-1", 1);
@@ -101,13 +101,13 @@ fn a_holder_that_goes_with_its_whole_lease_is_taken_over() {
     assert_eq!(taken.was.unwrap().who.label(), "a@host-1");
     let told = last(&store, 2);
     assert!(told[0].starts_with("TAKEOVER a@host-1 lease ended, held 3s -> b@host-2"));
-    assert_eq!(told[1], "GONE host-1 is gone");
+    assert_eq!(told[1], "GONE host-1 is down");
     store.after(60_000);
     assert_eq!(row(&store, LOCK).state, LockState::Held);
 }
 
 #[test]
-fn a_holder_whose_lease_had_no_time_left_expired_and_one_with_time_left_did_not() {
+fn holder_deleted_with_no_time_left_expired() {
     for (left, expected) in [(1, "EXPIRE"), (8, "RELEASE")] {
         let mut store = FixtureStore::new();
         store.join_other(LOCK, 5);
@@ -118,21 +118,21 @@ fn a_holder_whose_lease_had_no_time_left_expired_and_one_with_time_left_did_not(
 }
 
 #[test]
-fn a_deed_explains_why_somebody_went() {
+fn admin_action_explains_a_forced_leave() {
     let mut store = FixtureStore::new();
     let token = store.join(LOCK, "a", "host-1", 1);
     let key = store.key(LOCK, 1);
-    let deed = DeedRecord {
-        deed: Deed::StopRun,
+    let deed = AdminActionRecord {
+        action: AdminAction::StopRun,
         by: "ann@desk".into(),
         lock: full(LOCK),
         key: key.clone(),
         token: u64::try_from(token).unwrap(),
         lease: "1".into(),
         whom: "a@host-1".into(),
-        at_unix_ms: store.now,
+        at_unix_ms: UnixMs::new(store.now),
     };
-    let trace = Root::default().deed(store.now, 7);
+    let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
     let traced = kv(&trace, &deed.to_json(), 9);
     store.change(vec![(key, None), (trace, Some(traced))]);
     let told = last(&store, 2);
@@ -141,7 +141,7 @@ fn a_deed_explains_why_somebody_went() {
 }
 
 #[test]
-fn a_key_without_a_lease_is_a_hold_and_a_late_renewal_an_expiry() {
+fn key_without_lease_is_a_hold_and_late_renewal_expiring() {
     let mut store = FixtureStore::new();
     let key = format!("{}/maintenance", full(LOCK));
     store.put(&key, b"until Monday", 0);
@@ -154,7 +154,7 @@ fn a_key_without_a_lease_is_a_hold_and_a_late_renewal_an_expiry() {
 }
 
 #[test]
-fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
+fn entry_with_a_new_value_keeps_its_place_and_age() {
     let mut store = FixtureStore::new();
     let token = store.join_other(LOCK, 5);
     let key = store.key(LOCK, 5);
@@ -168,7 +168,7 @@ fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
 }
 
 #[test]
-fn a_store_that_is_not_heard_is_not_an_empty_one() {
+fn lost_store_is_not_an_empty_one() {
     let mut store = FixtureStore::new();
     store.join(LOCK, "a", "host-1", 1);
     let reason = "connection \u{1b}[2J refused".into();
@@ -176,7 +176,7 @@ fn a_store_that_is_not_heard_is_not_an_empty_one() {
     assert!(matches!(store.model.link, StoreLink::Down { .. }));
     assert_eq!(row(&store, LOCK).state, LockState::Held);
     assert!(last(&store, 1)[0].contains("connection \u{fffd}[2J refused"));
-    // Meanwhile it was given back, and somebody else came.
+    // Meanwhile it was released, and another client acquired it.
     store.revision += 10;
     let other = kv(&store.key(LOCK, 2), b"", 2);
     store
@@ -201,7 +201,7 @@ impl KeyValueAt {
 }
 
 #[test]
-fn frozen_it_shows_one_moment_and_counts_what_it_does_not_show() {
+fn model_frozen_shows_one_moment_and_counts_changes() {
     let mut store = FixtureStore::new();
     store.join(LOCK, "a", "host-1", 1);
     store.model.freeze(store.now);
@@ -215,7 +215,7 @@ fn frozen_it_shows_one_moment_and_counts_what_it_does_not_show() {
     assert_eq!(row(&store, LOCK).holder.unwrap().who.label(), "b@host-2");
 }
 
-/// Random contention, walked back to its beginning and forth to its end.
+/// Random contention, walked back to its beginning and forward to its end.
 #[test]
 fn going_back_shows_every_moment_as_it_was() {
     let mut random = fastrand::Rng::with_seed(7);
@@ -249,7 +249,7 @@ fn going_back_shows_every_moment_as_it_was() {
 }
 
 #[test]
-fn what_the_journal_forgets_the_past_cannot_show() {
+fn past_beyond_the_history_is_not_shown() {
     let mut store = FixtureStore::new();
     store.join(LOCK, "a", "host-1", 1);
     store.model.freeze(store.now);
@@ -257,7 +257,7 @@ fn what_the_journal_forgets_the_past_cannot_show() {
         store.after(10).join_other("busy", lease);
         store.leave("busy", lease);
     }
-    // The moment that was frozen has been forgotten; what is shown is the oldest that is known.
+    // The frozen moment has been dropped; the oldest known one is shown.
     let first = store.model.history.first();
     assert_eq!(store.model.shown(0).next, first);
     assert!(!store.model.step_back(store.now));
@@ -281,7 +281,7 @@ fn seeking_finds_the_moment() {
 }
 
 #[test]
-fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
+fn wait_graph_across_locks_counts_waiters_and_finds_cycles() {
     let mut store = FixtureStore::new();
     // 1 holds x and waits for y; 2 holds y; 3 and 4 wait for x.
     store.join_other("x", 1);
@@ -303,7 +303,7 @@ fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
 }
 
 #[test]
-fn a_session_shows_what_goes_when_its_lease_goes() {
+fn session_row_lists_locks_held_and_waited_for() {
     let mut store = FixtureStore::new();
     store.host("host-1", 1, &["a", "b"]);
     store.join("x", "a", "host-1", 1);
@@ -317,7 +317,7 @@ fn a_session_shows_what_goes_when_its_lease_goes() {
     assert_eq!(rows[1].whose, "client 2");
 }
 
-/// Holders and what leases carry are kept as entries come and go; here they are made anew and compared.
+/// Holders and locks by lease are updated with each entry; here they are computed anew and compared.
 fn is_kept_right(store: &FixtureStore) {
     let (model, shown) = (&store.model, store.model.shown(store.now));
     let mut anew = StoreState::default();
@@ -348,7 +348,7 @@ fn is_kept_right(store: &FixtureStore) {
 }
 
 #[test]
-fn what_is_kept_beside_the_queues_agrees_with_them_whatever_happens_and_in_the_past_too() {
+fn derived_maps_after_random_changes_agree_with_queues() {
     for seed in 0..20 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut store = FixtureStore::new();
@@ -361,7 +361,7 @@ fn what_is_kept_beside_the_queues_agrees_with_them_whatever_happens_and_in_the_p
                 2 | 3 => store.join_other(&lock, lease),
                 4 => store.put(&format!("{}/by-hand", full(&lock)), b"", 0),
                 5 => store.delete(&[&format!("{}/by-hand", full(&lock))]),
-                // The same key under another lease, as a stranger may have it.
+                // The same key under another lease, as another client may have it.
                 6 => store.put(&store.key(&lock, lease), b"x", random.i64(1..8)),
                 _ => store.leave(&lock, lease),
             };

@@ -1,33 +1,33 @@
-//! Waiters across locks: a waiter may itself hold what others wait for.
+//! Wait graph across locks: a waiter may itself hold locks with waiters.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::store_state::StoreState;
 
-/// Locks that are followed from one; more than that nobody reads.
+/// Most locks followed from one: a longer list is not read.
 const FOLLOWED: usize = 10_000;
 
-/// What a lock's holder stands in the way of.
+/// Clients and locks that a lock's holder blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BlockedLocks {
-    /// Waiters, of this lock and of those that its waiters hold.
+    /// Number of waiters, of this lock and of the locks that its waiters hold.
     pub(crate) waiters: usize,
-    /// Locks, this one included.
+    /// Number of locks, this one included.
     pub(crate) locks: usize,
-    /// Locks of which each is held by somebody who waits for the next, and the last for the first: none of
+    /// Locks in a cycle: the holder of each waits for the next, and the holder of the last for the first. None of
     /// them will ever be free.
     pub(crate) cycle: Vec<Arc<str>>,
 }
 
-/// What the holder of `lock` stands in the way of.
+/// Computes the clients and locks that the holder of `lock` blocks.
 pub(crate) fn blocked_by(state: &StoreState, lock: &str) -> BlockedLocks {
     let mut found = BlockedLocks::default();
     let Some(first) = state.locks.get(lock) else {
         return found;
     };
     let mut seen: HashSet<&str> = HashSet::from([&*first.name]);
-    // Each with who came before it, to tell a cycle.
+    // Each with its predecessor, to detect a cycle.
     let mut trail: Vec<(&Arc<str>, Option<usize>)> = vec![(&first.name, None)];
     let mut at = 0;
     while let Some(&(name, _)) = trail.get(at) {
@@ -50,7 +50,7 @@ pub(crate) fn blocked_by(state: &StoreState, lock: &str) -> BlockedLocks {
     found
 }
 
-/// Whether `name` is on the way from the first lock to the one at `at`.
+/// Returns true if `name` is on the path from the first lock to the one at `at`.
 fn leads_to(trail: &[(&Arc<str>, Option<usize>)], at: usize, name: &Arc<str>) -> bool {
     let mut here = Some(at);
     while let Some((lock, before)) = here.and_then(|at| trail.get(at)) {
@@ -62,7 +62,7 @@ fn leads_to(trail: &[(&Arc<str>, Option<usize>)], at: usize, name: &Arc<str>) ->
     false
 }
 
-/// The way from `name` to the lock at `at`.
+/// Path from `name` to the lock at `at`.
 fn path(trail: &[(&Arc<str>, Option<usize>)], at: usize, name: &Arc<str>) -> Vec<Arc<str>> {
     let (mut way, mut here) = (Vec::new(), Some(at));
     while let Some((lock, before)) = here.and_then(|at| trail.get(at)) {

@@ -1,12 +1,14 @@
 //! `--once`: every lock as it is now, as a table, as JSON or as CSV.
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
+use crate::columns::{CellValue, ColumnSpec, LOCK_COLUMNS, LockColumn};
 use crate::filter::Filter;
-use crate::model::{EntryOwner, LockRow, Model, ShownMoment};
-use crate::text::{age, width};
+use crate::model::{EntryOwner, LockRow, Model, ObservedLock, QueueEntry, QueueRole, ShownMoment};
+use crate::text::{fit, width};
 
-/// How `--once` prints.
+/// Format of `--once`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
     /// A table for people.
@@ -25,24 +27,13 @@ struct OnceReport<'a> {
     /// Prefixes that may not be read.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     not_permitted: &'a [String],
-    locks: Vec<LockReport>,
+    locks: &'a [LockReport<'a>],
 }
 
-#[derive(Serialize)]
-struct LockReport {
-    lock: String,
-    name: String,
-    state: &'static str,
-    waiters: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest_wait_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl_granted_ms: Option<u64>,
-    queue: Vec<EntryReport>,
+/// A lock and its queue. In JSON: the fields of its columns, then `queue`.
+struct LockReport<'a> {
+    row: LockRow<'a>,
+    lock: &'a ObservedLock,
 }
 
 #[derive(Serialize)]
@@ -60,37 +51,48 @@ struct EntryReport {
     since_unix_ms: Option<u64>,
 }
 
-/// Everything that passes the filter, by name.
-pub(crate) fn print_locks(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
-    let shown = model.shown(now);
-    let locks = shown.state.locks.values();
-    let rows: Vec<(LockRow<'_>, LockReport)> = locks
-        .filter(|lock| !lock.queue.is_empty())
-        .map(|lock| {
-            let row = model.row(shown, lock);
-            let one = describe(&row, &lock.queue);
-            (row, one)
-        })
-        .filter(|(_, one)| {
-            let holder = one.queue.first().map_or("", |place| place.who.as_str());
-            filter.matches(&[&one.lock, holder, one.state])
-        })
-        .collect();
-    match form {
-        OutputFormat::Json => json(model, shown, rows),
-        OutputFormat::Csv => csv(&rows),
-        OutputFormat::Table => table(&rows),
+impl LockReport<'_> {
+    fn value(&self, spec: &ColumnSpec<LockColumn>) -> CellValue<'_> {
+        spec.column.value(&self.row)
+    }
+
+    fn passes(&self, filter: &Filter) -> bool {
+        let fields = LockColumn::filtered().map(|column| column.value(&self.row).plain());
+        let fields: Vec<_> = fields.collect();
+        let fields: Vec<&str> = fields.iter().map(|field| &**field).collect();
+        filter.matches(&fields)
     }
 }
 
-fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::QueueEntry>]) -> LockReport {
-    let place = |(place, entry): (usize, &std::sync::Arc<crate::model::QueueEntry>)| {
+impl Serialize for LockReport<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields: Vec<_> = LOCK_COLUMNS
+            .iter()
+            .filter_map(|spec| Some((spec.json?, self.value(spec))))
+            .filter(|(_, value)| !value.is_unknown())
+            .collect();
+        fields.sort_by_key(|((position, _), _)| *position);
+        let mut map = serializer.serialize_map(None)?;
+        for ((_, name), value) in fields {
+            map.serialize_entry(name, &value)?;
+        }
+        let queue = self.lock.queue.roles();
+        let queue: Vec<EntryReport> = queue
+            .map(|(role, entry)| EntryReport::new(role, entry))
+            .collect();
+        map.serialize_entry("queue", &queue)?;
+        map.end()
+    }
+}
+
+impl EntryReport {
+    fn new(role: QueueRole, entry: &QueueEntry) -> Self {
         let (job, host) = match &entry.who {
             EntryOwner::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
-            _ => (None, None),
+            EntryOwner::Other { .. } | EntryOwner::Hold { .. } => (None, None),
         };
-        EntryReport {
-            place,
+        Self {
+            place: role.place(),
             who: entry.who.label(),
             job,
             host,
@@ -99,59 +101,58 @@ fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::QueueEntry>
             key: entry.key.to_string(),
             since_unix_ms: entry.since_unix_ms,
         }
-    };
-    LockReport {
-        lock: row.label.to_string(),
-        name: row.name.to_string(),
-        state: row.state.as_str(),
-        waiters: row.waiters,
-        held_ms: row.held(),
-        oldest_wait_ms: row.oldest(),
-        ttl_ms: row.ttl.map(|ttl| ttl.left_ms),
-        ttl_granted_ms: row.ttl.map(|ttl| ttl.granted_ms),
-        queue: queue.iter().enumerate().map(place).collect(),
     }
 }
 
-fn json(model: &Model, shown: ShownMoment<'_>, rows: Vec<(LockRow<'_>, LockReport)>) -> String {
-    let all = OnceReport {
+/// Prints every lock that passes the filter, by name.
+pub(crate) fn print_locks(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
+    let shown = model.shown(now);
+    let locks = shown.state.locks.values();
+    let locks: Vec<LockReport<'_>> = locks
+        .filter(|lock| !lock.queue.is_empty())
+        .map(|lock| LockReport {
+            row: model.row(shown, lock),
+            lock,
+        })
+        .filter(|report| report.passes(filter))
+        .collect();
+    match form {
+        OutputFormat::Json => json(model, shown, &locks),
+        OutputFormat::Csv => csv(&locks),
+        OutputFormat::Table => table(&locks),
+    }
+}
+
+fn json(model: &Model, shown: ShownMoment<'_>, locks: &[LockReport<'_>]) -> String {
+    let report = OnceReport {
         at_unix_ms: shown.now,
         revision: shown.revision,
         root: model.scope.root().as_str(),
         not_permitted: &model.denied,
-        locks: rows.into_iter().map(|(_, one)| one).collect(),
+        locks,
     };
     // Strings, numbers and lists of them always serialize.
-    let mut text =
-        leasehold_records::printable::json(serde_json::to_string_pretty(&all).unwrap_or_default());
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    let mut text = leasehold_records::printable::json(text);
     text.push('\n');
     text
 }
 
-fn csv(rows: &[(LockRow<'_>, LockReport)]) -> String {
-    let head = "lock,state,holder,held_ms,ttl_ms,waiters,oldest_wait_ms,token,lease";
-    let mut text = format!("{head}\r\n");
-    for (_, one) in rows {
-        let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
-        let holder = one.queue.first();
-        let fields = [
-            field(&one.lock),
-            one.state.to_owned(),
-            holder.map_or_else(String::new, |place| field(&place.who)),
-            number(one.held_ms),
-            number(one.ttl_ms),
-            one.waiters.to_string(),
-            number(one.oldest_wait_ms),
-            holder.map_or_else(String::new, |place| place.token.to_string()),
-            holder.map_or_else(String::new, |place| place.lease.clone()),
-        ];
+fn csv(locks: &[LockReport<'_>]) -> String {
+    let columns = || LOCK_COLUMNS.iter().filter(|spec| spec.csv.is_some());
+    let head: Vec<&str> = columns().filter_map(|spec| spec.csv).collect();
+    let mut text = format!("{}\r\n", head.join(","));
+    for report in locks {
+        let fields: Vec<String> = columns()
+            .map(|spec| field(&report.value(spec).plain()))
+            .collect();
         text.push_str(&fields.join(","));
         text.push_str("\r\n");
     }
     text
 }
 
-/// Quoted where it has to be, and never a formula where a spreadsheet would see one.
+/// Quotes a field where needed, and prevents a spreadsheet from reading a formula.
 fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@']);
     let text = if formula {
@@ -166,30 +167,18 @@ fn field(text: &str) -> String {
     }
 }
 
-fn table(rows: &[(LockRow<'_>, LockReport)]) -> String {
-    if rows.is_empty() {
+fn table(locks: &[LockReport<'_>]) -> String {
+    if locks.is_empty() {
         return "no lock is held\n".into();
     }
-    let head = [
-        "LOCK", "STATE", "HOLDER", "HELD", "TTL", "WAIT", "OLDEST", "FENCE",
-    ];
-    let mut lines = vec![head.map(String::from)];
-    for (row, one) in rows {
-        let span = |span: Option<u64>| span.map_or_else(|| "-".into(), age);
-        let holder = one.queue.first();
-        lines.push([
-            one.lock.clone(),
-            row.state.word().into(),
-            holder.map_or_else(|| "-".into(), |place| place.who.clone()),
-            span(one.held_ms),
-            one.ttl_ms
-                .map_or_else(|| "-".into(), |ttl| format!("{}s", ttl / 1000)),
-            one.waiters.to_string(),
-            span(one.oldest_wait_ms),
-            holder.map_or_else(|| "-".into(), |place| place.token.to_string()),
-        ]);
-    }
-    let mut widths = [0; 8];
+    let columns = || LOCK_COLUMNS.iter().filter(|spec| spec.is_in_table);
+    let mut lines: Vec<Vec<String>> = vec![columns().map(|spec| spec.title.to_owned()).collect()];
+    lines.extend(locks.iter().map(|report| {
+        columns()
+            .map(|spec| report.value(spec).display().into_owned())
+            .collect()
+    }));
+    let mut widths = vec![0; columns().count()];
     for line in &lines {
         for (most, cell) in widths.iter_mut().zip(line) {
             *most = width(cell).max(*most);
@@ -197,10 +186,8 @@ fn table(rows: &[(LockRow<'_>, LockReport)]) -> String {
     }
     let mut text = String::new();
     for line in lines {
-        let cells = line.iter().zip(widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| crate::text::fit(cell, width))
-            .collect();
+        let cells = line.iter().zip(&widths);
+        let cells: Vec<String> = cells.map(|(cell, width)| fit(cell, *width)).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }

@@ -1,10 +1,10 @@
-//! `--stream`: one JSON object a line for each thing that happens.
+//! `--stream`: one JSON object a line for each event.
 
 use serde::Serialize;
 
 use crate::model::{EventKind, LeaveReason, StoreEvent};
 
-/// An event as the stream has it.
+/// An event in the stream.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct StreamLine {
     at_unix_ms: u64,
@@ -12,10 +12,10 @@ pub(crate) struct StreamLine {
     event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
-    /// Who it is about: who came, waits, or went.
+    /// The client that joined, acquired, waits or left.
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<String>,
-    /// Who held the lock before.
+    /// The previous holder.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub(crate) struct StreamLine {
 }
 
 impl StreamLine {
-    /// The line about an event.
+    /// Converts an event.
     pub(crate) fn from_event(event: &StoreEvent) -> Self {
         let mut line = Self {
             at_unix_ms: event.at_unix_ms,
@@ -100,7 +100,7 @@ impl StreamLine {
         line
     }
 
-    /// The line as JSON, with its end.
+    /// The line as JSON, with its newline.
     pub(crate) fn to_json(&self) -> String {
         // Strings and numbers always serialize.
         let mut text =

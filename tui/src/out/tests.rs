@@ -1,4 +1,4 @@
-//! The shapes that scripts depend on.
+//! Output formats that scripts depend on.
 
 use super::{OutputFormat, StreamLine, print_locks};
 use crate::filter::Filter;
@@ -30,7 +30,7 @@ fn once_as_table_json_and_csv() {
 }
 
 #[test]
-fn the_stream_has_one_object_for_each_thing_that_happens() {
+fn stream_has_one_object_per_event() {
     let mut store = some();
     store.after(400).leave("billing/ledger", 1);
     let shown = store.model.shown(store.now);

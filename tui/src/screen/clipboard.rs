@@ -1,5 +1,4 @@
-//! Copying through the terminal (OSC 52), which also works over SSH. Whether the terminal takes it, it does
-//! not say.
+//! Copying through the terminal (OSC 52), which also works over SSH. The terminal does not confirm it.
 
 use std::io::{self, stdout};
 

@@ -1,10 +1,10 @@
-//! What a screen whose thread panics leaves behind, to be looked at from outside.
+//! A panic of the thread with the screen, for a test of what it leaves behind.
 
 use std::io;
 
 use super::terminal::TerminalScreen;
 
-/// Takes the terminal for this thread, draws something and panics.
+/// Captures the terminal for this thread, draws and panics.
 pub(crate) fn panic_on_screen() -> io::Result<()> {
     let mut screen = TerminalScreen::take(true)?;
     screen

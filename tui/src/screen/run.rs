@@ -1,5 +1,4 @@
-//! The loop: inputs and facts in, frames out. It draws only when something has changed, and not more often
-//! than eyes can follow.
+//! The loop: inputs and facts in, frames out. It draws only after a change, and at most as often as eyes can follow.
 
 use std::io;
 use std::time::Duration;
@@ -20,25 +19,25 @@ use crate::source::{LiveSource, Recorder, now};
 
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
-/// How often things are counted down.
+/// Interval of counting down.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Where facts come from while it runs.
+/// Source of facts while it runs.
 pub(crate) enum ScreenFeed {
     Live {
         live: LiveSource,
         recorder: Option<Recorder>,
     },
-    /// Everything has been told already.
+    /// All facts are applied already.
     Told,
 }
 
-/// Why it ended.
+/// Reason for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScreenEnd {
-    /// Somebody quit.
+    /// The user quit.
     Quit,
-    /// A signal, or whoever started it.
+    /// A signal, or a cancellation by the caller.
     Asked,
 }
 
@@ -50,8 +49,7 @@ enum LoopEvent {
     Asked,
 }
 
-/// Runs until somebody quits. Must have a thread of its own, since a panic of that thread gives the terminal
-/// back.
+/// Runs until the user quits. Must have a thread of its own, since a panic of that thread restores the terminal.
 pub(crate) async fn run(
     app: &mut App,
     feed: &mut ScreenFeed,
@@ -110,7 +108,7 @@ pub(crate) async fn run(
                     if let ScreenFeed::Live { live, .. } = feed
                         && !live.order(order)
                     {
-                        app.warn(now(), "not done: too much is asked of the store already");
+                        app.warn(now(), "not done: too many actions are under way");
                     }
                 }
             }
@@ -119,7 +117,7 @@ pub(crate) async fn run(
 }
 
 fn draw(screen: &mut TerminalScreen, app: &mut App) -> io::Result<()> {
-    // All of a frame or nothing of it, where the terminal can.
+    // A whole frame or none, if the terminal supports that.
     execute!(io::stdout(), BeginSynchronizedUpdate)?;
     let drawn = screen
         .terminal
@@ -129,7 +127,7 @@ fn draw(screen: &mut TerminalScreen, app: &mut App) -> io::Result<()> {
     drawn
 }
 
-/// The next fact; what is there already is taken with it, so that a burst costs one frame.
+/// The next fact; facts that are ready are taken with it, so that a burst costs one frame.
 async fn next(feed: &mut ScreenFeed) -> Option<Fact> {
     match feed {
         ScreenFeed::Live { live, .. } => live.next().await,
@@ -170,12 +168,12 @@ fn input(event: Event) -> Option<AppInput> {
         Event::Key(key) => Some(AppInput::Key(key)),
         Event::Mouse(mouse) => Some(AppInput::Mouse(mouse)),
         Event::Paste(text) => Some(AppInput::Paste(text)),
-        // The next frame has the size it then is.
+        // The next frame uses the new size.
         Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
     }
 }
 
-/// Resolves when a signal asks us to end, or whoever started us.
+/// Resolves on a signal or on cancellation by the caller.
 async fn asked_by(
     until: CancellationToken,
     mut terminate: tokio::signal::unix::Signal,

@@ -1,6 +1,6 @@
-//! The terminal is taken here and given back here, whatever happens in between: an end, an error, a panic.
+//! The terminal is captured and restored here, after every end: a return, an error or a panic.
 //!
-//! What is given back is everything that was taken: raw mode, the other screen, mouse, paste and cursor.
+//! Restored is everything that was changed: raw mode, alternate screen, mouse, paste and cursor.
 
 use std::io::{self, Stdout, Write as _, stdout};
 use std::panic;
@@ -24,29 +24,29 @@ use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-/// What other threads said when they panicked, until there is a screen to say it on.
+/// Panic messages of other threads, kept until the screen is restored.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// Whether there is anything to give back. Leaving the other screen twice would put the cursor back to where
-/// it was before the first time, over whatever has been said since: a panic, say.
+/// The terminal is captured. Leaving the alternate screen twice would move the cursor to its place before the first
+/// time, over later output such as a panic message.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The thread that has the terminal.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
-/// What others may have said at most, in lines.
+/// Most messages that are kept.
 const SAID_MOST: usize = 20;
-/// How long a process may take to be stopped by its own signal.
+/// Most time for a process to be stopped by its own signal.
 const STOPS_WITHIN: Duration = Duration::from_secs(1);
 
-/// A terminal that is taken. Dropping it gives it back.
+/// A captured terminal. Dropping it restores the terminal.
 pub(super) struct TerminalScreen {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
     mouse: bool,
 }
 
 impl TerminalScreen {
-    /// Takes the terminal for this thread.
+    /// Captures the terminal for this thread.
     pub(super) fn take(mouse: bool) -> io::Result<Self> {
-        // A theme without colours has none to leave out, and what crossterm would send in place of them
-        // also ends bold and reverse.
+        // A theme without colours needs none removed, and the sequence that crossterm would send instead also ends
+        // bold and reverse.
         force_color_output(true);
         hook();
         *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
@@ -55,7 +55,7 @@ impl TerminalScreen {
         Ok(Self { terminal, mouse })
     }
 
-    /// Takes the mouse, or leaves it to the terminal.
+    /// Captures the mouse, or leaves it to the terminal.
     pub(super) fn mouse(&mut self, mouse: bool) -> io::Result<()> {
         self.mouse = mouse;
         if mouse {
@@ -65,14 +65,15 @@ impl TerminalScreen {
         }
     }
 
-    /// Gives the terminal back, sleeps until the shell continues us, and takes it again.
+    /// Restores the terminal, sleeps until the shell continues the process, and captures it again.
     pub(super) async fn suspend(&mut self) -> io::Result<()> {
         let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
         leave();
-        // Whoever started us stops with us, or no shell would notice. This thread goes on for a moment, since
-        // the signal may meet another one first: taking the terminal then would leave it taken while we sleep.
+        // The parent process stops too, or no shell would notice. This thread may continue for a moment, since the
+        // signal may reach another thread first: capturing the terminal then would leave it captured during the
+        // sleep.
         kill_current_process_group(Signal::TSTP)?;
-        // Where nobody could continue us, the system does not stop us either.
+        // In an orphaned process group nothing could continue us, and the system ignores the stop signal.
         let _ = timeout(STOPS_WITHIN, continued.recv()).await;
         enter(self.mouse)?;
         self.terminal.clear()
@@ -104,7 +105,7 @@ fn enter(mouse: bool) -> io::Result<()> {
     entered.inspect_err(|_| leave())
 }
 
-/// Gives everything back, once. Nothing more can be done about what fails here.
+/// Restores everything, once. A failure here cannot be handled.
 fn leave() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -119,8 +120,8 @@ fn leave() {
     let _ = disable_raw_mode();
 }
 
-/// A panic of the thread that has the terminal gives it back before it is told; one of another thread, which
-/// may well be survived, is told when the terminal has been given back.
+/// Panic hook. A panic of the thread with the terminal restores it before the message is printed. Messages of other
+/// threads, whose panics may be survived, are printed after the terminal is restored.
 fn hook() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

@@ -1,25 +1,25 @@
-//! Doing to others what an operator has confirmed, and leaving word of it.
+//! Admin actions that the operator has confirmed, and their records.
 
 use std::time::Duration;
 
 use leasehold_lock::{AuditNote, Locks, StoreError};
-use leasehold_records::{Deed, DeedRecord, Root};
+use leasehold_records::{AdminAction, AdminActionRecord, Root, UnixMs};
 
 use crate::app::AdminOrder;
 
-/// How long word of a deed stays in the store.
+/// Time for which the record of an action is kept.
 const KEEP: Duration = Duration::from_hours(7 * 24);
 
-/// Does it, and says what came of it.
+/// Carries out the action, and returns a sentence about the result.
 pub(super) async fn execute(
     locks: &Locks,
     root: &Root,
     operator: &str,
     order: AdminOrder,
 ) -> Result<String, String> {
-    let at = super::clock::now();
-    let record = DeedRecord {
-        deed: order.deed,
+    let at = UnixMs::new(super::clock::now());
+    let record = AdminActionRecord {
+        action: order.deed,
         by: operator.to_owned(),
         lock: order.lock.clone(),
         key: order.key.clone(),
@@ -29,13 +29,13 @@ pub(super) async fn execute(
         at_unix_ms: at,
     };
     let trace = AuditNote {
-        key: root.deed(at, fastrand::u32(..)),
+        key: root.admin_action(at, fastrand::u32(..)),
         value: record.to_json(),
         keep: KEEP,
     };
     let done = match order.deed {
-        Deed::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
-        Deed::RemoveEntry | Deed::StopRun => {
+        AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
+        AdminAction::RemoveEntry | AdminAction::StopRun => {
             locks.remove_entry(&order.key, order.token, &trace).await
         }
     };
@@ -43,7 +43,7 @@ pub(super) async fn execute(
     match done {
         Ok(true) => Ok(format!("{what} of {} is done", order.whom)),
         Ok(false) => Err(format!(
-            "{what}: {} was gone already; nothing was done",
+            "{what}: {} was deleted already; nothing was done",
             order.whom
         )),
         Err(error @ StoreError::Refused { .. }) => Err(format!("{what} was not done: {error}")),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// The moment it is, in Unix milliseconds. The only place that reads a clock.
+/// The present, in Unix milliseconds. The only function that reads a clock.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| {

@@ -1,10 +1,10 @@
-//! The feed of keys under the prefixes that are followed.
+//! Feed of the keys under the followed prefixes.
 
 use leasehold_lock::{KeyFeed, Locks};
 
 use crate::model::KeyScope;
 
-/// A feed of everything that is followed.
+/// Starts a feed of everything that is followed.
 pub(crate) fn feed(locks: &Locks, scope: &KeyScope) -> KeyFeed {
     locks
         .feed(scope.watched())

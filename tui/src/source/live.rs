@@ -1,7 +1,7 @@
-//! A store that is listened to: keys by one feed, leases and health by asking now and then.
+//! A live store: keys from one feed, leases and health from periodic requests.
 //!
-//! Facts go into a bounded queue. When nobody takes them, these tasks wait, the feed falls behind on its
-//! own, and reads anew later: a dashboard that stands still costs nobody anything.
+//! Facts go into a bounded queue. While it is full these tasks wait, the feed falls behind, and reads anew later: a
+//! paused dashboard costs the store nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::app::AdminOrder;
 use crate::fact::{Fact, FactKind};
 use crate::model::KeyScope;
 
-/// Facts that may wait to be taken in.
+/// Capacity of the queue of facts.
 const FACTS: usize = 256;
-/// Orders that may wait.
+/// Capacity of the queue of admin orders.
 const ORDERS: usize = 8;
-/// How often leases are asked about.
+/// Interval of requests about leases.
 const ASK_LEASES: Duration = Duration::from_secs(1);
-/// Questions about leases that are under way at once.
+/// Concurrent requests about leases.
 const AT_ONCE: usize = 8;
-/// How often the store is asked how it is.
+/// Interval of requests about health.
 const ASK_HEALTH: Duration = Duration::from_secs(2);
 
-/// A store that is listened to. Ends with [`LiveSource::close`].
+/// A live store. Ends with [`LiveSource::close`].
 pub(crate) struct LiveSource {
     facts: mpsc::Receiver<Fact>,
     wanted: watch::Sender<Vec<i64>>,
@@ -41,7 +41,7 @@ pub(crate) struct LiveSource {
 }
 
 impl LiveSource {
-    /// Begins to listen. `operator` is who is named for deeds.
+    /// Starts the tasks. `operator` is the name in records of admin actions.
     pub(crate) fn start(locks: &Locks, scope: &KeyScope, operator: &str) -> Self {
         let (out, facts) = mpsc::channel(FACTS);
         let (wanted, wants) = watch::channel(Vec::new());
@@ -70,17 +70,17 @@ impl LiveSource {
         }
     }
 
-    /// The next fact; `None` when the client has closed.
+    /// The next fact; `None` once the client has closed.
     pub(crate) async fn next(&mut self) -> Option<Fact> {
         self.facts.recv().await
     }
 
-    /// A fact that is there already.
+    /// A fact that is ready.
     pub(crate) fn ready(&mut self) -> Option<Fact> {
         self.facts.try_recv().ok()
     }
 
-    /// Says which leases are looked at.
+    /// Sets the leases to request.
     pub(crate) fn want(&self, leases: Vec<i64>) {
         self.wanted.send_if_modified(|wanted| {
             let changed = *wanted != leases;
@@ -89,12 +89,12 @@ impl LiveSource {
         });
     }
 
-    /// Asks for something to be done. False when too much is asked already.
+    /// Queues an admin action. Returns false if the queue is full.
     pub(crate) fn order(&self, order: AdminOrder) -> bool {
         self.orders.try_send(order).is_ok()
     }
 
-    /// Stops listening.
+    /// Stops all tasks.
     pub(crate) async fn close(mut self) {
         self.cancel.cancel();
         self.facts.close();
@@ -154,7 +154,7 @@ impl LiveTasks {
             });
             let mut answers = iter(asked).buffer_unordered(AT_ONCE);
             while let Some((lease, answer)) = answers.next().await {
-                // What is not answered is counted down meanwhile.
+                // Without a reply the time is counted down meanwhile.
                 if let Ok(answer) = answer
                     && !self.send(FactKind::Ttl(lease, answer)).await
                 {

@@ -1,7 +1,7 @@
-//! Recordings: facts as lines of JSON, so that an incident can be looked at again, by anybody, anywhere.
+//! Recordings: facts as lines of JSON, for showing an incident later on any machine.
 //!
-//! The first line says what was looked at; each further line is one fact. A recording may end anywhere: what
-//! is missing at its end is no error, and what is wrong before it is.
+//! The first line is a header; each further line is one fact. A recording may be cut off anywhere: an incomplete last
+//! line is ignored, and an invalid line before it is an error.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
@@ -15,41 +15,41 @@ use serde::{Deserialize, Serialize};
 use crate::fact::{Fact, FactKind};
 use crate::model::KeyScope;
 
-/// The format's version. One that is not known is refused.
+/// Version of the format. Other versions are refused.
 const VERSION: u32 = 1;
-/// The most changes that a recording may have to be shown.
+/// Most changes of a recording that can be shown.
 const MOST_CHANGES: usize = 2_000_000;
-/// The longest line that is read, in bytes: a reading of a large store is one line.
+/// Longest line that is read, in bytes: a reading of a large store is one line.
 const LONGEST_LINE: u64 = 1 << 30;
 
-/// A recording that cannot be shown.
+/// Error using a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It cannot be read or written.
-    #[error("file_error use the recording {file}: {source}")]
+    #[error("cannot use the recording {file}: {source}")]
     File {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It is not a recording, or one of a version that is not known.
+    /// It is not a recording, or has an unknown version.
     #[error("{file} is not a recording that can be shown: {reason}")]
     Unknown {
         /// The file.
         file: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A line of it cannot be read.
-    #[error("line {line} of {file} file_error be read: {reason}")]
+    #[error("line {line} of {file} cannot be read: {reason}")]
     Line {
         /// The file.
         file: String,
         /// The number of the line, from 1.
         line: usize,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// It has more changes than can be shown.
@@ -116,13 +116,12 @@ struct RecordedChange {
 }
 
 #[derive(Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
 struct RecordedKey {
     key: String,
-    /// The value, where it is text.
+    /// The value, if it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// The value, where it is not.
+    /// The value, if it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes: Option<Vec<u8>>,
     create: i64,
@@ -161,7 +160,7 @@ impl From<RecordedKey> for KeyValue {
 }
 
 impl RecordedFact {
-    /// A fact as a line; `None` for what says nothing of the store.
+    /// Converts a fact; `None` for one that is not about the store.
     fn from_fact(fact: &Fact) -> Option<Self> {
         let what = match &fact.kind {
             FactKind::Keys(FeedItem::Reading { revision, keys }) => RecordedKind::Reading {
@@ -236,7 +235,7 @@ impl RecordedFact {
     }
 }
 
-/// Writes a recording.
+/// Writer of a recording.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     file: String,
@@ -244,7 +243,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording; a file that is there already is left alone.
+    /// Creates a recording; an existing file is left alone.
     pub(crate) fn create(
         path: &Path,
         scope: &KeyScope,
@@ -278,7 +277,7 @@ impl Recorder {
         written.map_err(|source| self.failed(source))
     }
 
-    /// Hands over to the system what has been written.
+    /// Flushes buffered facts to the file.
     pub(crate) fn flush(&mut self) -> Result<(), RecordingError> {
         self.out.flush().map_err(|source| self.failed(source))
     }
@@ -296,12 +295,12 @@ fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()>
     out.write_all(b"\n")
 }
 
-/// A recording, read.
+/// A recording in memory.
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) scope: KeyScope,
     pub(crate) facts: Vec<Fact>,
-    /// Changes of keys in all.
+    /// Number of changed keys.
     pub(crate) changes: usize,
 }
 
@@ -333,7 +332,7 @@ pub(crate) fn read_recording(path: &Path) -> Result<Recording, RecordingError> {
                 };
                 facts.push(line.into_fact());
             }
-            // It was cut off while it was written.
+            // The line was cut off while it was written.
             Err(_) if !is_whole => break,
             Err(error) => {
                 return Err(RecordingError::Line {
@@ -374,31 +373,4 @@ fn read_head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recorded_fact_keeps_the_names_of_its_fields() {
-        let key = KeyValue {
-            key: "/leasehold/locks/a/7".into(),
-            value: b"text".to_vec(),
-            create_revision: 3,
-            mod_revision: 4,
-            lease: 7,
-        };
-        let fact = Fact {
-            at_unix_ms: 1,
-            kind: FactKind::Keys(FeedItem::Reading {
-                revision: 5,
-                keys: vec![key],
-            }),
-        };
-        let line = serde_json::to_string(&RecordedFact::from_fact(&fact).unwrap()).unwrap();
-        assert_eq!(
-            line,
-            r#"{"at":1,"reading":{"revision":5,"keys":[{"key":"/leasehold/locks/a/7","text":"text","create":3,"changed":4,"lease":7}]}}"#
-        );
-        let read: RecordedFact = serde_json::from_str(&line).unwrap();
-        assert_eq!(read.into_fact(), fact);
-    }
-}
+mod tests;

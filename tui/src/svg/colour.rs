@@ -1,18 +1,18 @@
-//! The colours of a picture: those of a terminal, made fixed.
+//! Colours of a picture: those of a terminal, with fixed values.
 
 use ratatui::style::Color;
 
-/// What a terminal of ours has behind its text.
+/// Background of the picture.
 pub(super) const BACKGROUND: &str = "#15181e";
-/// What text without a colour has.
+/// Colour of text without a colour.
 pub(super) const FOREGROUND: &str = "#d7dae0";
 
-/// The first sixteen; terminals differ in them, a picture may not.
+/// The first sixteen colours; terminals differ in them, a picture may not.
 const NAMED: [&str; 16] = [
     "#000000", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#abb2bf",
     "#5c6370", "#ff7b86", "#b5e890", "#ffd68a", "#7cc4ff", "#e29bf5", "#6fd8e6", "#ffffff",
 ];
-/// The steps of the cube of 216 colours.
+/// Steps of the cube of 216 colours.
 const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 /// A colour as SVG writes it; `None` for the terminal's own.

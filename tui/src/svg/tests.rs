@@ -1,4 +1,4 @@
-//! A picture shows what the screen shows, and nothing on a screen can become a part of it.
+//! The picture shows the screen, and text on a screen cannot become markup.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
@@ -29,7 +29,7 @@ fn text_has_its_place_and_its_look() {
 }
 
 #[test]
-fn what_stands_apart_is_apart_and_what_belongs_together_is_one_text() {
+fn words_two_blanks_apart_are_separate_texts() {
     let picture = render(&buffer(&[("one two   x", Style::new())]), "");
     assert!(picture.contains(">one two<"), "{picture}");
     assert!(picture.contains("x=\"96\" y=\"26\" textLength=\"8.4\" xml:space=\"preserve\">x<"));
@@ -47,14 +47,14 @@ fn frames_are_lines_without_gaps() {
 }
 
 #[test]
-fn no_name_becomes_markup() {
+fn names_are_escaped_in_the_picture() {
     let picture = render(&buffer(&[("<g/>&\"", Style::new())]), "</title><script>");
     assert!(picture.contains("&lt;g/&gt;&amp;&quot;"));
     assert!(!picture.contains("<script>"));
 }
 
 #[test]
-fn a_wide_character_takes_its_two_columns() {
+fn wide_character_takes_two_columns() {
     let picture = render(&buffer(&[("漢a", Style::new())]), "");
     assert!(
         picture.contains("textLength=\"25.2\" xml:space=\"preserve\">漢a<"),

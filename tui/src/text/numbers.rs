@@ -1,6 +1,6 @@
-//! Numbers as people read them: spans, times of day, counts, sizes and leases.
+//! Numbers for people: spans, times of day, counts, sizes and leases.
 //!
-//! Everything is rounded down. Nothing here knows what time it is.
+//! Everything is rounded down. Nothing here reads a clock.
 
 /// A span of time in its two largest units: `450ms`, `12s`, `4m12s`, `1h02m`, `3d04h`.
 pub(crate) fn age(ms: u64) -> String {
@@ -50,7 +50,7 @@ pub(crate) fn bytes(size: u64) -> String {
         }
         (unit, name) = (unit * 1024, larger);
     }
-    // Of a small number the tenths matter.
+    // Tenths matter for a small number.
     let tenths = u128::from(size) * 10 / unit;
     match (tenths / 10, tenths % 10) {
         (whole @ 0..10, tenth @ 1..) => format!("{whole}.{tenth} {name}"),
@@ -58,7 +58,7 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
-/// A lease as etcd's tools write it, without its middle: `694d…3c07`.
+/// A lease in hex, as etcd's tools write it, without its middle: `694d…3c07`.
 pub(crate) fn hex_short(lease: i64) -> String {
     /// Digits kept at each end.
     const END: usize = 4;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_keep_both_ends_and_lose_no_short_one() {
+    fn short_hex_keeps_both_ends_of_a_long_lease() {
         assert_eq!(hex_short(0x694d_8f2b_1a00_3c07), "694d…3c07");
         assert_eq!(hex_short(0x6_94d8_f2b1), "694d8f2b1");
         assert_eq!(hex_short(0), "0");

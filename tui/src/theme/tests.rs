@@ -1,4 +1,4 @@
-//! What a theme promises to every terminal.
+//! Guarantees of a theme on every terminal.
 
 use super::*;
 
@@ -49,7 +49,7 @@ const XTERM: (&str, &str) = ("TERM", "xterm");
 const XTERM_256: (&str, &str) = ("TERM", "xterm-256color");
 
 #[test]
-fn no_color_and_dumb_terminals_get_no_colour_whatever_was_asked() {
+fn no_color_and_dumb_terminals_always_get_mono() {
     for name in [
         ThemeName::Auto,
         ThemeName::Dark,
@@ -92,7 +92,7 @@ fn no_theme_paints_the_terminals_background() {
 }
 
 #[test]
-fn auto_is_light_only_where_the_environment_says_so() {
+fn auto_is_light_only_for_a_light_colorfgbg() {
     for (background, name) in [
         ("0;15", ThemeName::Light),
         ("0;default;7", ThemeName::Light),
@@ -112,7 +112,7 @@ fn auto_is_light_only_where_the_environment_says_so() {
 }
 
 #[test]
-fn sixteen_colours_are_the_ones_readable_everywhere() {
+fn sixteen_colours_are_readable_on_every_terminal() {
     use Color::{Blue, Cyan, DarkGray, Gray, Green, LightMagenta, LightRed, Magenta, Red, Yellow};
     let dark = [Gray, Cyan, Green, Yellow, LightRed, LightMagenta];
     assert!(
@@ -148,7 +148,7 @@ fn indexed_colours_contrast_with_their_background() {
     }
 }
 
-/// The relative luminance of one of xterm's upper 240 colours, as WCAG counts it.
+/// Relative luminance of one of xterm's upper 240 colours, as defined by WCAG.
 fn luminance(index: u8) -> f64 {
     let channels = match index {
         232.. => [8 + 10 * (index - 232); 3],

@@ -1,4 +1,4 @@
-//! What several panels show in the same way: states, leases that count down, depths of queues, progress.
+//! Cells that several panels share: states, leases that count down, depths of queues, progress.
 
 use leasehold_records::{JobState, Outcome, Progress};
 use ratatui::style::Style;
@@ -10,28 +10,28 @@ use crate::theme::{HEAT_LEVELS, Theme};
 
 /// Depths of a queue from free to deepest; ASCII, because not every font has blocks of one width.
 const RAMP: [char; HEAT_LEVELS] = ['.', ':', '-', '=', '+', '*', '#', '%', '@'];
-/// The fewest entries of each step but the first: held, then 1, 2, 3, 5, 8, 13 and 21 that wait. The same
-/// for all locks, so that they can be compared, and so that no step ever changes afterwards.
+/// Fewest entries of each step after the first: held, then 1, 2, 3, 5, 8, 13 and 21 waiters. Equal for all locks, so
+/// that they can be compared, and so that no step ever changes afterwards.
 const STEPS: [u16; HEAT_LEVELS - 1] = [1, 2, 3, 4, 6, 9, 14, 22];
-/// What a lease's seconds and marks take beside its bar: `~123s!` and a space.
+/// Columns of a lease's seconds and marks beside its bar: `~123s!` and a space.
 const TTL_TEXT: usize = 7;
 
-/// The step of a depth.
+/// Step of a depth.
 pub(super) fn level(depth: u16) -> usize {
     STEPS.iter().filter(|least| depth >= **least).count()
 }
 
-/// The sign of a step.
+/// Sign of a step.
 pub(super) fn sign(level: usize) -> char {
     RAMP[level.min(HEAT_LEVELS - 1)]
 }
 
-/// How many wait, at least, at each step from the second on.
+/// Fewest waiters of a step, from the second on.
 pub(super) fn waiting_at(level: usize) -> Option<u16> {
     STEPS.get(level.checked_sub(1)?).map(|entries| entries - 1)
 }
 
-/// Depths as a line; what nobody saw is blank.
+/// Depths as a line; unknown depths are blank.
 pub(super) fn spark(depths: &[Option<u16>]) -> String {
     let sign = |depth: &Option<u16>| depth.map_or(' ', |depth| sign(level(depth)));
     depths.iter().map(sign).collect()
@@ -67,8 +67,8 @@ pub(super) const fn outcome_style(theme: &Theme, outcome: Outcome) -> Style {
     }
 }
 
-/// A lease of a holder or waiter, in `width` columns: a bar if there is room, then `~` for what is
-/// counted down here, seconds, and `!` for a renewal that has not come.
+/// Lease of a holder or waiter, in `width` columns: a bar if there is room, `~` for a time that is counted down here,
+/// seconds, and `!` for an overdue renewal.
 pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<LeaseTtl>, width: usize) -> TableCell {
     let Some(ttl) = ttl else {
         let text = if lease == 0 { "none " } else { "? " };
@@ -96,7 +96,7 @@ fn ttl_text(ttl: LeaseTtl) -> String {
     format!("{estimate}{}{mark}", seconds(ttl.left_ms))
 }
 
-/// As [`ttl_text`], with what was granted: `~22s/30s!`.
+/// Like [`ttl_text`], with the granted time: `~22s/30s!`.
 pub(super) fn ttl_of(ttl: Option<LeaseTtl>) -> String {
     ttl.map_or_else(
         || "?".to_owned(),
@@ -119,7 +119,7 @@ fn seconds(ms: u64) -> String {
     }
 }
 
-/// A bar of `width` signs: something left shows at least one.
+/// A bar of `width` signs: any rest shows at least one.
 pub(super) fn bar(part: u64, whole: u64, width: usize) -> String {
     let full = u128::from(part.min(whole)) * width as u128;
     let full = full.div_ceil(u128::from(whole.max(1)));
@@ -127,7 +127,7 @@ pub(super) fn bar(part: u64, whole: u64, width: usize) -> String {
     format!("{}{}", "#".repeat(full), ".".repeat(width - full))
 }
 
-/// How far a run is, in `width` columns.
+/// Progress of a run, in `width` columns.
 pub(super) fn progress(progress: &Progress, width: usize) -> String {
     let Some(total) = progress.total.filter(|total| *total > 0) else {
         return text::count(progress.done);
@@ -140,7 +140,7 @@ pub(super) fn progress(progress: &Progress, width: usize) -> String {
     format!("{} {percent}", bar(progress.done, total, width - 5))
 }
 
-/// A span, or a dash for one that nobody saw.
+/// A span, or a dash for an unknown one.
 pub(super) fn span(span: Option<u64>) -> String {
     span.map_or_else(|| "-".to_owned(), text::age)
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_tells_whether_it_is_an_estimate_and_whether_it_runs_out() {
+    fn ttl_text_marks_estimates_and_overdue_renewals() {
         let lease = |left, granted, is_estimate| LeaseTtl {
             left_ms: left,
             granted_ms: granted,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_empty_only_when_nothing_is_left() {
+    fn bar_is_empty_only_when_nothing_is_left() {
         assert_eq!(bar(0, 30, 4), "....");
         assert_eq!(bar(1, 30, 4), "#...");
         assert_eq!(bar(30, 30, 4), "####");

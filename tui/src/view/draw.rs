@@ -9,9 +9,9 @@ use super::{
 };
 use crate::app::{App, HitAreas, View};
 
-/// The smallest screen that shows anything: below it names would be cut to nothing.
+/// Smallest screen that shows anything: below it names would be cut to nothing.
 const LEAST: (u16, u16) = (60, 15);
-/// From this height on the moment that is shown has a line of its own, even while it is the present.
+/// From this height on the time bar is always shown, even in the present.
 const HISTORY_FROM: u16 = 20;
 
 /// Draws everything, as it is `now`.

@@ -1,4 +1,4 @@
-//! Why a list has no rows. A store that is not heard, or not yet, is never the same as an empty one.
+//! Reason for a list without rows. A lost store, or one that is not read yet, never looks like an empty one.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use crate::keymap::Command;
 use crate::model::StoreLink;
 use crate::text;
 
-/// Says why there are no rows, if there are none.
+/// Shows the reason for a list without rows.
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     if scene.app.list().len() > 0 {
         return;
@@ -22,7 +22,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
         StoreLink::Loading => scene.theme.warn,
         StoreLink::Down { .. } => scene.theme.bad,
     };
-    // A little below the heads, where the eye is anyway.
+    // A little below the heads, where the reader looks.
     let top = u16::from(area.height > 4);
     let inner = Rect::new(
         area.x.saturating_add(2).min(area.right()),
@@ -39,7 +39,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     }
 }
 
-/// Why, and what else one should know.
+/// The reason, and a further hint.
 fn why(scene: &ViewScene<'_>) -> (String, String) {
     let (app, model) = (scene.app, &scene.app.model);
     let from = match &app.setup.source {
@@ -83,14 +83,14 @@ fn why(scene: &ViewScene<'_>) -> (String, String) {
     match &model.link {
         StoreLink::Down { reason, since } => {
             let age = text::age(scene.now.saturating_sub(*since));
-            let last = format!("when it was last heard: {why}");
+            let last = format!("at the last update: {why}");
             (format!("disconnected for {age}: {reason}"), last)
         }
         _ => (why, also),
     }
 }
 
-/// That there is nothing of what the view shows.
+/// Sentence about the absence of the view's rows.
 fn nothing(scene: &ViewScene<'_>) -> String {
     let (app, scope) = (scene.app, &scene.app.model.scope);
     let mut under = vec![scope.root().as_str().to_owned()];
@@ -99,11 +99,11 @@ fn nothing(scene: &ViewScene<'_>) -> String {
     match app.view {
         View::Locks | View::Heatmap => format!("nothing is locked under {under}"),
         View::Queue => match &app.lock {
-            Some(lock) => format!("nobody holds or waits for {}", scene.label(lock)),
+            Some(lock) => format!("{} has no holder and no waiters", scene.label(lock)),
             None => format!("nothing is locked under {under}, so there is no queue"),
         },
         View::Sessions => format!("no lease carries a host or a place in a queue under {under}"),
-        View::Jobs => format!("no host under {under} tells of a job"),
+        View::Jobs => format!("no host under {under} reports a job"),
         View::Events => "nothing has changed since this was started".into(),
     }
 }

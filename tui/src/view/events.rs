@@ -1,4 +1,4 @@
-//! What happened, newest first: the Events view, and the pane of it below others.
+//! Events, newest first: the Events view, and the pane of it below others.
 //!
 //! ```text
 //! | TIME          REVISION EVENT     LOCK                WHAT                              |
@@ -11,20 +11,35 @@ use ratatui::layout::Rect;
 
 use super::layout::{inside, window};
 use super::scene::ViewScene;
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{empty, paint, pane};
 use crate::app::{App, RowKey};
+use crate::columns::{ColumnSpec, ColumnWidth};
 use crate::model::StoreEvent;
 use crate::text;
 
-const COLUMNS: [TableColumn; 6] = [
-    TableColumn::text("", 1, 1, 0),
-    TableColumn::text("TIME", 12, 12, 0),
-    TableColumn::number("REVISION", 8, 10, 2),
-    TableColumn::text("EVENT", 8, 8, 0),
-    TableColumn::text("LOCK", 16, 28, 1),
-    TableColumn::text("WHAT", 30, 400, 0),
-];
+/// A column about an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EventColumn {
+    Mark,
+    Time,
+    Revision,
+    Event,
+    Lock,
+    Sentence,
+}
+
+const EVENT_COLUMNS: [ColumnSpec<EventColumn>; 6] = {
+    use ColumnWidth as Width;
+    [
+        ColumnSpec::new(EventColumn::Mark, "").on_screen(Width::text(1, 1, 0)),
+        ColumnSpec::new(EventColumn::Time, "TIME").on_screen(Width::text(12, 12, 0)),
+        ColumnSpec::new(EventColumn::Revision, "REVISION").on_screen(Width::number(8, 10, 2)),
+        ColumnSpec::new(EventColumn::Event, "EVENT").on_screen(Width::text(8, 8, 0)),
+        ColumnSpec::new(EventColumn::Lock, "LOCK").on_screen(Width::text(16, 28, 1)),
+        ColumnSpec::new(EventColumn::Sentence, "WHAT").on_screen(Width::text(30, 400, 0)),
+    ]
+};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
@@ -33,8 +48,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let list = app.list();
     let title = format!("Events, newest first{}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
+    let table = FittedTable::new(&EVENT_COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, None, scene.theme.header);
     let first = range.start;
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
         let RowKey::Event(number) = key else {
@@ -45,25 +60,25 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
         let is_selected = list.position() == Some(at);
-        let cells = cells_of(&scene, event);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        let cell = |column, _| cell_of(&scene, event, column);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
 
-/// The newest events, whatever the filter is.
+/// Draws the newest events, whatever the filter is.
 pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let inner = pane::frame(frame, area, scene, "Events");
-    let table = FittedTable::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&EVENT_COLUMNS, inner.width);
     let events = scene.app.model.events.before(scene.shown.next);
     for (at, (_, event)) in events.take(inner.height.into()).enumerate() {
         let line = paint::row(inner, u16::try_from(at).unwrap_or(u16::MAX));
-        let cells = cells_of(scene, event);
-        table.row(frame.buffer_mut(), line, &cells, false, scene.theme);
+        let cell = |column, _| cell_of(scene, event, column);
+        table.row(frame.buffer_mut(), line, cell, false, scene.theme);
     }
 }
 
-fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.len()] {
+fn cell_of(scene: &ViewScene<'_>, event: &StoreEvent, column: EventColumn) -> TableCell {
     let theme = scene.theme;
     let is_trouble = event.kind.is_trouble();
     let (mark, style) = if is_trouble {
@@ -71,21 +86,14 @@ fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.le
     } else {
         ("", theme.text)
     };
-    let revision = if event.revision == 0 {
-        "-".to_owned()
-    } else {
-        event.revision.to_string()
-    };
-    let lock = event.lock.as_deref().unwrap_or("-");
-    [
-        (mark.to_owned(), style),
-        (text::clock_time(event.at_unix_ms), theme.dim),
-        (revision, theme.dim),
-        (event.kind.word().to_owned(), style),
-        (lock.to_owned(), theme.text),
-        (
-            event.kind.sentence(),
-            if is_trouble { theme.text } else { theme.dim },
-        ),
-    ]
+    match column {
+        EventColumn::Mark => (mark.to_owned(), style),
+        EventColumn::Time => (text::clock_time(event.at_unix_ms), theme.dim),
+        EventColumn::Revision if event.revision == 0 => ("-".to_owned(), theme.dim),
+        EventColumn::Revision => (event.revision.to_string(), theme.dim),
+        EventColumn::Event => (event.kind.word().to_owned(), style),
+        EventColumn::Lock => (event.lock.as_deref().unwrap_or("-").to_owned(), theme.text),
+        EventColumn::Sentence if is_trouble => (event.kind.sentence(), theme.text),
+        EventColumn::Sentence => (event.kind.sentence(), theme.dim),
+    }
 }

@@ -1,4 +1,4 @@
-//! The last line: the filter that is typed, what came of a key, or what keys do here.
+//! The last line: the filter prompt, the note about a command, or hints about keys.
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -10,13 +10,13 @@ use crate::app::{OpenOverlay, TextInput, View};
 use crate::keymap::Command;
 use crate::text;
 
-/// What stands before a filter that is typed.
+/// Prompt of a filter.
 const FILTER: &str = " filter: ";
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let (theme, app) = (scene.theme, scene.app);
     if let Some(OpenOverlay::Filter { typing, .. }) = &app.overlay {
-        // What is wrong with it stands beside it.
+        // The error of the filter is beside it.
         let note = app.note.as_ref().filter(|note| note.is_bad);
         let typed = text::width(&typing.text()) + text::width(FILTER) + 3;
         let typed = u16::try_from(typed).unwrap_or(u16::MAX).min(area.width / 2);
@@ -47,7 +47,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
-/// A line that is typed into, after a prompt; the terminal's cursor goes there.
+/// Draws a text input after a prompt, with the terminal's cursor in it.
 pub(super) fn input(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -76,7 +76,7 @@ pub(super) fn input(
     }
 }
 
-/// The end of a text that fits.
+/// End of a text that fits.
 fn tail(text: &str, room: usize) -> String {
     let mut shown = text;
     while text::width(shown) > room {
@@ -87,7 +87,7 @@ fn tail(text: &str, room: usize) -> String {
     shown.to_owned()
 }
 
-/// What keys do in what covers the view; these are not bound.
+/// Hints about keys of the overlay; these keys are not bound.
 fn closing(scene: &ViewScene<'_>) -> Vec<TextPiece> {
     let theme = scene.theme;
     let hints: &[(&str, &str)] = match scene.app.overlay {
@@ -108,7 +108,7 @@ fn closing(scene: &ViewScene<'_>) -> Vec<TextPiece> {
     pieces
 }
 
-/// What keys do in this view, as they are bound now.
+/// Hints about keys of this view, as bound now.
 fn hints(scene: &ViewScene<'_>) -> LineParts {
     use Command as C;
     let mut parts = LineParts::default();
@@ -130,7 +130,7 @@ fn hints(scene: &ViewScene<'_>) -> LineParts {
     };
     hint(0, C::Open, open);
     hint(1, C::Filter, "filter");
-    if !crate::app::SortOrder::columns(scene.app.view).is_empty() {
+    if crate::app::SortOrder::is_offered(scene.app.view) {
         hint(5, C::Sort, "sort");
     }
     if open != "describe" {

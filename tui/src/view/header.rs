@@ -1,10 +1,10 @@
-//! The first line: whether the store is heard, which moment is shown, and how many locks are in trouble.
+//! The first line: the connection to the store, the shown moment, and counts of locks in trouble.
 //!
 //! ```text
 //!  LEASEHOLD  etcd 3.5.1  3 members  leader m2  rev 1,204,518  rtt 4ms | LIVE | held 41  waiting 63  ? help
 //! ```
 //!
-//! Whether the store is heard is always there, as a word; what else there is goes before it does.
+//! The state of the connection is always shown, as a word; everything else is left out before it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -18,9 +18,9 @@ use crate::keymap::Command;
 use crate::model::StoreLink;
 use crate::text;
 
-/// The most columns of a file's name.
+/// Most columns of a file's name.
 const FILE: usize = 32;
-/// Columns that a lost connection has at least, whatever else goes.
+/// Fewest columns of the reason for a lost connection.
 const LEAST_REASON: usize = 40;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
@@ -50,12 +50,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
-/// What is known of the store itself.
+/// Facts about the store itself.
 fn store(parts: &mut LineParts, scene: &ViewScene<'_>) {
     let (theme, model) = (scene.theme, &scene.app.model);
     let revision = u64::try_from(scene.shown.revision).unwrap_or(0);
     if !matches!(model.link, StoreLink::Live) {
-        // What it said when it was heard last says nothing of how it is.
+        // The last health of a lost store is not its present health.
         return;
     }
     match &model.health {
@@ -82,7 +82,7 @@ fn store(parts: &mut LineParts, scene: &ViewScene<'_>) {
     }
 }
 
-/// The words for whether the store is heard and which moment is shown.
+/// Words for the state of the connection and the shown moment.
 fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
     let (theme, app) = (scene.theme, scene.app);
     let mut states = Vec::new();
@@ -112,7 +112,7 @@ fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
         StoreLink::Live => {}
         StoreLink::Down { reason, since } => {
             let age = text::age(scene.now.saturating_sub(*since));
-            // The whole reason is in the Events view.
+            // The Events view has the whole reason.
             let room = room.max(LEAST_REASON);
             let text = paint::cut(&format!("DISCONNECTED {age}: {reason}"), room);
             states.push(TextPiece::new(text, theme.bad));
@@ -121,7 +121,7 @@ fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
     states
 }
 
-/// How many revisions the store is ahead of what is shown.
+/// Number of revisions by which the store is ahead of the shown state.
 fn behind(scene: &ViewScene<'_>) -> Option<String> {
     let health = scene.app.model.health.as_ref()?.as_ref().ok()?;
     let behind = u64::try_from(health.revision - scene.shown.revision).ok()?;
@@ -154,7 +154,7 @@ fn replay(scene: &ViewScene<'_>, file: &str) -> String {
     format!("REPLAY {file}{plays} {moment}{end}")
 }
 
-/// How many locks are in which state; none while nothing has been read, for that is no count of 0.
+/// Counts of locks by state; none before the first reading, which is not a count of 0.
 fn counts(scene: &ViewScene<'_>) -> LineParts {
     let theme = scene.theme;
     let mut parts = LineParts::default();

@@ -1,4 +1,4 @@
-//! The Heatmap view: how deep each lock's queue was, over time up to the moment that is shown.
+//! The Heatmap view: depth of each lock's queue over time, up to the shown moment.
 //!
 //! ```text
 //! | LOCK                  MAX  ...::--==++**##%%@@                     |
@@ -20,16 +20,16 @@ use super::{cells, empty, locks, pane};
 use crate::app::{App, RowKey};
 use crate::text;
 
-/// What a column stands for, in milliseconds.
+/// Span of a column, in milliseconds.
 const BUCKET: u64 = 5_000;
-/// The most columns: what a lock remembers seldom reaches further back.
+/// Most columns: the statistics of a lock seldom reach further back.
 const MOST: usize = 360;
 /// Columns between two times on the axis.
 const TICK: usize = 12;
 /// Lines below the rows: the axis and the legend.
 const BELOW: u16 = 2;
 
-/// Where the columns of a row are.
+/// Widths of the parts of a row.
 #[derive(Clone, Copy)]
 struct HeatmapLayout {
     label: usize,
@@ -37,7 +37,7 @@ struct HeatmapLayout {
 }
 
 impl HeatmapLayout {
-    /// The mark, the deepest queue, and what is between them.
+    /// Columns of the mark, the deepest queue, and the gaps.
     const OTHERS: usize = 1 + 1 + 5 + 2;
 
     fn fit(width: u16) -> Self {
@@ -75,7 +75,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
         row(buffer, line, &scene, columns, name);
         if list.position() == Some(at) {
-            // The depths keep their own looks: reversed, light and heavy would be mixed up.
+            // The depths keep their own styles: reversed, light and heavy would be mixed up.
             let label = u16::try_from(columns.left())
                 .unwrap_or(u16::MAX)
                 .min(line.width);

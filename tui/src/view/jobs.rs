@@ -1,4 +1,4 @@
-//! The Jobs view: what each job does on each host, the selected job's runs, and what its newest run wrote.
+//! The Jobs view: state of each job on each host, runs of the selected job, and output of its newest run.
 //!
 //! ```text
 //! | +-- Jobs (9) --------------------------------------- 1-9 of 9 --+ |
@@ -15,38 +15,41 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use super::layout::{inside, window};
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::{self, ViewScene};
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
+use crate::columns::{ColumnSpec, ColumnWidth, JOB_COLUMNS, JobColumn};
 use crate::text;
 
 /// Bodies from this many lines on have panes about the selected job.
 const PANES_FROM: u16 = 14;
-/// From this width on the two panes stand side by side; below it there are only the runs.
+/// From this width on the two panes are side by side; below it only the runs are shown.
 const BESIDE_FROM: u16 = 100;
 
-const COLUMNS: [TableColumn; 10] = [
-    TableColumn::text("JOB", 10, 30, 0),
-    TableColumn::text("HOST", 8, 20, 0),
-    TableColumn::text("STATE", 8, 8, 0),
-    TableColumn::number("SINCE", 6, 7, 0),
-    TableColumn::text("LOCK", 18, 36, 1),
-    TableColumn::number("TOKEN", 7, 12, 5),
-    TableColumn::text("LAST", 9, 9, 3),
-    TableColumn::text("NEXT", 7, 8, 4),
-    TableColumn::text("PROGRESS", 9, 26, 2),
-    TableColumn::text("DETAIL", 10, 400, 6),
-];
+/// A column about a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunColumn {
+    Ended,
+    Outcome,
+    Took,
+    Token,
+    Host,
+    Refused,
+    Why,
+}
 
-const RUNS: [TableColumn; 7] = [
-    TableColumn::text("ENDED", 8, 12, 0),
-    TableColumn::text("OUTCOME", 9, 9, 0),
-    TableColumn::number("TOOK", 6, 7, 0),
-    TableColumn::number("TOKEN", 7, 12, 2),
-    TableColumn::text("HOST", 8, 20, 1),
-    TableColumn::number("REFUSED", 7, 7, 4),
-    TableColumn::text("WHY", 8, 400, 3),
-];
+const RUN_COLUMNS: [ColumnSpec<RunColumn>; 7] = {
+    use ColumnWidth as Width;
+    [
+        ColumnSpec::new(RunColumn::Ended, "ENDED").on_screen(Width::text(8, 12, 0)),
+        ColumnSpec::new(RunColumn::Outcome, "OUTCOME").on_screen(Width::text(9, 9, 0)),
+        ColumnSpec::new(RunColumn::Took, "TOOK").on_screen(Width::number(6, 7, 0)),
+        ColumnSpec::new(RunColumn::Token, "TOKEN").on_screen(Width::number(7, 12, 2)),
+        ColumnSpec::new(RunColumn::Host, "HOST").on_screen(Width::text(8, 20, 1)),
+        ColumnSpec::new(RunColumn::Refused, "REFUSED").on_screen(Width::number(7, 7, 4)),
+        ColumnSpec::new(RunColumn::Why, "WHY").on_screen(Width::text(8, 400, 3)),
+    ]
+};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let below = if area.height < PANES_FROM {
@@ -80,8 +83,8 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let count = text::count(list.len() as u64);
     let title = format!("Jobs ({count}){}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    let sort = (app.sort().name(app.view), app.sort().reverse);
+    let table = FittedTable::new(&JOB_COLUMNS, inner.width);
+    let sort = app.sort().mark(&JOB_COLUMNS);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
@@ -93,60 +96,52 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
         let is_selected = list.position() == Some(at);
-        let cells = cells_of(&scene, &table, job);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        let cell = |column, width| cell_of(&scene, job, column, width);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
 
-fn cells_of(
-    scene: &ViewScene<'_>,
-    table: &FittedTable,
-    job: &JobRecord,
-) -> [TableCell; COLUMNS.len()] {
+fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usize) -> TableCell {
     let theme = scene.theme;
     let dash = || ("-".to_owned(), theme.dim);
-    let (progress, message) = match &job.progress {
-        Some(progress) => {
-            let bar = cells::progress(progress, table.width("PROGRESS"));
-            ((bar, theme.good), progress.message.clone())
+    let text = |text: &str| (text.to_owned(), theme.text);
+    match column {
+        JobColumn::Job => text(&job.job),
+        JobColumn::Host => text(&job.host),
+        JobColumn::State => {
+            let style = cells::job_style(theme, job.state);
+            (job.state.as_str().to_owned(), style)
         }
-        None => (dash(), String::new()),
-    };
-    let next = job.next_unix_ms.map_or_else(dash, |next| {
-        let text = match next.checked_sub(scene.shown.now) {
-            Some(left) if left > 0 => format!("in {}", text::age(left)),
-            _ => "due".to_owned(),
-        };
-        (text, theme.text)
-    });
-    let last = job.last.map_or_else(dash, |last| {
-        (last.as_str().to_owned(), cells::outcome_style(theme, last))
-    });
-    let detail = if job.detail.is_empty() {
-        message
-    } else {
-        job.detail.clone()
-    };
-    [
-        (job.job.clone(), theme.text),
-        (job.host.clone(), theme.text),
-        (
-            job.state.as_str().to_owned(),
-            cells::job_style(theme, job.state),
-        ),
-        (text::age(scene.ago(job.since_unix_ms)), theme.text),
-        (job.lock.clone(), theme.text),
-        job.token
-            .map_or_else(dash, |token| (token.to_string(), theme.text)),
-        last,
-        next,
-        progress,
-        (detail, theme.dim),
-    ]
+        JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms.as_u64()))),
+        JobColumn::Lock => text(&job.lock),
+        JobColumn::Token => job
+            .token
+            .map_or_else(dash, |token| text(&token.to_string())),
+        JobColumn::Last => job.last.map_or_else(dash, |last| {
+            (last.as_str().to_owned(), cells::outcome_style(theme, last))
+        }),
+        JobColumn::Next => job.next_unix_ms.map_or_else(dash, |next| {
+            match next.as_u64().checked_sub(scene.shown.now) {
+                Some(left) if left > 0 => text(&format!("in {}", text::age(left))),
+                _ => text("due"),
+            }
+        }),
+        JobColumn::Progress => job.progress.as_ref().map_or_else(dash, |progress| {
+            (cells::progress(progress, width), theme.good)
+        }),
+        JobColumn::Detail => {
+            let message = job.progress.as_ref().map(|progress| &progress.message);
+            let detail = match message {
+                Some(message) if job.detail.is_empty() => message,
+                _ => &job.detail,
+            };
+            (detail.clone(), theme.dim)
+        }
+    }
 }
 
-/// The runs of a job, newest first.
+/// Draws the runs of a job, newest first.
 fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let title = job.map_or_else(
         || "Runs".to_owned(),
@@ -157,15 +152,15 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&s
         return;
     };
     let theme = scene.theme;
-    let table = FittedTable::new(&RUNS, inner.width);
-    table.head(frame.buffer_mut(), inner, ("", false), theme.header);
+    let table = FittedTable::new(&RUN_COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, None, theme.header);
     let room = usize::from(inner.height).saturating_sub(1);
     for (run, at) in scene::runs_of(scene.shown.state, job).take(room).zip(1..) {
         let line = paint::row(inner, at);
         table.row(
             frame.buffer_mut(),
             line,
-            &run_cells(scene, run),
+            |column, _| run_cell(scene, run, column),
             false,
             theme,
         );
@@ -181,38 +176,46 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&s
     }
 }
 
-fn run_cells(scene: &ViewScene<'_>, run: &RunRecord) -> [TableCell; RUNS.len()] {
+fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableCell {
     let theme = scene.theme;
-    let style = cells::outcome_style(theme, run.outcome);
-    let (ended, took) = match run.ended_unix_ms {
-        Some(ended) => {
-            let took = ended.saturating_sub(run.started_unix_ms);
-            (text::clock_time(ended), took)
+    match column {
+        RunColumn::Ended => {
+            let ended = run
+                .ended_unix_ms
+                .map_or_else(|| "-".to_owned(), |ended| text::clock_time(ended.as_u64()));
+            (ended, theme.dim)
         }
-        None => ("-".to_owned(), scene.ago(run.started_unix_ms)),
-    };
-    let refused = if run.calls_refused == 0 {
-        theme.dim
-    } else {
-        theme.bad
-    };
-    [
-        (ended, theme.dim),
-        (run.outcome.as_str().to_owned(), style),
-        (text::age(took), theme.text),
-        (run.token.to_string(), theme.dim),
-        (run.host.clone(), theme.text),
-        (run.calls_refused.to_string(), refused),
-        (why(run), theme.text),
-    ]
+        RunColumn::Outcome => {
+            let style = cells::outcome_style(theme, run.outcome);
+            (run.outcome.as_str().to_owned(), style)
+        }
+        RunColumn::Took => {
+            let took = match run.ended_unix_ms {
+                Some(ended) => ended.as_u64().saturating_sub(run.started_unix_ms.as_u64()),
+                None => scene.ago(run.started_unix_ms.as_u64()),
+            };
+            (text::age(took), theme.text)
+        }
+        RunColumn::Token => (run.token.to_string(), theme.dim),
+        RunColumn::Host => (run.host.clone(), theme.text),
+        RunColumn::Refused => {
+            let style = if run.calls_refused == 0 {
+                theme.dim
+            } else {
+                theme.bad
+            };
+            (run.calls_refused.to_string(), style)
+        }
+        RunColumn::Why => (why(run), theme.text),
+    }
 }
 
-/// The sentence about a run; of runs that share a record, how many there are and since when.
+/// Sentence about a run; for runs that share a record, their number and first moment.
 fn why(run: &RunRecord) -> String {
     let Some(merged) = &run.merged else {
         return run.detail.clone();
     };
-    let since = text::clock_time(merged.first_started_unix_ms);
+    let since = text::clock_time(merged.first_started_unix_ms.as_u64());
     let runs = format!("x {} since {since}", text::count(merged.runs));
     if run.detail.is_empty() {
         runs
@@ -221,7 +224,7 @@ fn why(run: &RunRecord) -> String {
     }
 }
 
-/// The end of what the newest run that wrote anything has written.
+/// Draws the end of the newest output of a job.
 fn output(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let run =
         job.and_then(|job| scene::newest_run(scene.shown.state, job, |run| !run.output.is_empty()));

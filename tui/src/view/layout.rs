@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 
-/// Says which rows fit into `area`, below `heads` lines, and gives those that are on the screen.
+/// Sets the number of rows that fit into `area`, below `heads` lines, and returns the rows on the screen.
 pub(super) fn window(app: &mut App, area: Rect, heads: u16) -> (Rect, Range<usize>) {
     let heads = heads.min(area.height);
     let rows = Rect::new(area.x, area.y + heads, area.width, area.height - heads);
@@ -15,7 +15,7 @@ pub(super) fn window(app: &mut App, area: Rect, heads: u16) -> (Rect, Range<usiz
     (rows, range)
 }
 
-/// The inside of a pane's frame.
+/// Inside of a pane's frame.
 pub(super) fn inside(area: Rect) -> Rect {
     ratatui::widgets::Block::bordered().inner(area)
 }

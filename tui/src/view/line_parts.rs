@@ -1,4 +1,4 @@
-//! A line of parts of which the least important go when there is no room.
+//! A line of parts; the least important parts are left out when there is no room.
 
 use ratatui::style::Style;
 
@@ -9,9 +9,9 @@ use crate::text;
 #[derive(Clone, Debug)]
 struct LinePart {
     pieces: Vec<TextPiece>,
-    /// What stands between it and the part before.
+    /// Text between it and the part before.
     between: TextPiece,
-    /// 0 never goes; of the others the highest goes first.
+    /// 0 is always shown; of the others the highest is left out first.
     rank: u8,
 }
 
@@ -43,7 +43,7 @@ impl LineParts {
         }
     }
 
-    /// What fits into `width` columns.
+    /// Pieces that fit into `width` columns.
     pub(super) fn fit(mut self, width: usize) -> Vec<TextPiece> {
         while self.width() > width {
             let ranks = self.0.iter().map(|part| part.rank).enumerate();
@@ -65,7 +65,7 @@ impl LineParts {
         pieces
     }
 
-    /// The columns of all parts.
+    /// Columns of all parts.
     pub(super) fn width(&self) -> usize {
         let parts = self.0.iter().enumerate();
         parts
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_matters_least_goes_first_and_what_matters_most_stays() {
+    fn parts_are_dropped_by_rank() {
         let mut parts = LineParts::default();
         parts.add(0, "NAME", Style::new());
         parts.add(2, "detail", Style::new());

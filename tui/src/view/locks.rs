@@ -1,4 +1,4 @@
-//! The Locks view: every lock in a line, and what there is to know of the selected one.
+//! The Locks view: every lock in a line, and panes about the selected one.
 //!
 //! ```text
 //! | +-- Locks (41 of 212) --------------------------- 1-11 of 41 --+ |
@@ -15,30 +15,19 @@ use ratatui::layout::{Constraint, Layout, Rect};
 
 use super::layout::{inside, window};
 use super::scene::ViewScene;
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{cells, empty, events, paint, pane, queue_pane, run_pane};
 use crate::app::{App, RowKey};
-use crate::model::{LockRow, ObservedLock};
+use crate::columns::{CellValue, LOCK_COLUMNS, LockColumn};
+use crate::model::LockRow;
 use crate::text;
 
 /// Screens from this size on have panes below the list: (columns, lines of the body).
 const PANES_FROM: (u16, u16) = (100, 26);
 /// Screens from this many lines of the body on have a line about the queue.
 const LINE_FROM: u16 = 12;
-/// The span of the line of the last minute, in milliseconds.
+/// Span of the line of the last minute, in milliseconds.
 const SPARK: u64 = 60_000;
-
-const COLUMNS: [TableColumn; 9] = [
-    TableColumn::text("LOCK", 16, 40, 0),
-    TableColumn::text("STATE", 10, 10, 0),
-    TableColumn::text("HOLDER", 18, 44, 0),
-    TableColumn::number("HELD", 6, 7, 5),
-    TableColumn::bar("TTL", 6, 17, 0),
-    TableColumn::number("WAIT", 4, 5, 0),
-    TableColumn::number("OLDEST", 6, 7, 3),
-    TableColumn::number("FENCE", 7, 12, 4),
-    TableColumn::line("60s", 12, 60, 6),
-];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let has_panes = area.width >= PANES_FROM.0 && area.height >= PANES_FROM.1;
@@ -75,8 +64,8 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let list = app.list();
     let title = title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    let sort = (app.sort().name(app.view), app.sort().reverse);
+    let table = FittedTable::new(&LOCK_COLUMNS, inner.width);
+    let sort = app.sort().mark(&LOCK_COLUMNS);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
@@ -87,9 +76,10 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
             continue;
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
-        let cells = cells_of(&scene, &table, lock);
+        let row = app.model.row(scene.shown, lock);
+        let cell = |column, width| cell_of(&scene, &row, column, width);
         let is_selected = list.position() == Some(at);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
@@ -113,37 +103,32 @@ pub(super) fn title(scene: &ViewScene<'_>) -> String {
     )
 }
 
-fn cells_of(
+fn cell_of(
     scene: &ViewScene<'_>,
-    table: &FittedTable,
-    lock: &ObservedLock,
-) -> [TableCell; COLUMNS.len()] {
+    row: &LockRow<'_>,
+    column: LockColumn,
+    width: usize,
+) -> TableCell {
     let theme = scene.theme;
-    let row = scene.app.model.row(scene.shown, lock);
-    let state = cells::state_style(theme, row.state);
     let or_dim = |is_there: bool| if is_there { theme.text } else { theme.dim };
-    let holder = holder(&row, table.width("HOLDER"));
-    let ttl = match &row.holder {
-        Some(holder) => cells::ttl(theme, holder.lease, row.ttl, table.width("TTL")),
-        None => (text::fit_right("- ", table.width("TTL")), theme.dim),
-    };
-    let fence = row
-        .token()
-        .map_or_else(|| "-".to_owned(), |token| token.to_string());
-    [
-        (row.label.to_string(), or_dim(row.holder.is_some())),
-        (row.state.word().to_owned(), state),
-        (holder, or_dim(row.holder.is_some())),
-        (cells::span(row.held()), or_dim(row.held().is_some())),
-        ttl,
-        (row.waiters.to_string(), or_dim(row.waiters > 0)),
-        (cells::span(row.oldest()), or_dim(row.oldest().is_some())),
-        (fence, or_dim(row.holder.is_some())),
-        (spark(scene, &row, table.width("60s")), theme.spark),
-    ]
+    let value = column.value(row);
+    match value {
+        CellValue::State(state) => (value.display().into(), cells::state_style(theme, state)),
+        CellValue::Owner(_) => (holder(row, width), or_dim(row.holder.is_some())),
+        CellValue::Span(span) => (cells::span(span), or_dim(span.is_some())),
+        CellValue::Ttl(ttl) => match &row.holder {
+            Some(holder) => cells::ttl(theme, holder.lease, ttl, width),
+            None => (text::fit_right("- ", width), theme.dim),
+        },
+        CellValue::Count(count) => (value.display().into(), or_dim(count > 0)),
+        CellValue::Text(_) | CellValue::Token(_) | CellValue::Lease(_) => {
+            (value.display().into(), or_dim(row.holder.is_some()))
+        }
+        CellValue::Depths => (spark(scene, row, width), theme.spark),
+    }
 }
 
-/// Who holds it, and from whom it was taken over.
+/// The holder, and after a takeover the previous one.
 fn holder(row: &LockRow<'_>, width: usize) -> String {
     let Some(holder) = &row.holder else {
         return "-".into();
@@ -154,7 +139,7 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
     };
     let full = format!("{label} (was {})", was.who.label());
     match was.who.host() {
-        // The same job on another host: which host is what matters.
+        // The same job on another host: the host matters.
         Some(host) if text::width(&full) > width => format!("{label} (was @{host})"),
         _ => full,
     }

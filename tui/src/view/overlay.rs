@@ -1,5 +1,5 @@
-//! What covers the view: help, palette, description, output, a question. What is typed as a filter stands in
-//! the footer instead, so that one sees what it finds.
+//! Overlays of a view: help, palette, description, output, confirmation. The filter prompt is in the footer instead,
+//! so that its matches stay visible.
 
 mod confirm;
 mod describe;

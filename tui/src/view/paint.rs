@@ -1,6 +1,6 @@
-//! Putting text on the screen. Everything that comes from a store passes through here, cut to its place.
+//! Writing text to the screen. All text from a store passes through here, and is cut to its area.
 //!
-//! Nothing here may write outside the area that it is given, however small that is.
+//! Nothing here may write outside the given area, however small that is.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::text;
 
-/// A text and how it looks.
+/// A text and its style.
 #[derive(Clone, Debug)]
 pub(super) struct TextPiece {
     pub(super) text: String,
@@ -25,7 +25,7 @@ impl TextPiece {
     }
 }
 
-/// Lines that are written from the top of an area until it is full.
+/// Lines written from the top of an area until it is full.
 pub(super) struct TextPage<'a> {
     buffer: &'a mut Buffer,
     area: Rect,
@@ -41,12 +41,12 @@ impl<'a> TextPage<'a> {
         }
     }
 
-    /// Lines that can still be written.
+    /// Number of lines that can still be written.
     pub(super) fn left(&self) -> usize {
         self.area.height.saturating_sub(self.next).into()
     }
 
-    /// The columns of a line.
+    /// Columns of a line.
     pub(super) fn width(&self) -> usize {
         self.area.width.into()
     }
@@ -88,14 +88,14 @@ pub(super) fn line(buffer: &mut Buffer, area: Rect, at: u16, pieces: &[TextPiece
     }
 }
 
-/// The line `at` of an area; empty when it has none.
+/// Line `at` of an area; empty if it does not exist.
 pub(super) fn row(area: Rect, at: u16) -> Rect {
     let at = at.min(area.height);
     let height = (area.height - at).min(1);
     Rect::new(area.x, area.y + at, area.width, height)
 }
 
-/// The beginning of `text` in at most `width` columns, without padding.
+/// Beginning of `text` in at most `width` columns, without padding.
 pub(super) fn cut(text: &str, width: usize) -> String {
     let fitted = text::fit(text, width);
     fitted.trim_end().to_owned()
@@ -115,7 +115,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
         }
         if columns > 0 && wide <= width {
             lines.push(std::mem::take(&mut line));
-            // A line does not begin with the space that it was broken at.
+            // A line does not begin with the space at which it was broken.
             let word = if word.trim().is_empty() { "" } else { word };
             line.push_str(word);
             columns = text::width(word);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_broken_at_spaces_and_a_word_without_end_anywhere() {
+    fn wrap_breaks_at_spaces_and_inside_long_words() {
         assert_eq!(wrap("one two three", 8), ["one two ", "three"]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("漢字漢字漢", 5), ["漢字", "漢字", "漢"]);

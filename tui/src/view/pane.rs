@@ -1,4 +1,4 @@
-//! Panes: a frame, a title at the left, and where one stands in it at the right.
+//! Panes: a frame, a title at the left, and the position in a list at the right.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -12,12 +12,12 @@ use crate::app::RowList;
 use crate::model::StoreLink;
 use crate::text;
 
-/// Draws the frame of a pane and gives what is inside.
+/// Draws the frame of a pane and returns its inside.
 pub(super) fn frame(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, title: &str) -> Rect {
     draw(frame, area, scene, title, "", false)
 }
 
-/// As [`frame`], for the pane that the keys move in, with where one stands in it.
+/// Like [`frame`], for the pane with the cursor, with the position in its list.
 pub(super) fn list(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -28,7 +28,7 @@ pub(super) fn list(
     draw(frame, area, scene, title, right, true)
 }
 
-/// As [`list`], over whatever was drawn there before.
+/// Like [`list`], over earlier content.
 pub(super) fn over(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -51,7 +51,7 @@ pub(super) fn over(
     draw(frame, area, scene, title, right, true)
 }
 
-/// A style for what is drawn over a frame, with nothing of the frame's own left.
+/// Style of text over a frame, without the style of the frame.
 fn over_border(style: Style) -> Style {
     Style::reset().patch(style)
 }
@@ -87,7 +87,7 @@ fn draw(
     inner
 }
 
-/// Where the window of a list stands: `12-23 of 212`.
+/// Rows of a list on the screen: `12-23 of 212`.
 pub(super) fn place(list: &RowList) -> String {
     let (from, len) = (list.top(), list.len());
     let to = len.min(from + list.height());
@@ -98,8 +98,7 @@ pub(super) fn place(list: &RowList) -> String {
     format!("{}-{} of {}", count(from + 1), count(to), count(len))
 }
 
-/// What stands in a list's title beside its name: how old it is when nothing is heard, and what is kept
-/// in sight.
+/// Notes in a list's title: the age of the state of a lost store, and the follow mode.
 pub(super) fn notes(scene: &ViewScene<'_>) -> String {
     let mut notes = String::new();
     if let StoreLink::Down { since, .. } = scene.app.model.link

@@ -1,5 +1,5 @@
-//! The Queue view: who holds a lock and who waits for it, in order; below each waiter what it holds itself
-//! and who waits for that.
+//! The Queue view: holder and waiters of a lock, in order, and below each waiter the queues of the locks that it
+//! holds.
 //!
 //! ```text
 //! | billing/invoice-07  CONTEND  held 4m12s by inv@host-3  17 wait, the first 3m58s          |
@@ -22,21 +22,37 @@ use super::layout::{inside, window};
 use super::line_parts::LineParts;
 use super::paint;
 use super::scene::ViewScene;
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{cells, empty, pane, queue_pane};
 use crate::app::{App, QueueBranch, RowKey, build_queue_tree};
+use crate::columns::{ColumnSpec, ColumnWidth};
 use crate::model::ObservedLock;
 use crate::text;
 
-const COLUMNS: [TableColumn; 7] = [
-    TableColumn::text("PLACE", 12, 18, 0),
-    TableColumn::number("TOKEN", 7, 12, 1),
-    TableColumn::text("WHO", 14, 36, 0),
-    TableColumn::number("FOR", 6, 8, 0),
-    TableColumn::text("LEASE", 9, 9, 3),
-    TableColumn::bar("TTL", 6, 17, 2),
-    TableColumn::text("ALSO", 24, 400, 0),
-];
+/// A column about an entry of a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryColumn {
+    Place,
+    Token,
+    Owner,
+    Since,
+    Lease,
+    Ttl,
+    Also,
+}
+
+const ENTRY_COLUMNS: [ColumnSpec<EntryColumn>; 7] = {
+    use ColumnWidth as Width;
+    [
+        ColumnSpec::new(EntryColumn::Place, "PLACE").on_screen(Width::text(12, 18, 0)),
+        ColumnSpec::new(EntryColumn::Token, "TOKEN").on_screen(Width::number(7, 12, 1)),
+        ColumnSpec::new(EntryColumn::Owner, "WHO").on_screen(Width::text(14, 36, 0)),
+        ColumnSpec::new(EntryColumn::Since, "FOR").on_screen(Width::number(6, 8, 0)),
+        ColumnSpec::new(EntryColumn::Lease, "LEASE").on_screen(Width::text(9, 9, 3)),
+        ColumnSpec::new(EntryColumn::Ttl, "TTL").on_screen(Width::bar(6, 17, 2)),
+        ColumnSpec::new(EntryColumn::Also, "ALSO").on_screen(Width::text(24, 400, 0)),
+    ]
+};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let [about, list, below] = Layout::vertical([
@@ -61,8 +77,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let name = lock.map_or("none", |lock| &*lock.label);
     let title = format!("Queue: {name}, by create revision{}", pane::notes(&scene));
     pane::list(frame, list, &scene, &title, &pane::place(app.list()));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
+    let table = FittedTable::new(&ENTRY_COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, None, scene.theme.header);
     let visible = app.list().rows().get(range.clone()).unwrap_or_default();
     let branches = branches(&scene, visible);
     for (at, key) in visible.iter().enumerate() {
@@ -70,14 +86,14 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
             continue;
         };
         let line = paint::row(rows, u16::try_from(at).unwrap_or(u16::MAX));
-        let cells = cells_of(&scene, &table, branch);
+        let cell = |column, width| cell_of(&scene, branch, column, width);
         let is_selected = app.list().position() == Some(range.start + at);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
 
-/// The branches of the tree that are on the screen.
+/// Branches of the tree that are on the screen.
 fn branches<'a>(scene: &ViewScene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, QueueBranch> {
     let mut wanted: HashMap<(&Arc<str>, &Arc<str>), &RowKey> = HashMap::new();
     for key in visible {
@@ -116,7 +132,7 @@ fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
         parts.add(2, format!("taken over from {was}"), theme.takeover);
     }
     match (row.waiters, row.oldest()) {
-        (0, _) => parts.add(3, "nobody waits", theme.dim),
+        (0, _) => parts.add(3, "no waiters", theme.dim),
         (waiters, Some(oldest)) => {
             let text = format!("{waiters} wait, the first for {}", text::age(oldest));
             parts.add(1, text, theme.contend);
@@ -126,56 +142,60 @@ fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
     parts
 }
 
-fn cells_of(
+fn cell_of(
     scene: &ViewScene<'_>,
-    table: &FittedTable,
     branch: &QueueBranch,
-) -> [TableCell; COLUMNS.len()] {
+    column: EntryColumn,
+    width: usize,
+) -> TableCell {
     let theme = scene.theme;
     let entry = &branch.entry;
     let lock = scene.shown.state.locks.get(&branch.lock);
-    let (style, since) = if branch.place == 0 {
-        let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
-        (theme.good, held)
-    } else {
-        (
-            theme.contend,
-            entry.since_unix_ms.map(|since| scene.ago(since)),
-        )
-    };
-    let lease = match entry.lease {
-        0 => "none".to_owned(),
-        lease => text::hex_short(lease),
-    };
-    let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
-    let also = also(scene, branch, lock, table.width("ALSO"));
-    [
-        (place(branch), style),
-        (entry.create_revision.to_string(), theme.dim),
-        (entry.who.label(), theme.text),
-        (cells::span(since), theme.text),
-        (lease, theme.dim),
-        cells::ttl(theme, entry.lease, ttl, table.width("TTL")),
-        also,
-    ]
+    match column {
+        EntryColumn::Place => {
+            let style = if branch.role.is_holder() {
+                theme.good
+            } else {
+                theme.contend
+            };
+            (place(branch), style)
+        }
+        EntryColumn::Token => (entry.create_revision.to_string(), theme.dim),
+        EntryColumn::Owner => (entry.who.label(), theme.text),
+        EntryColumn::Since => {
+            let since = if branch.role.is_holder() {
+                lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held())
+            } else {
+                entry.since_unix_ms.map(|since| scene.ago(since))
+            };
+            (cells::span(since), theme.text)
+        }
+        EntryColumn::Lease if entry.lease == 0 => ("none".to_owned(), theme.dim),
+        EntryColumn::Lease => (text::hex_short(entry.lease), theme.dim),
+        EntryColumn::Ttl => {
+            let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
+            cells::ttl(theme, entry.lease, ttl, width)
+        }
+        EntryColumn::Also => also(scene, branch, lock, width),
+    }
 }
 
-/// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
+/// Place in the tree: `HOLD`, ` +- #2`, ` |  +- #1`.
 fn place(branch: &QueueBranch) -> String {
-    let at = if branch.place == 0 {
+    let at = if branch.role.is_holder() {
         "HOLD".to_owned()
     } else {
-        format!("#{}", branch.place)
+        format!("#{}", branch.role.place())
     };
-    if branch.depth == 0 && branch.place == 0 {
+    if branch.depth == 0 && branch.role.is_holder() {
         return at;
     }
-    // Those who wait stand one further in than who holds.
-    let depth = branch.depth + usize::from(branch.depth > 0 && branch.place > 0);
+    // Waiters are one level further in than the holder.
+    let depth = branch.depth + usize::from(branch.depth > 0 && !branch.role.is_holder());
     format!(" {}+- {at}", "|  ".repeat(depth.min(8)))
 }
 
-/// What else there is to say: which lock a branch of another one is about, and what a waiter holds.
+/// Further text: the lock of a branch, and the locks that a waiter holds.
 fn also(
     scene: &ViewScene<'_>,
     branch: &QueueBranch,
@@ -186,12 +206,12 @@ fn also(
     let Some(lock) = lock else {
         return (String::new(), theme.text);
     };
-    if branch.depth > 0 && branch.place == 0 {
+    if branch.depth > 0 && branch.role.is_holder() {
         return (format!("the queue of {}", lock.label), theme.title);
     }
-    match queue_pane::also_holds(scene, lock, branch.place, &branch.entry, room) {
+    match queue_pane::also_holds(scene, lock, branch.role, &branch.entry, room) {
         Some(also) => (also, theme.warn),
-        None if branch.place == 0 && branch.entry.who.host().is_none() => {
+        None if branch.role.is_holder() && branch.entry.who.host().is_none() => {
             ("not one of our jobs".to_owned(), theme.dim)
         }
         None => (String::new(), theme.text),

@@ -1,4 +1,4 @@
-//! The queue of the selected lock, below the Locks view: its first entries, and what hangs on its holder.
+//! The queue of the selected lock, below the Locks view: its first entries, and the clients that its holder blocks.
 //!
 //! ```text
 //! | HOLD 1204311 inv@host-3                        4m12s   22s  |
@@ -17,13 +17,13 @@ use ratatui::layout::Rect;
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::ViewScene;
 use super::{cells, pane};
-use crate::model::{ObservedLock, QueueEntry, blocked_by};
+use crate::model::{ObservedLock, QueueEntry, QueueRole, blocked_by};
 use crate::text;
 
-/// Entries that the one line names.
+/// Entries in the one-line form.
 const NAMED: usize = 8;
 
-/// The pane.
+/// Draws the pane.
 pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -41,7 +41,7 @@ pub(super) fn render(
         return;
     };
     if lock.queue.is_empty() {
-        page.text(" free: nobody holds it and nobody waits", scene.theme.dim);
+        page.text(" free: no holder, no waiters", scene.theme.dim);
         return;
     }
     let room = page.left().saturating_sub(1);
@@ -50,8 +50,8 @@ pub(super) fn render(
     } else {
         lock.queue.len()
     };
-    for (place, entry) in lock.queue.iter().enumerate().take(shown) {
-        let pieces = entry_line(scene, lock, place, entry, page.width());
+    for (role, entry) in lock.queue.roles().take(shown) {
+        let pieces = entry_line(scene, lock, role, entry, page.width());
         page.line(&pieces);
     }
     if shown < lock.queue.len() {
@@ -61,7 +61,7 @@ pub(super) fn render(
     page.line(&blast(scene, &lock.name));
 }
 
-/// The queue in one line, for screens without room for the pane.
+/// Draws the queue in one line, for screens without room for the pane.
 pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let Some(lock) = scene.lock() else {
@@ -72,11 +72,11 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     if lock.queue.is_empty() {
         queue.push_str("free");
     }
-    for (place, entry) in lock.queue.iter().enumerate().take(NAMED) {
+    for (role, entry) in lock.queue.roles().take(NAMED) {
         let who = entry.who.label();
-        let between = if place == 0 { "HOLD " } else { " <- " };
+        let between = if role.is_holder() { "HOLD " } else { " <- " };
         let _ = write!(queue, "{between}{who}");
-        if let Some(since) = entry.since_unix_ms.filter(|_| place > 0) {
+        if let Some(since) = entry.since_unix_ms.filter(|_| !role.is_holder()) {
             let _ = write!(queue, " {}", text::age(scene.ago(since)));
         }
     }
@@ -93,23 +93,23 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
 fn entry_line(
     scene: &ViewScene<'_>,
     lock: &ObservedLock,
-    place: usize,
+    role: QueueRole,
     entry: &QueueEntry,
     width: usize,
 ) -> Vec<TextPiece> {
     let theme = scene.theme;
-    let (mark, since) = if place == 0 {
+    let (mark, since) = if role.is_holder() {
         let row = scene.app.model.row(scene.shown, lock);
         ("HOLD".to_owned(), row.held())
     } else {
         (
-            format!("#{place}"),
+            format!("#{}", role.place()),
             entry.since_unix_ms.map(|since| scene.ago(since)),
         )
     };
     let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
     let (ttl, ttl_style) = cells::ttl(theme, entry.lease, ttl, 6);
-    let style = if place == 0 {
+    let style = if role.is_holder() {
         theme.good
     } else {
         theme.contend
@@ -121,7 +121,7 @@ fn entry_line(
     let also = also_holds(
         scene,
         lock,
-        place,
+        role,
         entry,
         room.saturating_sub(text::width(&who) + 2),
     );
@@ -147,15 +147,15 @@ fn entry_line(
     pieces
 }
 
-/// What else a waiter holds, and how many wait for that; without its name where that does not fit.
+/// Other locks that a waiter holds, and the number of their waiters; without a name where that does not fit.
 pub(super) fn also_holds(
     scene: &ViewScene<'_>,
     lock: &ObservedLock,
-    place: usize,
+    role: QueueRole,
     entry: &QueueEntry,
     room: usize,
 ) -> Option<String> {
-    if place == 0 {
+    if role.is_holder() {
         return None;
     }
     let held = scene.shown.state.held_locks.holds(&entry.who);
@@ -179,7 +179,7 @@ pub(super) fn also_holds(
     Some(format!("blocks {blocks} more"))
 }
 
-/// What hangs on the holder of a lock.
+/// Clients and locks that the holder of a lock blocks.
 pub(super) fn blast(scene: &ViewScene<'_>, lock: &str) -> Vec<TextPiece> {
     let theme = scene.theme;
     let state = scene.shown.state;

@@ -1,4 +1,4 @@
-//! What runs under the selected lock, and what the lock has been through.
+//! The run under the selected lock, and statistics of the lock.
 //!
 //! ```text
 //! | running 4m12s  attempt 1  calls 41  memory 12 MiB           |
@@ -41,7 +41,7 @@ pub(super) fn render<'a>(
             page.text(" nothing runs", theme.dim);
         }
         (None, None) => {
-            page.text(" its holder tells nothing of a run", theme.dim);
+            page.text(" its holder reports no run", theme.dim);
         }
         (job, run) => {
             if let Some(job) = job {
@@ -60,7 +60,7 @@ pub(super) fn render<'a>(
 
 fn state(page: &mut TextPage<'_>, scene: &ViewScene<'_>, job: &JobRecord, run: Option<&RunRecord>) {
     let theme = scene.theme;
-    let since = text::age(scene.ago(job.since_unix_ms));
+    let since = text::age(scene.ago(job.since_unix_ms.as_u64()));
     let mut pieces = vec![
         TextPiece::new(
             format!(" {} ", job.state.as_str()),
@@ -104,7 +104,7 @@ fn numbers(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
         theme.bad
     };
     if run.ended_unix_ms.is_none() {
-        // The record has them when the run has ended.
+        // The record has them once the run has ended.
         let unknown = " host calls -  refused -  memory -";
         page.text(unknown, theme.dim);
         return;
@@ -119,7 +119,7 @@ fn numbers(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
     ]);
 }
 
-/// How long the lock is usually held and waited for.
+/// Draws the usual times for which the lock is held and waited for.
 fn been_through(page: &mut TextPage<'_>, scene: &ViewScene<'_>, lock: &ObservedLock) {
     let theme = scene.theme;
     let Some(history) = scene.app.model.lock_stats(&lock.name) else {
@@ -160,7 +160,7 @@ fn been_through(page: &mut TextPage<'_>, scene: &ViewScene<'_>, lock: &ObservedL
     ]);
 }
 
-/// The last lines of what the run wrote, as many as there is room for.
+/// Draws the last lines of the run's output, as many as there is room for.
 fn output(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
     let lines: Vec<&str> = run.output.lines().rev().take(page.left()).collect();
     for line in lines.into_iter().rev() {

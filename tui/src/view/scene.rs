@@ -1,6 +1,6 @@
-//! What every panel is given: the program, the moment that is shown, and the styles.
+//! Input of every panel: the program, the shown moment, and the styles.
 //!
-//! It only reads; nothing that draws may change what is drawn.
+//! It is read-only; no code that draws may change what it draws.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::app::App;
 use crate::model::{EntryOwner, ObservedLock, ShownMoment, StoreState};
 use crate::theme::Theme;
 
-/// What is drawn from.
+/// Input of a panel.
 #[derive(Clone, Copy)]
 pub(super) struct ViewScene<'a> {
     pub(super) app: &'a App,
     /// The moment that is shown.
     pub(super) shown: ShownMoment<'a>,
     pub(super) theme: &'a Theme,
-    /// The moment of whoever looks, in Unix milliseconds.
+    /// The present, in Unix milliseconds.
     pub(super) now: u64,
 }
 
@@ -31,18 +31,18 @@ impl<'a> ViewScene<'a> {
         }
     }
 
-    /// How long ago `since` was at the moment that is shown.
+    /// Time from `since` to the shown moment.
     pub(super) fn ago(&self, since: u64) -> u64 {
         self.shown.now.saturating_sub(since)
     }
 
-    /// The lock that the selected row is about, or the one that the Queue view is about.
+    /// The lock of the selected row, or of the Queue view.
     pub(super) fn lock(&self) -> Option<&'a ObservedLock> {
         let name = self.app.selected_lock(self.now)?;
         self.shown.state.locks.get(&name)
     }
 
-    /// What a lock is called on the screen.
+    /// Label of a lock on the screen.
     pub(super) fn label(&self, name: &str) -> Arc<str> {
         match self.shown.state.locks.get(name) {
             Some(lock) => lock.label.clone(),
@@ -50,7 +50,7 @@ impl<'a> ViewScene<'a> {
         }
     }
 
-    /// The run under the lock's present holder: the record of its job, and of its run.
+    /// The run of the lock's holder: the records of its job and of its run.
     pub(super) fn run_of(
         &self,
         lock: &'a ObservedLock,
@@ -68,7 +68,7 @@ impl<'a> ViewScene<'a> {
     }
 }
 
-/// What one host tells of one job. Its names may differ from those in its key: they are printable.
+/// Record of a job on a host. Its names may differ from those in its key: they are printable.
 pub(super) fn job_of<'a>(state: &'a StoreState, job: &str, host: &str) -> Option<&'a JobRecord> {
     let key = (job.to_owned(), host.to_owned());
     let record = state.jobs.get(&key).or_else(|| {
@@ -78,7 +78,7 @@ pub(super) fn job_of<'a>(state: &'a StoreState, job: &str, host: &str) -> Option
     record.map(|record| &**record)
 }
 
-/// The newest run of a job of which `fits` is true.
+/// The newest run of a job for which `fits` returns true.
 pub(super) fn newest_run<'a>(
     state: &'a StoreState,
     job: &'a str,
@@ -88,7 +88,7 @@ pub(super) fn newest_run<'a>(
     runs.find(|run| fits(run))
 }
 
-/// The runs of a job, newest first. As with [`job_of`], its name in the keys may be another.
+/// Runs of a job, newest first. As with [`job_of`], its name in the keys may differ.
 pub(super) fn runs_of<'a>(
     state: &'a StoreState,
     job: &'a str,

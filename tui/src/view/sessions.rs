@@ -1,4 +1,4 @@
-//! The Sessions view: leases, whose they are, and what goes when they go.
+//! The Sessions view: leases, their owners, and the entries that end with them.
 //!
 //! ```text
 //! | +-- Sessions (12) --------------------------------- 1-12 of 12 --+ |
@@ -15,23 +15,15 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use super::layout::{inside, window};
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::ViewScene;
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
+use crate::columns::{SESSION_COLUMNS, SessionColumn};
 use crate::model::{QueueEntry, SessionRow};
 use crate::text;
 
 /// Bodies from this many lines on have a pane about the selected session.
 const PANE_FROM: u16 = 14;
-
-const COLUMNS: [TableColumn; 6] = [
-    TableColumn::text("SESSION", 16, 30, 0),
-    TableColumn::text("LEASE", 9, 18, 1),
-    TableColumn::bar("TTL", 6, 17, 0),
-    TableColumn::number("HOLDS", 5, 6, 0),
-    TableColumn::number("WAITS", 5, 6, 0),
-    TableColumn::text("WHAT", 10, 400, 2),
-];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let detail = if area.height < PANE_FROM {
@@ -48,8 +40,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let count = text::count(list.len() as u64);
     let title = format!("Sessions ({count}){}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    let sort = (app.sort().name(app.view), app.sort().reverse);
+    let table = FittedTable::new(&SESSION_COLUMNS, inner.width);
+    let sort = app.sort().mark(&SESSION_COLUMNS);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let visible = list.rows().get(range.clone()).unwrap_or_default().iter();
     let mut wanted: Vec<i64> = visible
@@ -67,8 +59,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
         let is_selected = list.position() == Some(at);
-        let cells = cells_of(&scene, &table, session);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        let cell = |column, width| cell_of(&scene, session, column, width);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
     if !detail.is_empty() {
@@ -83,19 +75,31 @@ const fn lease_of(key: &RowKey) -> Option<i64> {
     }
 }
 
-fn cells_of(
+fn cell_of(
     scene: &ViewScene<'_>,
-    table: &FittedTable,
     session: &SessionRow,
-) -> [TableCell; COLUMNS.len()] {
+    column: SessionColumn,
+    width: usize,
+) -> TableCell {
     let theme = scene.theme;
-    let lease = if table.width("LEASE") >= 16 {
-        format!("{:x}", session.lease)
-    } else {
-        text::hex_short(session.lease)
+    let count = |count: usize| {
+        let style = if count > 0 { theme.text } else { theme.dim };
+        (count.to_string(), style)
     };
-    let or_dim = |count: usize| if count > 0 { theme.text } else { theme.dim };
-    let what = match &session.host {
+    match column {
+        SessionColumn::Session => (session.whose.clone(), theme.text),
+        SessionColumn::Lease if width >= 16 => (format!("{:x}", session.lease), theme.dim),
+        SessionColumn::Lease => (text::hex_short(session.lease), theme.dim),
+        SessionColumn::Ttl => cells::ttl(theme, session.lease, session.ttl, width),
+        SessionColumn::Holds => count(session.holds.len()),
+        SessionColumn::Waits => count(session.waits.len()),
+        SessionColumn::Contents => (contents(session), theme.dim),
+    }
+}
+
+/// The kind of client, and the first locks that it holds.
+fn contents(session: &SessionRow) -> String {
+    let kind = match &session.host {
         Some(host) => format!("host, {} jobs", host.record.jobs.len()),
         None => "client".to_owned(),
     };
@@ -105,22 +109,14 @@ fn cells_of(
         .map(|(lock, _)| &**lock)
         .take(8)
         .collect();
-    let what = if held.is_empty() {
-        what
+    if held.is_empty() {
+        kind
     } else {
-        format!("{what}; holds {}", held.join(", "))
-    };
-    [
-        (session.whose.clone(), theme.text),
-        (lease, theme.dim),
-        cells::ttl(theme, session.lease, session.ttl, table.width("TTL")),
-        (session.holds.len().to_string(), or_dim(session.holds.len())),
-        (session.waits.len().to_string(), or_dim(session.waits.len())),
-        (what, theme.dim),
-    ]
+        format!("{kind}; holds {}", held.join(", "))
+    }
 }
 
-/// What hangs on the selected session.
+/// Draws the effects of the end of the selected session.
 fn about(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, session: Option<&SessionRow>) {
     let title = session.map_or_else(
         || "Session".to_owned(),
@@ -136,7 +132,7 @@ fn about(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, session: Opti
     }
 }
 
-/// Everything about a session, line by line; also what Describe shows.
+/// Lines about a session, also for its description.
 pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<TextPiece>> {
     let theme = scene.theme;
     let named = |name: &str, text: String| {
@@ -148,7 +144,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
     let mut lines = Vec::new();
     if let Some(host) = &session.host {
         let record = &host.record;
-        let up = text::age(scene.ago(record.started_unix_ms));
+        let up = text::age(scene.ago(record.started_unix_ms.as_u64()));
         let text = format!(
             "{} pid {}, version {}, up {up}",
             record.host, record.pid, record.version
@@ -166,7 +162,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
         let style = if waiters == 0 { theme.dim } else { theme.warn };
         let text = match next {
             Some(next) => format!("  {waiters} waiting, next {next}"),
-            None => "  nobody waits".to_owned(),
+            None => "  no waiters".to_owned(),
         };
         line.push(TextPiece::new(text, style));
         lines.push(line);
@@ -181,7 +177,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
     lines
 }
 
-/// How many wait behind an entry that holds, and who is next.
+/// Number of waiters behind a holder, and the label of the next one.
 fn after(scene: &ViewScene<'_>, entry: &QueueEntry) -> (usize, Option<String>) {
     let lock = entry.key.rsplit_once('/').map_or("", |(lock, _)| lock);
     let Some(lock) = scene.shown.state.locks.get(lock) else {

@@ -1,90 +1,40 @@
-//! Tables: columns that grow, shrink and go with the width, and rows of which only the visible are made.
+//! Tables: columns fitted to the width, and rows of which only the visible ones are made.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::paint;
+use crate::columns::{ColumnSpec, ColumnWidth};
 use crate::text;
 use crate::theme::Theme;
 
-/// The columns that a row's mark takes.
+/// Columns of a row's mark.
 const MARK: usize = 1;
-/// Columns that a name grows by while a number grows by one: it gains more from them.
-const NAME_GROWS: usize = 3;
-
-/// A column.
-pub(super) struct TableColumn {
-    pub(super) head: &'static str,
-    /// The width below which it rather goes.
-    pub(super) least: usize,
-    /// The width beyond which it gains nothing.
-    pub(super) most: usize,
-    /// Whether it is numbers.
-    pub(super) right: bool,
-    /// How much it grows by while a number grows by one.
-    pub(super) grows: usize,
-    /// 0 never goes; of the others the highest goes first.
-    pub(super) rank: u8,
-}
-
-impl TableColumn {
-    pub(super) const fn text(head: &'static str, least: usize, most: usize, rank: u8) -> Self {
-        Self {
-            head,
-            least,
-            most,
-            right: false,
-            grows: NAME_GROWS,
-            rank,
-        }
-    }
-
-    pub(super) const fn number(head: &'static str, least: usize, most: usize, rank: u8) -> Self {
-        Self {
-            right: true,
-            grows: 1,
-            ..Self::text(head, least, most, rank)
-        }
-    }
-
-    /// A line of signs, which says as much when it is short.
-    pub(super) const fn line(head: &'static str, least: usize, most: usize, rank: u8) -> Self {
-        Self {
-            grows: 1,
-            ..Self::text(head, least, most, rank)
-        }
-    }
-
-    /// A number with a bar before it.
-    pub(super) const fn bar(head: &'static str, least: usize, most: usize, rank: u8) -> Self {
-        Self {
-            right: true,
-            ..Self::text(head, least, most, rank)
-        }
-    }
-}
-
-/// A text in a table, and how it looks.
+/// A text in a table, and its style.
 pub(super) type TableCell = (String, Style);
 
 /// A table whose columns have found their widths.
-pub(super) struct FittedTable {
-    columns: &'static [TableColumn],
+pub(super) struct FittedTable<C: 'static> {
+    columns: Vec<(&'static ColumnSpec<C>, ColumnWidth)>,
     /// The width of each column; 0 for one that is not shown.
     widths: Vec<usize>,
     gap: usize,
 }
 
-impl FittedTable {
+impl<C: Copy + PartialEq> FittedTable<C> {
     /// Fits columns into `width`.
-    pub(super) fn new(columns: &'static [TableColumn], width: u16) -> Self {
+    pub(super) fn new(specs: &'static [ColumnSpec<C>], width: u16) -> Self {
         let width = usize::from(width).saturating_sub(MARK);
-        let mut widths: Vec<usize> = columns.iter().map(|column| column.least).collect();
+        let columns: Vec<_> = specs
+            .iter()
+            .filter_map(|spec| Some((spec, spec.width?)))
+            .collect();
+        let mut widths: Vec<usize> = columns.iter().map(|(_, column)| column.least).collect();
         while needed(&widths, 1) > width {
             let shown = columns.iter().enumerate().filter(|(at, _)| widths[*at] > 0);
-            match shown.max_by_key(|(_, column)| column.rank) {
-                Some((at, column)) if column.rank > 0 => widths[at] = 0,
+            match shown.max_by_key(|(_, (_, column))| column.rank) {
+                Some((at, (_, column))) if column.rank > 0 => widths[at] = 0,
                 _ => break,
             }
         }
@@ -93,7 +43,7 @@ impl FittedTable {
         let mut grew = true;
         while spare > 0 && grew {
             grew = false;
-            for (at, column) in columns.iter().enumerate().filter(|(at, _)| kept[*at]) {
+            for (at, (_, column)) in columns.iter().enumerate().filter(|(at, _)| kept[*at]) {
                 let more = column.grows.min(column.most - widths[at]).min(spare);
                 widths[at] += more;
                 spare -= more;
@@ -108,43 +58,47 @@ impl FittedTable {
         }
     }
 
-    /// The width of the column of this head; 0 when it is not shown.
-    pub(super) fn width(&self, head: &str) -> usize {
-        let at = self.columns.iter().position(|column| column.head == head);
-        at.map_or(0, |at| self.widths[at])
-    }
-
-    /// Draws the heads, and a sign at the one that rows are in order by.
-    pub(super) fn head(&self, buffer: &mut Buffer, area: Rect, sort: (&str, bool), style: Style) {
+    /// Draws the heads, and a sign at the column of the order.
+    pub(super) fn head(
+        &self,
+        buffer: &mut Buffer,
+        area: Rect,
+        sort: Option<(C, bool)>,
+        style: Style,
+    ) {
         let area = paint::row(area, 0).intersection(buffer.area);
         let mut left = MARK;
         let last = self.shown().last().map(|(at, _)| at);
-        for (at, column) in self.shown() {
+        for (at, (spec, column)) in self.shown() {
             let wide = self.widths[at];
-            let sorted = column.head == sort.0 && !column.head.is_empty();
-            let sign = if sort.1 { "v" } else { "^" };
-            let head = match (column.right, sorted) {
-                (true, false) => text::fit_right(column.head, wide),
-                // The sign stands in the gap, so that the head stays above its numbers; in a narrow one it would
-                // touch the next head, and stands before its own.
+            let mark = sort.filter(|(sorted, _)| *sorted == spec.column);
+            let sign = if mark.is_some_and(|(_, reverse)| reverse) {
+                "v"
+            } else {
+                "^"
+            };
+            let head = match (column.is_right, mark.is_some()) {
+                (true, false) => text::fit_right(spec.title, wide),
+                // The sign is in the gap, so that the head stays above its numbers; in a narrow gap it would touch
+                // the next head, and is before its own.
                 (true, true) if self.gap > 1 || last == Some(at) => {
-                    text::fit_right(column.head, wide) + sign
+                    text::fit_right(spec.title, wide) + sign
                 }
-                (true, true) => text::fit_right(&format!("{sign}{}", column.head), wide),
-                (false, false) => text::fit(column.head, wide),
-                (false, true) => text::fit(&format!("{}{sign}", column.head), wide),
+                (true, true) => text::fit_right(&format!("{sign}{}", spec.title), wide),
+                (false, false) => text::fit(spec.title, wide),
+                (false, true) => text::fit(&format!("{}{sign}", spec.title), wide),
             };
             put(buffer, area, left, &head, style);
             left += wide + self.gap;
         }
     }
 
-    /// Draws a row; `cells` are those of all columns, shown or not.
+    /// Draws a row; `cell_of` computes the cell of a column for its width.
     pub(super) fn row(
         &self,
         buffer: &mut Buffer,
         area: Rect,
-        cells: &[TableCell],
+        cell_of: impl Fn(C, usize) -> TableCell,
         is_selected: bool,
         theme: &Theme,
     ) {
@@ -152,24 +106,22 @@ impl FittedTable {
         made::ROWS.set(made::ROWS.get() + 1);
         let area = area.intersection(buffer.area);
         let mut left = MARK;
-        for (at, column) in self.shown() {
-            let Some((text, style)) = cells.get(at) else {
-                break;
-            };
+        for (at, (spec, column)) in self.shown() {
             let wide = self.widths[at];
-            // Reversed, what is dim would be a patch of another background.
-            let is_quiet = *style == theme.dim || *style == theme.spark;
+            let (text, style) = cell_of(spec.column, wide);
+            // Reversed, a dim style would look like another background.
+            let is_quiet = style == theme.dim || style == theme.spark;
             let style = if is_selected && is_quiet {
-                &theme.text
+                theme.text
             } else {
                 style
             };
-            let text = if column.right {
-                text::fit_right(text, wide)
+            let text = if column.is_right {
+                text::fit_right(&text, wide)
             } else {
-                text::fit(text, wide)
+                text::fit(&text, wide)
             };
-            put(buffer, area, left, &text, *style);
+            put(buffer, area, left, &text, style);
             left += wide + self.gap;
         }
         if is_selected {
@@ -177,7 +129,7 @@ impl FittedTable {
         }
     }
 
-    fn shown(&self) -> impl Iterator<Item = (usize, &'static TableColumn)> + '_ {
+    fn shown(&self) -> impl Iterator<Item = (usize, &(&'static ColumnSpec<C>, ColumnWidth))> {
         let all = self.columns.iter().enumerate();
         all.filter(|(at, _)| self.widths[*at] > 0)
     }
@@ -208,7 +160,7 @@ fn needed(widths: &[usize], gap: usize) -> usize {
     widths.iter().sum::<usize>() + gap * shown.saturating_sub(1)
 }
 
-/// Counts rows, to tell whether some are made that nobody sees.
+/// Counter of rows, to find rows that are made but not visible.
 #[cfg(test)]
 pub(super) mod made {
     use std::cell::Cell;
@@ -222,11 +174,11 @@ pub(super) mod made {
 mod tests {
     use super::*;
 
-    const COLUMNS: [TableColumn; 4] = [
-        TableColumn::text("NAME", 8, 20, 0),
-        TableColumn::text("STATE", 6, 6, 0),
-        TableColumn::number("AGE", 4, 4, 1),
-        TableColumn::text("60s", 10, 60, 2),
+    const COLUMNS: [ColumnSpec<usize>; 4] = [
+        ColumnSpec::new(0, "NAME").on_screen(ColumnWidth::text(8, 20, 0)),
+        ColumnSpec::new(1, "STATE").on_screen(ColumnWidth::text(6, 6, 0)),
+        ColumnSpec::new(2, "AGE").on_screen(ColumnWidth::number(4, 4, 1)),
+        ColumnSpec::new(3, "60s").on_screen(ColumnWidth::text(10, 60, 2)),
     ];
 
     fn widths(width: u16) -> Vec<usize> {
@@ -234,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_go_in_order_of_rank_and_the_rest_grows_up_to_its_most() {
+    fn columns_are_dropped_by_rank_and_the_rest_grows() {
         assert_eq!(widths(200), [20, 6, 4, 60]);
         assert_eq!(widths(40), [13, 6, 4, 13]);
         assert_eq!(widths(31), [18, 6, 4, 0]);
@@ -243,16 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn sign_of_the_order_never_touches_the_head_of_the_next_column() {
-        const COLUMNS: [TableColumn; 2] = [
-            TableColumn::number("FENCE", 7, 7, 0),
-            TableColumn::text("60s", 10, 10, 0),
+    fn sort_sign_never_touches_the_next_head() {
+        const COLUMNS: [ColumnSpec<bool>; 2] = [
+            ColumnSpec::new(true, "FENCE").on_screen(ColumnWidth::number(7, 7, 0)),
+            ColumnSpec::new(false, "60s").on_screen(ColumnWidth::text(10, 10, 0)),
         ];
         let heads = |width: u16| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, width, 1));
             let table = FittedTable::new(&COLUMNS, width);
             let area = buffer.area;
-            table.head(&mut buffer, area, ("FENCE", true), Style::new());
+            table.head(&mut buffer, area, Some((true, true)), Style::new());
             let cells = buffer.content().iter();
             cells.map(ratatui::buffer::Cell::symbol).collect::<String>()
         };
@@ -262,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stays_in_its_place_however_narrow_that_is() {
+    fn row_stays_in_its_area_at_every_width() {
         let style = Style::new();
         let theme = Theme::choose(crate::theme::ThemeName::Mono, &|_| None);
         let cells = ["漢字漢字漢字", "HELD", "4m12s", ".:-"].map(|text| (text.to_owned(), style));
@@ -270,8 +222,14 @@ mod tests {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 42, 3));
             let area = Rect::new(1, 1, width, 1);
             let table = FittedTable::new(&COLUMNS, width);
-            table.head(&mut buffer, area, ("AGE", true), style);
-            table.row(&mut buffer, area, &cells, true, &theme);
+            table.head(&mut buffer, area, Some((2, true)), style);
+            table.row(
+                &mut buffer,
+                area,
+                |at: usize, _| cells[at].clone(),
+                true,
+                &theme,
+            );
             for (x, y) in (0..42).flat_map(|x| (0..3).map(move |y| (x, y))) {
                 let inside = area.contains((x, y).into());
                 assert!(inside || buffer[(x, y)].symbol() == " ", "{width}: {x} {y}");

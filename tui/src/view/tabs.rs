@@ -1,5 +1,4 @@
-//! The second line: the views with their keys, then what decides which rows there are: filter, order,
-//! root and store.
+//! The second line: the views with their keys, then filter, order, root and store.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -11,10 +10,10 @@ use crate::app::{App, FactSource, SortOrder, View};
 use crate::keymap::{Command, Keymap};
 use crate::text;
 
-/// The most columns of a filter here; all of it is in the prompt.
+/// Most columns of a filter here; the prompt has all of it.
 const FILTER: usize = 40;
 
-/// Where each view's tab is.
+/// Area of each view's tab.
 pub(super) fn places(app: &App, area: Rect) -> [Rect; View::ALL.len()] {
     let mut x = area.x.saturating_add(1);
     View::ALL.map(|view| {
@@ -69,7 +68,7 @@ fn label(keymap: &Keymap, view: View) -> String {
     }
 }
 
-/// What decides which rows there are, and where they come from.
+/// Filter, order, root and source of the rows.
 fn about(scene: &ViewScene<'_>) -> LineParts {
     let (theme, app) = (scene.theme, scene.app);
     let mut parts = LineParts::default();
@@ -81,9 +80,9 @@ fn about(scene: &ViewScene<'_>) -> LineParts {
         parts.add(0, format!("filter: {text}"), theme.match_highlight);
     }
     let sort = app.sort();
-    if !SortOrder::columns(app.view).is_empty() {
+    if SortOrder::is_offered(app.view) {
         let sign = if sort.reverse { "v" } else { "^" };
-        let text = format!("sort: {} {sign}", sort.name(app.view));
+        let text = format!("sort: {} {sign}", sort.title(app.view));
         parts.add(1, text, theme.text);
     }
     let root = leasehold_records::printable::line(app.model.scope.root().as_str());

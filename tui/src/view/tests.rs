@@ -1,5 +1,5 @@
-//! What is on the screen. Read the snapshots as somebody would who was woken up: what matters has to be
-//! there, in its place, and in words.
+//! Screens. Read the snapshots like an operator on call at night: everything important must be there, in its place,
+//! and in words.
 
 mod hostile;
 mod many;

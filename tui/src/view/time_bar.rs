@@ -1,4 +1,4 @@
-//! The line of time: from the oldest moment that is remembered to now, and where in it one looks.
+//! The time bar: from the oldest kept moment to now, and the shown moment in it.
 //!
 //! ```text
 //!  HIST |==========!====x=======|> now   12:01:10 .. 12:04:31   [ ] step  { } 10s  L live
@@ -15,9 +15,9 @@ use crate::keymap::Command;
 use crate::model::StoreLink;
 use crate::text;
 
-/// The longest bar, in columns; a longer one tells no more.
+/// Longest bar, in columns: a longer one shows no more.
 const LONGEST: usize = 80;
-/// Events that are looked at for trouble.
+/// Most events that are searched for trouble.
 const LOOKED_AT: usize = 2_000;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
@@ -56,7 +56,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
-/// The bar: `x` is where one looks, `!` is where somebody should.
+/// The bar: `x` is the shown moment, `!` is trouble.
 fn bar(scene: &ViewScene<'_>, from: u64, to: u64, length: usize) -> Vec<TextPiece> {
     let theme = scene.theme;
     let column = |at: u64| {
@@ -133,7 +133,7 @@ fn keys(parts: &mut LineParts, scene: &ViewScene<'_>) {
     }
 }
 
-/// The time of day without milliseconds.
+/// Time of day without milliseconds.
 fn hours(at: u64) -> String {
     let text = text::clock_time(at);
     text.split('.').next().unwrap_or_default().to_owned()

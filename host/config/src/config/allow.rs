@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::files::{self, Kind};
+use super::file_claim::FileKind;
+use super::files;
 use super::lockname;
 use super::node::Node;
 use super::read;
 use super::schema;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 use crate::allow::{Allow, Dir, Need, Network, Origin, guest_path};
 
 /// Headers that frame a request or belong to one connection. Only the host may set them.
@@ -37,16 +38,16 @@ const LONGEST_HEADER: usize = 64;
 
 /// Grants as read from one table.
 #[derive(Clone, Debug)]
-pub(super) struct SaidAllow {
-    pub(super) kv: Said<Vec<Spanned<String>>>,
-    pub(super) http: Said<Vec<Spanned<Origin>>>,
-    pub(super) http_networks: Said<Vec<Spanned<Network>>>,
-    pub(super) http_token: Said<String>,
-    pub(super) http_ca: Said<PathBuf>,
-    pub(super) dirs: Said<Vec<Dir>>,
+pub(super) struct RawAllow {
+    pub(super) kv: Field<Vec<Spanned<String>>>,
+    pub(super) http: Field<Vec<Spanned<Origin>>>,
+    pub(super) http_networks: Field<Vec<Spanned<Network>>>,
+    pub(super) http_token: Field<String>,
+    pub(super) http_ca: Field<PathBuf>,
+    pub(super) dirs: Field<Vec<Dir>>,
 }
 
-impl SaidAllow {
+impl RawAllow {
     /// Reads the table `allow` of `section`.
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self::read_kv(section, lockname::prefixes)
@@ -68,7 +69,7 @@ impl SaidAllow {
             http: table.take("http", origins),
             http_networks: table.take("http_networks", networks),
             http_token: table.take("http_token", header),
-            http_ca: table.take("http_ca", |node| files::claimed(node, Kind::Authority)),
+            http_ca: table.take("http_ca", |node| files::claimed(node, FileKind::Authority)),
             dirs: table.take("dirs", dirs),
         }
     }
@@ -180,7 +181,7 @@ pub(super) fn dirs(node: &Node<'_>) -> Option<Vec<Dir>> {
         let host = table.require(
             "host",
             "add `host = \"/srv/in\"`, a directory of this machine",
-            |node| files::claimed(node, Kind::Directory),
+            |node| files::claimed(node, FileKind::Directory),
         );
         let Some((host, need)) = host.zip(need(&table)) else {
             sound = false;
@@ -271,12 +272,4 @@ impl<T, E> OrReject<T, E> for Result<T, E> {
         })
         .ok()
     }
-}
-
-/// Placeholder for a job's name in a pattern.
-const JOB: &str = "{job}";
-
-/// Expands a pattern for this job.
-pub(super) fn for_job(pattern: &str, job: &str) -> String {
-    pattern.replace(JOB, job)
 }

@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Job;
-use super::allow::{self, plain};
+use super::allow::plain;
 use super::clash::home;
-use super::context::{Context, Finding};
-use super::limits::{SaidLimits, amounts};
-use super::needs::{Given as Grants, SaidNeeds};
+use super::context::{ConfigError, Context};
+use super::job::Job;
+use super::limits::RawLimits;
+use super::lockname::for_job;
+use super::needs::{GivenGrants, RawNeeds};
 use super::plugins::{OWN_PREFIX, Plugins};
-use super::section::Said;
+use super::section::Field;
 use super::sharing::{is_own_lock, overlap};
 use crate::allow::{Allow, SecretRef};
 
 /// Policy for one dropped-in plugin.
-pub(super) struct Bounds<'a> {
+pub(super) struct PolicyBounds<'a> {
     pub(super) job: &'a str,
     /// The configuration file, for remedies.
     pub(super) config: &'a str,
@@ -28,14 +29,15 @@ pub(super) struct Bounds<'a> {
     pub(super) context: &'a Context<'a>,
 }
 
-impl Bounds<'_> {
+impl PolicyBounds<'_> {
     /// Reports every limit that exceeds the policy's.
-    pub(super) fn judge_limits(&self, asked: &SaidLimits) {
-        let most = amounts(self.plugins.limits());
-        for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
-            let Some((place, asked)) = asked.filter(|(_, asked)| *asked > most) else {
+    pub(super) fn judge_limits(&self, asked: &RawLimits) {
+        for (key, amount) in asked.set() {
+            let (place, asked) = (amount.span(), amount.get_ref());
+            let most = self.plugins.limits().amount(key);
+            if *asked <= most {
                 continue;
-            };
+            }
             let message = format!(
                 "job `{}` asks for `{key} = {asked}`, and a dropped-in plugin may have {most} at most",
                 self.job
@@ -44,14 +46,15 @@ impl Bounds<'_> {
                 "ask for less, {}",
                 self.allowing(&format!("{key} = {asked}"), "limits")
             );
-            self.context.object(Finding::at(place, message).help(help));
+            self.context
+                .report(ConfigError::at(place, message).help(help));
         }
     }
 
     /// Reports a lease that is longer than the policy's.
-    pub(super) fn judge_ttl(&self, asked: &Said<Duration>) {
+    pub(super) fn judge_ttl(&self, asked: &Field<Duration>) {
         let most = self.plugins.sharing().max_ttl;
-        let (Said::This(ttl), job) = (asked, self.job) else {
+        let (Field::Value(ttl), job) = (asked, self.job) else {
             return;
         };
         if *ttl.get_ref() > most {
@@ -63,18 +66,18 @@ impl Bounds<'_> {
             let line = format!("max_ttl = \"{asked}\"");
             let help = format!("ask for less, {}", self.allowing_here(&line));
             self.context
-                .object(Finding::at(ttl.span(), message).help(help));
+                .report(ConfigError::at(ttl.span(), message).help(help));
         }
     }
 
     /// Reports a lock that neither is the job's own nor is named by the policy. Returns true if it
     /// is the job's own.
-    pub(super) fn judge_lock(&self, asked: &Said<String>) -> bool {
+    pub(super) fn judge_lock(&self, asked: &Field<String>) -> bool {
         let job = self.job;
         let (lock, place) = match asked {
-            Said::This(lock) => (lock.get_ref().as_str(), Some(lock.span())),
-            Said::Nothing => (job, None),
-            Said::Wrong => return false,
+            Field::Value(lock) => (lock.get_ref().as_str(), Some(lock.span())),
+            Field::Absent => (job, None),
+            Field::Invalid => return false,
         };
         if self.plugins.sharing().covers_lock(job, lock) {
             return false;
@@ -86,26 +89,26 @@ impl Bounds<'_> {
                 "leave `lock` out: its own is `{job}`, {}",
                 self.allowing_here(&format!("locks = [{lock:?}]"))
             );
-            let mut finding = Finding::at(place, message).help(help);
+            let mut finding = ConfigError::at(place, message).help(help);
             if let Some(job) = self.present.iter().find(|job| job.lock() == lock) {
                 let place = home(job, "lock");
                 finding = finding.help(format!("job `{}` has that lock, {place}", job.name()));
             }
-            self.context.object(finding);
+            self.context.report(finding);
         }
         true
     }
 
     /// Describes the configured job whose keys are requested at this position.
-    fn whose_keys(&self, needs: &SaidNeeds, place: &Range<usize>) -> Option<String> {
-        let Said::This(asked) = &needs.kv else {
+    fn owner_of_keys(&self, needs: &RawNeeds, place: &Range<usize>) -> Option<String> {
+        let Field::Value(asked) = &needs.kv else {
             return None;
         };
         let asked = asked
             .get_ref()
             .iter()
             .find(|asked| asked.span() == *place)?;
-        let asked = allow::for_job(asked.get_ref(), self.job);
+        let asked = for_job(asked.get_ref(), self.job);
         self.present.iter().find_map(|job| {
             let keys = job.allow().kv.iter().find(|keys| overlap(keys, &asked))?;
             let place = home(job, "allow.kv");
@@ -120,7 +123,7 @@ impl Bounds<'_> {
     pub(super) fn own_keys(&self, granted: &Allow) -> Vec<String> {
         let named = |prefix: &String| {
             let patterns = self.plugins.allow().kv.iter();
-            let mut named = patterns.filter(|pattern| allow::for_job(pattern, "") == **pattern);
+            let mut named = patterns.filter(|pattern| for_job(pattern, "") == **pattern);
             named.any(|pattern| prefix.starts_with(pattern))
         };
         let own = granted.kv.iter().filter(|prefix| !named(prefix));
@@ -128,12 +131,9 @@ impl Bounds<'_> {
     }
 
     /// Returns the requested grants, if the policy allows all of them.
-    pub(super) fn granted(
-        &self,
-        needs: &SaidNeeds,
-    ) -> Option<(Allow, BTreeMap<String, SecretRef>)> {
+    pub(super) fn granted(&self, needs: &RawNeeds) -> Option<(Allow, BTreeMap<String, SecretRef>)> {
         let policy = self.plugins.allow_for(self.job);
-        let given = Grants {
+        let given = GivenGrants {
             allow: &policy,
             kv_patterns: Some(&self.plugins.allow().kv),
             secrets: self.plugins.secrets(),
@@ -144,19 +144,19 @@ impl Bounds<'_> {
                 self.job, lack.what
             );
             let help = format!("ask for less, {}", self.allowing(&lack.line, lack.table));
-            let mut finding = Finding::at(lack.place.clone(), message).help(help);
-            if let Some(whose) = self.whose_keys(needs, &lack.place) {
-                finding = finding.help(whose);
+            let mut finding = ConfigError::at(lack.place.clone(), message).help(help);
+            if let Some(owner) = self.owner_of_keys(needs, &lack.place) {
+                finding = finding.help(owner);
             }
-            self.context.object(finding);
+            self.context.report(finding);
         }
-        let own = allow::for_job(OWN_PREFIX, self.job);
+        let own = for_job(OWN_PREFIX, self.job);
         // A plugin that lists no needs gets a prefix of its own.
-        let corner = (!needs.is_said && policy.covers_kv(&own)).then_some(own);
+        let corner = (!needs.is_set && policy.covers_kv(&own)).then_some(own);
         let kv = match needs.kv.clone().optional().ok()? {
             Some(kv) => kv
                 .iter()
-                .map(|pattern| allow::for_job(pattern.get_ref(), self.job))
+                .map(|pattern| for_job(pattern.get_ref(), self.job))
                 .collect(),
             None => corner.into_iter().collect(),
         };

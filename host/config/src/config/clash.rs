@@ -3,10 +3,12 @@
 //!
 //! The policy is not read here: each job carries the list of its exclusive resources.
 
-use super::files::shown_path;
+use super::job::Job;
+use super::loaded::Config;
+use super::lockname;
 use super::origin::Layer;
+use super::path_text::shown_path;
 use super::sharing::{is_reserved, overlap};
-use super::{Config, Job, lockname};
 
 /// Conflict that keeps a dropped-in plugin's job out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,10 +112,10 @@ pub(super) fn home(job: &Job, key: &str) -> String {
         return format!("from {}", shown_path(job.plugin()));
     }
     let origin = [job.origin(key), job.origin("plugin")];
-    let mut said = origin
+    let mut raw = origin
         .iter()
         .filter(|origin| origin.layer() != Layer::BuiltIn);
-    said.next().map_or_else(
+    raw.next().map_or_else(
         || "in the configuration".to_owned(),
         |origin| format!("in the configuration, {origin}"),
     )

@@ -8,14 +8,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::files::Claim;
-use super::surroundings::Surroundings;
-use super::texts::Texts;
+use super::environment::Environment;
+use super::file_claim::{FileClaim, LoadPurpose};
+use super::source_map::SourceMap;
 use crate::manifest::{Manifest, ManifestError};
 
 /// One error in the text.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(super) struct ConfigError {
     /// The bytes it is about; `None` if it is about the whole file.
     pub(super) span: Option<Range<usize>>,
     /// Description of the fault.
@@ -28,7 +28,7 @@ pub(super) struct Finding {
     pub(super) is_private: bool,
 }
 
-impl Finding {
+impl ConfigError {
     /// An error about these bytes.
     pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
@@ -74,40 +74,29 @@ impl Finding {
     }
 }
 
-/// Purpose of reading a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To run its jobs on the store that it names.
-    Run,
-    /// To read that store.
-    Read,
-    /// To run its jobs on a store that the command starts: the file's [store] may be absent.
-    Develop,
-}
-
 /// Shared by all readers of one text.
 pub(super) struct Context<'a> {
     folder: &'a Path,
-    purpose: Purpose,
-    surroundings: &'a Surroundings,
-    texts: Rc<Texts>,
+    purpose: LoadPurpose,
+    surroundings: &'a Environment,
+    texts: Rc<SourceMap>,
     /// Position of this text among all texts.
     base: usize,
-    peek: &'a dyn Peek,
-    findings: RefCell<Vec<Finding>>,
-    claims: RefCell<Vec<Claim>>,
+    peek: &'a dyn PluginReader,
+    findings: RefCell<Vec<ConfigError>>,
+    claims: RefCell<Vec<FileClaim>>,
     private: RefCell<Vec<Range<usize>>>,
 }
 
 /// Reader of the manifests in plugins. Two implementations: one opens files, the other opens none.
-pub(super) trait Peek {
+pub(super) trait PluginReader {
     /// Reads the plugin at `path`, at most `most` bytes of it; `None` if it cannot be read.
-    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>>;
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<ReadPlugin>>;
 }
 
 /// Contents of a plugin that was read.
 #[derive(Debug)]
-pub(super) struct Peeked {
+pub(super) struct ReadPlugin {
     /// Digest of the bytes that were read.
     pub(super) digest: [u8; 32],
     /// Their manifest.
@@ -115,10 +104,10 @@ pub(super) struct Peeked {
 }
 
 /// Opens no file.
-pub(super) struct Blind;
+pub(super) struct NoPlugins;
 
-impl Peek for Blind {
-    fn peek(&self, _: &Path, _: u64) -> Option<Rc<Peeked>> {
+impl PluginReader for NoPlugins {
+    fn peek(&self, _: &Path, _: u64) -> Option<Rc<ReadPlugin>> {
         None
     }
 }
@@ -127,9 +116,9 @@ impl<'a> Context<'a> {
     /// A context without findings for the file at `path`, whose text is the first one.
     pub(super) fn new(
         path: &'a Path,
-        purpose: Purpose,
-        surroundings: &'a Surroundings,
-        peek: &'a dyn Peek,
+        purpose: LoadPurpose,
+        surroundings: &'a Environment,
+        peek: &'a dyn PluginReader,
     ) -> Self {
         Self {
             folder: path.parent().unwrap_or(Path::new("")),
@@ -157,7 +146,7 @@ impl<'a> Context<'a> {
     }
 
     /// All texts of this reading.
-    pub(super) fn texts(&self) -> &Rc<Texts> {
+    pub(super) fn texts(&self) -> &Rc<SourceMap> {
         &self.texts
     }
 
@@ -167,17 +156,17 @@ impl<'a> Context<'a> {
     }
 
     /// Reads a plugin for its manifest.
-    pub(super) fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+    pub(super) fn peek(&self, path: &Path, most: u64) -> Option<Rc<ReadPlugin>> {
         self.peek.peek(path, most)
     }
 
     /// Purpose of reading the file.
-    pub(super) const fn purpose(&self) -> Purpose {
+    pub(super) const fn purpose(&self) -> LoadPurpose {
         self.purpose
     }
 
     /// The machine and user that the file is read on.
-    pub(super) const fn surroundings(&self) -> &'a Surroundings {
+    pub(super) const fn surroundings(&self) -> &'a Environment {
         self.surroundings
     }
 
@@ -187,12 +176,12 @@ impl<'a> Context<'a> {
     }
 
     /// Records an error.
-    pub(super) fn object(&self, finding: Finding) {
+    pub(super) fn report(&self, finding: ConfigError) {
         self.findings.borrow_mut().push(finding);
     }
 
     /// Records that a file must exist, which `Config::load` checks.
-    pub(super) fn claim(&self, claim: Claim) {
+    pub(super) fn claim(&self, claim: FileClaim) {
         self.claims.borrow_mut().push(claim);
     }
 
@@ -202,7 +191,7 @@ impl<'a> Context<'a> {
     }
 
     /// Returns everything recorded.
-    pub(super) fn into_parts(self) -> (Vec<Finding>, Vec<Claim>) {
+    pub(super) fn into_parts(self) -> (Vec<ConfigError>, Vec<FileClaim>) {
         let private = self.private.into_inner();
         let mut findings = self.findings.into_inner();
         for finding in &mut findings {

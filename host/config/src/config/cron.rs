@@ -15,10 +15,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 
-use super::nearest::nearest;
 use super::node::Node;
 use super::read;
 use super::source::shown;
+use super::suggest::suggest;
 use crate::wall::UnixMs;
 
 /// Words that can replace an expression.
@@ -126,7 +126,7 @@ fn near_zone(text: &str) -> Option<&'static str> {
         name.contains('/') && last.eq_ignore_ascii_case(text)
     };
     let found = names.iter().find(same).or_else(|| names.iter().find(city));
-    found.copied().or_else(|| nearest(text, &names))
+    found.copied().or_else(|| suggest(text, &names))
 }
 
 /// Reads the value of `cron`; the zone is UTC until `tz` is applied.
@@ -297,5 +297,4 @@ fn is_weekday(part: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "cron_tests.rs"]
 mod tests;

@@ -6,32 +6,33 @@
 //! would allow it. This file reads no files.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use super::bounds::Bounds;
-use super::context::{Blind, Context, Finding, Purpose};
-use super::drift::Drift;
-use super::files::shown_path;
-use super::guest::Known;
-use super::inner::{self, SaidManifest};
-use super::job::Own;
-use super::limits::{SaidLimits, amounts, least};
-use super::needs::SaidNeeds;
-use super::origin::{Layer, origins};
-use super::plugins::SaidPlugins;
-use super::policy::Policy;
+use toml::Spanned;
+
+use super::bounds::PolicyBounds;
+use super::context::{ConfigError, Context, NoPlugins};
+use super::environment::Environment;
+use super::file_claim::LoadPurpose;
+use super::guest::KnownSecrets;
+use super::job::Job;
+use super::job::OwnResources;
+use super::limits::RawLimits;
+use super::loaded::{Config, DropInBase};
+use super::needs::RawNeeds;
+use super::nested::{self, RawManifest};
+use super::origin::{Layer, Origins, origins};
+use super::path_text::shown_path;
+use super::plugins::RawPlugins;
+use super::raw_job::RawJob;
 use super::read;
 use super::report::Report;
 use super::schema;
-use super::section::{Said, Section, Wrong};
-use super::settle::Given;
+use super::section::{Field, InvalidField, Section};
 use super::source::shown;
-use super::surroundings::Surroundings;
-use super::texts::Role;
-use super::words::SaidJob;
-use super::{Config, Job};
-use crate::limits::Limits;
+use super::source_map::{SourceMap, TextRole};
+use super::validate::JobParts;
+use crate::limits::{LimitAmount, LimitKey, Limits};
 use crate::manifest::Manifest;
 
 /// A plugin found in the folder, and the file beside it.
@@ -45,16 +46,6 @@ pub struct DropIn<'a> {
     pub manifest: Option<&'a Manifest>,
     /// The sidecar: the file of the same name that ends in `.toml`, and its text.
     pub sidecar: Option<(&'a Path, &'a str)>,
-}
-
-/// Parts of a configuration that are kept for jobs that are made later.
-#[derive(Clone, Debug)]
-pub(super) struct Kept {
-    /// The configuration's files, in the order in which their positions follow each other.
-    pub(super) texts: Vec<(PathBuf, Arc<str>)>,
-    pub(super) defaults: Policy,
-    pub(super) plugins: SaidPlugins,
-    pub(super) drift: Drift,
 }
 
 impl Config {
@@ -71,10 +62,10 @@ impl Config {
     /// policy, each with the line to add.
     pub fn dropped(&self, found: &DropIn<'_>) -> Result<Job, Report> {
         let kept = &self.kept.0;
-        let around = Surroundings::default();
-        let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
+        let around = Environment::default();
+        let context = Context::new(&self.path, LoadPurpose::Run, &around, &NoPlugins);
         for (path, text) in &kept.texts {
-            context.texts().add(Role::Main, path, text);
+            context.texts().add(TextRole::Main, path, text);
         }
         let job = self.drop_in(found, &context);
         let texts = context.texts().clone();
@@ -88,12 +79,12 @@ impl Config {
     fn drop_in(&self, found: &DropIn<'_>, context: &Context<'_>) -> Option<Job> {
         let manifest = found
             .manifest
-            .map(|manifest| inner::manifest(context, found.wasm, manifest.shared()))
+            .map(|manifest| nested::manifest(context, found.wasm, manifest.shared()))
             .transpose();
         let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
-        let job = inner::document(
+        let job = nested::document(
             context,
-            Role::Sidecar,
+            TextRole::Sidecar,
             path,
             &text.into(),
             schema::SIDECAR,
@@ -102,79 +93,69 @@ impl Config {
         job.ok().flatten()
     }
 
+    /// Path of the file that has the policy: there may be several in the folder.
+    fn policy_file(&self, texts: &SourceMap) -> String {
+        let place = self.kept.0.plugins.dir_place.as_ref();
+        let text = place.and_then(|place| texts.at(place.start));
+        text.map_or_else(|| shown_path(&self.path), |text| text.label.to_string())
+    }
+
     fn layered(
         &self,
         found: &DropIn<'_>,
-        manifest: Result<Option<SaidManifest>, Wrong>,
+        manifest: Result<Option<RawManifest>, InvalidField>,
         beside: &Section<'_>,
     ) -> Option<Job> {
         let kept = &self.kept.0;
         let context = beside.context();
-        let asked = SaidNeeds::of_sidecar(beside);
+        let asked = RawNeeds::of_sidecar(beside);
         let manifest = manifest.ok()?;
         let needs = match &manifest {
             Some(manifest) => asked.or(&manifest.needs),
             None => asked,
         };
-        let known = Known {
+        let known = KnownSecrets {
             names: needs.secret_names().cloned().collect(),
             remedy: "ask for it, as in `secrets = [\"api_key\"]`",
         };
-        let mut said = SaidJob::read(beside, Some(&known));
+        let mut raw = RawJob::read(beside, Some(&known));
         let called = name(found.wasm, manifest.as_ref(), context)?;
         let mut description = None;
         if let Some(manifest) = manifest {
             description = manifest.description.optional().ok()?;
-            said = said.or(&manifest.job);
+            raw = raw.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
-        // The file in the folder that has the policy, if there are several.
-        let policy = kept.plugins.dir_place.as_ref();
-        let policy = policy.and_then(|place| context.texts().at(place.start));
-        let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
+        let config = self.policy_file(context.texts());
         let name = plugins.sharing().name_for(&called);
-        let bounds = Bounds {
+        let bounds = PolicyBounds {
             job: &name,
             config: &config,
             plugins,
             present: &self.jobs,
             context,
         };
-        bounds.judge_limits(&said.policy.limits);
-        bounds.judge_ttl(&said.policy.ttl);
-        let lock = bounds.judge_lock(&said.lock);
+        bounds.judge_limits(&raw.policy.limits);
+        bounds.judge_ttl(&raw.policy.ttl);
+        let lock = bounds.judge_lock(&raw.lock);
         let granted = bounds.granted(&needs);
-        let own = Own {
+        let own = OwnResources {
             lock,
             keys: granted
                 .as_ref()
                 .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
         };
         // Limits that are not requested come from the defaults, but never exceed the policy's.
-        let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
-        let limits = least(&limits, plugins.limits());
-        let own_limits = said.policy.limits.clone();
-        said.policy = said.policy.or(&kept.defaults);
-        let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
-        said.policy.limits = own_limits;
-        if let Some(place) = &kept.plugins.dir_place {
-            origins.note("plugin", place, Layer::Plugins, "plugins", context.texts());
-        }
-        for (key, table, place) in asked_at(&needs, &kept.plugins) {
-            origins.note(key, &place, Layer::Plugins, table, context.texts());
-        }
-        for (key, place) in lowered(&said.policy.limits, &kept.defaults.limits, &kept.plugins) {
-            let key = format!("limits.{key}");
-            origins.note(
-                key,
-                &place,
-                Layer::Plugins,
-                "plugins.limits",
-                context.texts(),
-            );
-        }
+        let limits = kept.defaults.limits.validate(&Limits::default())?;
+        let limits = limits.least(plugins.limits());
+        let own_limits = raw.policy.limits.clone();
+        raw.policy = raw.policy.or(&kept.defaults);
+        let mut origins = origins(&raw, Some(&kept.defaults), "", context.texts());
+        raw.policy.limits = own_limits;
+        note_policy(&kept.plugins, &needs, &mut origins, context.texts());
+        note_lowered(&raw.policy.limits, kept, &mut origins, context.texts());
         let (allow, secrets) = granted.unzip();
-        Given {
+        JobParts {
             name: Some(name),
             place: None,
             plugin: Some(found.wasm.to_owned()),
@@ -188,18 +169,36 @@ impl Config {
             drift: Some(kept.drift),
             origins,
             section: beside,
-            said,
+            raw,
         }
         .settle()
     }
 }
 
+/// Records the origins of what the policy grants.
+fn note_policy(plugins: &RawPlugins, needs: &RawNeeds, origins: &mut Origins, texts: &SourceMap) {
+    if let Some(place) = &plugins.dir_place {
+        origins.note("plugin", place, Layer::Plugins, "plugins", texts);
+    }
+    for (key, table, place) in asked_at(needs, plugins) {
+        origins.note(key, &place, Layer::Plugins, table, texts);
+    }
+}
+
+/// Records the origins of the limits that the policy lowers.
+fn note_lowered(asked: &RawLimits, base: &DropInBase, origins: &mut Origins, texts: &SourceMap) {
+    for (key, place) in lowered(asked, &base.defaults.limits, &base.plugins) {
+        let key = format!("limits.{key}");
+        origins.note(key, &place, Layer::Plugins, "plugins.limits", texts);
+    }
+}
+
 /// Returns the job's name: the manifest's, else the file's without its ending.
-fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> Option<String> {
+fn name(wasm: &Path, manifest: Option<&RawManifest>, context: &Context<'_>) -> Option<String> {
     match manifest.map(|manifest| &manifest.name) {
-        Some(Said::This(name)) => return Some(name.get_ref().clone()),
-        Some(Said::Wrong) => return None,
-        Some(Said::Nothing) | None => {}
+        Some(Field::Value(name)) => return Some(name.get_ref().clone()),
+        Some(Field::Invalid) => return None,
+        Some(Field::Absent) | None => {}
     }
     let stem = wasm.file_stem().unwrap_or_default().to_string_lossy();
     if read::is_name(&stem) {
@@ -209,8 +208,8 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
         "the file's name cannot be the name of its job: \"{}\"",
         shown(&stem)
     );
-    context.object(
-        Finding::whole(message)
+    context.report(
+        ConfigError::whole(message)
             .help(format!("rename the file; {}", read::NAME_RULE))
             .help("or set `name` in the plugin's manifest"),
     );
@@ -220,10 +219,10 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
 /// Position where each grant was requested, or where the policy names a grant that comes without a
 /// request: the key, the policy's table, the position.
 fn asked_at(
-    needs: &SaidNeeds,
-    policy: &SaidPlugins,
+    needs: &RawNeeds,
+    policy: &RawPlugins,
 ) -> Vec<(&'static str, &'static str, Range<usize>)> {
-    let corner = (!needs.is_said).then(|| policy.allow.kv.span()).flatten();
+    let corner = (!needs.is_set).then(|| policy.allow.kv.span()).flatten();
     let token = needs.http_token.span().or(policy.allow.http_token.span());
     let places = [
         ("allow.kv", needs.kv.span().or(corner)),
@@ -244,17 +243,17 @@ fn asked_at(
 /// Limits that are not requested and that `[plugins.limits]` makes lower than the defaults, with
 /// their positions.
 fn lowered(
-    asked: &SaidLimits,
-    defaults: &SaidLimits,
-    plugins: &SaidPlugins,
-) -> Vec<(&'static str, Range<usize>)> {
-    let (asked, policy) = (asked.said(), plugins.limits.said());
-    let settled = defaults.clone().settle(&Limits::default());
-    let defaults = amounts(&settled.unwrap_or_default());
-    let all = asked.into_iter().zip(policy).zip(defaults);
-    all.filter_map(|(((key, asked), (_, policy)), (_, default))| {
-        let (place, most) = policy?;
-        (asked.is_none() && most < default).then_some((key, place))
-    })
-    .collect()
+    asked: &RawLimits,
+    defaults: &RawLimits,
+    plugins: &RawPlugins,
+) -> Vec<(LimitKey, Range<usize>)> {
+    let defaults = defaults.validate(&Limits::default()).unwrap_or_default();
+    let lowers = |key, most: &Spanned<LimitAmount>| {
+        asked.field(key).span().is_none() && *most.get_ref() < defaults.amount(key)
+    };
+    let policy = plugins.limits.set();
+    policy
+        .filter(|(key, most)| lowers(*key, most))
+        .map(|(key, most)| (key, most.span()))
+        .collect()
 }

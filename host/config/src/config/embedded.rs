@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::node::Node;
 use super::read;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 use crate::limits::MIB;
 
 /// The socket's name, beside the store's data.
@@ -119,13 +119,13 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
     for key in REMOTE_KEYS {
         if let Some(place) = section.key_place(key) {
             let message = format!("`{key}` in [store] is for etcd, but the store is embedded");
-            let mut finding = Finding::at(place, message).help(format!(
+            let mut finding = ConfigError::at(place, message).help(format!(
                 "remove `{key}` to use the store in this host, or remove `embedded` to use etcd"
             ));
             if let Some(embedded) = section.key_place("embedded") {
                 finding = finding.note(embedded, "embedded here");
             }
-            section.context().object(finding);
+            section.context().report(finding);
         }
     }
     let dir = section.take("dir", read::path);
@@ -137,11 +137,11 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
     let bytes = section.take("history_size", |node| {
         read::size(node, LEAST_SIZE, MOST_SIZE)
     });
-    if let (Said::This(dir), Said::This(memory)) = (&dir, &memory)
+    if let (Field::Value(dir), Field::Value(memory)) = (&dir, &memory)
         && *memory.get_ref()
     {
-        section.context().object(
-            Finding::at(dir.span(), "`dir` in [store] has no use: `memory` is true")
+        section.context().report(
+            ConfigError::at(dir.span(), "`dir` in [store] has no use: `memory` is true")
                 .note(memory.span(), "nothing is kept")
                 .help("remove `memory` to keep the data, or remove `dir`"),
         );
@@ -177,9 +177,9 @@ pub(super) fn refuse_keys(section: &Section<'_>) {
         if let Some(place) = section.key_place(key) {
             let message =
                 format!("`{key}` in [store] is for the embedded store, and `embedded` is not true");
-            let finding = Finding::at(place, message)
+            let finding = ConfigError::at(place, message)
                 .help(format!("add `embedded = true`, or remove `{key}`"));
-            section.context().object(finding);
+            section.context().report(finding);
         }
     }
 }
@@ -189,14 +189,14 @@ fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
     let text = read::text(node)?;
     match parse_loopback(&text) {
         Ok(address) => Some(address),
-        Err(Unfit::NoAddress) => node.reject(
+        Err(LoopbackError::NoAddress) => node.reject(
             "is not an address with a port",
             "write it as in \"127.0.0.1:2379\"",
         ),
-        Err(Unfit::Reachable) => {
+        Err(LoopbackError::Reachable) => {
             let message = format!("{} can be reached by other machines", node.name());
-            node.context().object(
-                Finding::at(node.span(), message)
+            node.context().report(
+                ConfigError::at(node.span(), message)
                     .help("the embedded store has no users and no encryption: write a loopback address, as in \"127.0.0.1:2379\"")
                     .help("for hosts on several machines, use etcd and its `endpoints`"),
             );
@@ -207,7 +207,7 @@ fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
 
 /// Error parsing an address for the embedded store to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum LoopbackError {
     /// The text is not an address with a port.
     NoAddress,
     /// Other machines could reach it.
@@ -215,17 +215,17 @@ pub enum Unfit {
 }
 
 /// Reads a loopback address with its port, such as `127.0.0.1:2379`; port 0 selects a free one.
-pub fn parse_loopback(text: &str) -> Result<SocketAddr, Unfit> {
+pub fn parse_loopback(text: &str) -> Result<SocketAddr, LoopbackError> {
     let bare = text.strip_prefix("http://").unwrap_or(text);
     let named = match bare.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => bare.to_owned(),
     };
-    let address: SocketAddr = named.parse().map_err(|_| Unfit::NoAddress)?;
+    let address: SocketAddr = named.parse().map_err(|_| LoopbackError::NoAddress)?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err(Unfit::Reachable)
+        Err(LoopbackError::Reachable)
     }
 }
 
@@ -245,7 +245,11 @@ mod tests {
             assert_eq!(parsed, Ok(address.to_owned()), "{text}");
         }
         for text in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1"] {
-            assert_eq!(parse_loopback(text), Err(Unfit::Reachable), "{text}");
+            assert_eq!(
+                parse_loopback(text),
+                Err(LoopbackError::Reachable),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -256,7 +260,11 @@ mod tests {
             "etcd:1",
             "localhost:x",
         ] {
-            assert_eq!(parse_loopback(text), Err(Unfit::NoAddress), "{text}");
+            assert_eq!(
+                parse_loopback(text),
+                Err(LoopbackError::NoAddress),
+                "{text}"
+            );
         }
     }
 }

@@ -6,105 +6,30 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Finding, Peek, Peeked, Purpose};
+use super::context::{ConfigError, PluginReader, ReadPlugin};
+use super::file_claim::{ClaimedItem, FileClaim, FileKind};
 use super::node::Node;
+use super::path_text::shown_path;
 use super::read;
-use super::source::{printable, shown};
+use super::source::shown;
 use crate::manifest::Manifest;
 use crate::owned::Folder;
-use crate::owned::{Refusal, open as open_regular};
+use crate::owned::{OpenRefusal, open as open_regular};
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
 
-/// Use of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A job's WebAssembly.
-    Plugin,
-    /// A password.
-    Password,
-    /// Certificates.
-    Certificate,
-    /// The key of a certificate.
-    PrivateKey,
-    /// A job's secret.
-    Secret,
-    /// Certificates that a job's requests trust.
-    Authority,
-    /// A directory that a job's guest may use.
-    Directory,
-    /// The folder for plugins.
-    PluginFolder,
-}
-
-impl Kind {
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::Plugin => "plugin",
-            Self::Password => "password file",
-            Self::Certificate | Self::Authority => "certificate file",
-            Self::PrivateKey => "private key",
-            Self::Secret => "secret file",
-            Self::Directory => "directory",
-            Self::PluginFolder => "plugin folder",
-        }
-    }
-
-    const fn is_secret(self) -> bool {
-        matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
-    }
-
-    /// Returns true if a job needs it to run; false if the host needs it to reach its store.
-    const fn is_for_a_job(self) -> bool {
-        matches!(
-            self,
-            Self::Plugin | Self::PluginFolder | Self::Secret | Self::Authority | Self::Directory
-        )
-    }
-}
-
-/// A resource that must exist, and the bytes of the configuration that name it.
-#[derive(Debug)]
-pub(super) struct Claim {
-    what: Claimed,
-    span: Range<usize>,
-}
-
-#[derive(Debug)]
-enum Claimed {
-    File(Kind, PathBuf),
-    /// A variable of the host's own environment that holds a job's secret.
-    Variable(String),
-}
-
-impl Claim {
-    /// Returns true if a reader with this purpose needs the file.
-    pub(super) fn is_needed_to(&self, purpose: Purpose) -> bool {
-        let is_for_a_job = match &self.what {
-            Claimed::File(kind, _) => kind.is_for_a_job(),
-            Claimed::Variable(_) => true,
-        };
-        match purpose {
-            Purpose::Run => true,
-            Purpose::Read => !is_for_a_job,
-            Purpose::Develop => is_for_a_job,
-        }
-    }
-}
-
 /// Reads a path and records that its file must exist.
-pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
+pub(super) fn claimed(node: &Node<'_>, kind: FileKind) -> Option<PathBuf> {
     let path = read::path(node)?;
-    node.context().claim(Claim {
-        what: Claimed::File(kind, path.clone()),
+    node.context().claim(FileClaim {
+        what: ClaimedItem::File(kind, path.clone()),
         span: node.span(),
     });
     Some(path)
@@ -112,52 +37,52 @@ pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
 
 /// Records that the host's own environment must have this variable.
 pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
-    node.context().claim(Claim {
-        what: Claimed::Variable(name.to_owned()),
+    node.context().claim(FileClaim {
+        what: ClaimedItem::Variable(name.to_owned()),
         span: node.span(),
     });
 }
 
 /// Checks that a claimed resource exists and is fit for its use.
-pub(super) fn check(claim: &Claim) -> Option<Finding> {
+pub(super) fn check(claim: &FileClaim) -> Option<ConfigError> {
     match &claim.what {
-        Claimed::File(Kind::Directory, path) => check_directory(path, claim),
-        Claimed::File(Kind::PluginFolder, path) => check_folder(path, claim),
-        Claimed::File(kind, path) => check_file(*kind, path, claim),
-        Claimed::Variable(name) => check_variable(name, claim),
+        ClaimedItem::File(FileKind::Directory, path) => check_directory(path, claim),
+        ClaimedItem::File(FileKind::PluginFolder, path) => check_folder(path, claim),
+        ClaimedItem::File(kind, path) => check_file(*kind, path, claim),
+        ClaimedItem::Variable(name) => check_variable(name, claim),
     }
 }
 
-fn check_variable(name: &str, claim: &Claim) -> Option<Finding> {
+fn check_variable(name: &str, claim: &FileClaim) -> Option<ConfigError> {
     std::env::var_os(name).is_none().then(|| {
         let message = format!("the environment has no variable `{}`", shown(name));
-        Finding::at(claim.span.clone(), message)
+        ConfigError::at(claim.span.clone(), message)
             .help("set it where the host is started, or name a file with `file`")
     })
 }
 
-fn check_directory(path: &Path, claim: &Claim) -> Option<Finding> {
+fn check_directory(path: &Path, claim: &FileClaim) -> Option<ConfigError> {
     let what = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => return None,
         Ok(_) => (
             "is not a directory".to_owned(),
             "name the directory it is in".into(),
         ),
-        Err(error) => Refusal::Unreadable(error).explain(),
+        Err(error) => OpenRefusal::Unreadable(error).explain(),
     };
     let message = format!("directory `{}` {}", shown_path(path), what.0);
     Some(
-        Finding::at(claim.span.clone(), message)
+        ConfigError::at(claim.span.clone(), message)
             .help(what.1.replace("make the file", "make the directory"))
             .help("relative paths start at the folder of the configuration file"),
     )
 }
 
-fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
+fn check_file(kind: FileKind, path: &Path, claim: &FileClaim) -> Option<ConfigError> {
     let file = open_regular(path);
     let path = shown_path(path);
     let say = |what: &str| {
-        Finding::at(
+        ConfigError::at(
             claim.span.clone(),
             format!("{} `{path}` {what}", kind.noun()),
         )
@@ -168,7 +93,7 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
             let (what, help) = refusal.explain();
             let finding = say(&what).help(help);
             return Some(match refusal {
-                Refusal::Special if kind.is_secret() => finding
+                OpenRefusal::Special if kind.is_secret() => finding
                     .help("it is read again at each use, which a pipe cannot be: write it into a file of mode 600"),
                 _ => finding.help("relative paths start at the folder of the configuration file"),
             });
@@ -189,14 +114,14 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
 }
 
 /// Checks that the folder for plugins exists, and that other users cannot change its contents.
-fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
+fn check_folder(path: &Path, claim: &FileClaim) -> Option<ConfigError> {
     let refusal = Folder::open(path).err()?;
     let path = shown_path(path);
     let (what, help) = refusal.explain();
-    let noun = Kind::PluginFolder.noun();
-    let finding = Finding::at(claim.span.clone(), format!("{noun} `{path}` {what}"));
+    let noun = FileKind::PluginFolder.noun();
+    let finding = ConfigError::at(claim.span.clone(), format!("{noun} `{path}` {what}"));
     Some(match refusal {
-        Refusal::NotADirectory => finding.help("name the folder that holds the plugins"),
+        OpenRefusal::NotADirectory => finding.help("name the folder that holds the plugins"),
         _ if refusal.is_absence() => finding
             .help(format!("run `mkdir -m 755 {path}`, or correct the path"))
             .help("relative paths start at the folder of the configuration file"),
@@ -211,11 +136,11 @@ pub(super) struct Files(RefCell<BTreeMap<PathBuf, Option<Seen>>>);
 /// One plugin that was read.
 struct Seen {
     size: u64,
-    peeked: Rc<Peeked>,
+    peeked: Rc<ReadPlugin>,
 }
 
-impl Peek for Files {
-    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+impl PluginReader for Files {
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<ReadPlugin>> {
         let fits = |seen: &Option<Seen>| {
             let seen = seen.as_ref()?;
             (seen.size <= most).then(|| seen.peeked.clone())
@@ -246,22 +171,9 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
     let size = bytes.len() as u64;
     (size <= most).then(|| Seen {
         size,
-        peeked: Rc::new(Peeked {
+        peeked: Rc::new(ReadPlugin {
             digest: Sha256::digest(&bytes).into(),
             manifest: Manifest::read(&bytes),
         }),
     })
-}
-
-/// Shortens a path for messages; its end matters more than its start.
-pub fn shown_path(path: &Path) -> String {
-    const LONGEST: usize = 200;
-    let text = path.to_string_lossy();
-    let count = text.chars().count();
-    if count <= LONGEST {
-        return text.chars().map(printable).collect();
-    }
-    let tail: String = text.chars().skip(count - LONGEST).collect();
-    let tail: String = tail.chars().map(printable).collect();
-    format!("…{tail}")
 }

@@ -26,18 +26,21 @@ pub(super) fn args(node: &Node<'_>) -> Option<Vec<String>> {
 }
 
 /// Names of secrets, and the remedy that adds one.
-pub(super) struct Known {
+pub(super) struct KnownSecrets {
     pub(super) names: BTreeSet<String>,
     pub(super) remedy: &'static str,
 }
 
 /// Reads `env`; its secrets must be among `secrets`, if given.
-pub(super) fn env(node: &Node<'_>, secrets: Option<&Known>) -> Option<BTreeMap<String, EnvValue>> {
+pub(super) fn env(
+    node: &Node<'_>,
+    secrets: Option<&KnownSecrets>,
+) -> Option<BTreeMap<String, EnvValue>> {
     let entries = node.entries()?;
     let pairs: Vec<_> = entries
         .iter()
         .map(|(name, value)| {
-            let said = env_value(value, secrets);
+            let raw = env_value(value, secrets);
             let name = *name.get_ref();
             if !is_variable(name) {
                 return value.reject(
@@ -51,13 +54,13 @@ pub(super) fn env(node: &Node<'_>, secrets: Option<&Known>) -> Option<BTreeMap<S
                     format!("choose a name that does not start with {ours}"),
                 );
             }
-            Some((name.to_owned(), said?))
+            Some((name.to_owned(), raw?))
         })
         .collect();
     pairs.into_iter().collect()
 }
 
-fn env_value(node: &Node<'_>, secrets: Option<&Known>) -> Option<EnvValue> {
+fn env_value(node: &Node<'_>, secrets: Option<&KnownSecrets>) -> Option<EnvValue> {
     if !matches!(node.value(), DeValue::Table(_)) {
         return read::text(node).map(EnvValue::Text);
     }
@@ -83,10 +86,10 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Entries of a `config` table, each with its position.
-pub(super) type Entries = BTreeMap<String, Spanned<Value>>;
+pub(super) type ConfigEntries = BTreeMap<String, Spanned<Value>>;
 
 /// Reads `config`, which the guest receives as JSON text.
-pub(super) fn config(node: &Node<'_>) -> Option<Entries> {
+pub(super) fn config(node: &Node<'_>) -> Option<ConfigEntries> {
     if !matches!(node.value(), DeValue::Table(_)) {
         return node.wrong_kind("a table", "{ verbose = true }");
     }
@@ -102,7 +105,7 @@ pub(super) fn config(node: &Node<'_>) -> Option<Entries> {
 }
 
 /// Merges `upper` over `lower`, key by key, also inside tables.
-pub(super) fn merge(upper: Entries, lower: &Entries) -> Entries {
+pub(super) fn merge(upper: ConfigEntries, lower: &ConfigEntries) -> ConfigEntries {
     let mut merged = upper;
     for (name, below) in lower {
         match merged.get_mut(name) {
@@ -131,7 +134,7 @@ fn fill(above: &mut Value, below: &Value) {
 }
 
 /// Renders a whole `config` as JSON text.
-pub(super) fn to_json(entries: Entries) -> String {
+pub(super) fn to_json(entries: ConfigEntries) -> String {
     let map: Map<String, Value> = entries
         .into_iter()
         .map(|(name, value)| (name, value.into_inner()))

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::drift::Drift;
 use super::node::Node;
 use super::read;
 use super::schema;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 
 /// Longest grace: guests need no more time to clean up, and no operator waits longer.
 const LONGEST_GRACE: Duration = Duration::from_hours(1);
@@ -101,21 +101,21 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
 
 fn host_id(section: &Section<'_>) -> Option<String> {
     match section.take("id", read::name) {
-        Said::This(id) => Some(id.into_inner()),
-        Said::Wrong => None,
-        Said::Nothing => {
+        Field::Value(id) => Some(id.into_inner()),
+        Field::Invalid => None,
+        Field::Absent => {
             let hostname = section.context().surroundings().hostname.clone();
             if hostname.as_deref().is_some_and(read::is_name) {
                 return hostname;
             }
             let message = "the machine's host name cannot serve as the host's id";
             let finding = match section.header() {
-                Some(header) => Finding::at(header, message),
-                None => Finding::whole(message),
+                Some(header) => ConfigError::at(header, message),
+                None => ConfigError::whole(message),
             };
             section
                 .context()
-                .object(finding.help(format!("set `id` in [host]; {}", read::NAME_RULE)));
+                .report(finding.help(format!("set `id` in [host]; {}", read::NAME_RULE)));
             None
         }
     }

@@ -6,7 +6,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::pipe;
 use crate::owned::open_shown;
 
@@ -21,7 +21,7 @@ pub(super) struct Input {
     /// The text; bytes that are not UTF-8 are replaced.
     pub(super) text: String,
     /// One finding for each position that was not UTF-8.
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<ConfigError>,
     /// Its length in bytes, as read.
     pub(super) size: u64,
     /// True if it came out of a pipe.
@@ -30,10 +30,10 @@ pub(super) struct Input {
 
 /// Reads the file at `path`, of at most `most` bytes; returns a finding if it cannot be read as
 /// text.
-pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
+pub(super) fn read(path: &Path, most: u64) -> Result<Input, ConfigError> {
     if let Some(pipe) = pipe::open(path) {
         let bytes = pipe::read(pipe, most).map_err(|error| {
-            Finding::whole(format!("the configuration file {error}"))
+            ConfigError::whole(format!("the configuration file {error}"))
                 .help("look at the command that writes into it")
         })?;
         let input = capped(&bytes, most)?;
@@ -44,35 +44,35 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
     }
     let file = open_shown(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
-        Finding::whole(format!("the configuration file {what}")).help(help)
+        ConfigError::whole(format!("the configuration file {what}")).help(help)
     })?;
     let mut bytes = Vec::new();
     // One byte over the cap distinguishes a file that is too large from one that just fits.
     file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| {
-            Finding::whole(format!("the configuration file cannot be read: {error}"))
+            ConfigError::whole(format!("the configuration file cannot be read: {error}"))
                 .help("check the disk it is on")
         })?;
     capped(&bytes, most)
 }
 
-fn capped(bytes: &[u8], most: u64) -> Result<Input, Finding> {
+fn capped(bytes: &[u8], most: u64) -> Result<Input, ConfigError> {
     if bytes.len() as u64 > most {
         let message = format!(
             "the configuration is larger than {} MiB",
             LARGEST / 1024 / 1024
         );
-        return Err(Finding::whole(message)
+        return Err(ConfigError::whole(message)
             .help("check that it is the right file; a job takes 150 to 600 bytes"));
     }
     decode(bytes)
 }
 
 /// Decodes UTF-8, with or without a byte order mark.
-pub(super) fn decode(bytes: &[u8]) -> Result<Input, Finding> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Input, ConfigError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Finding::whole("the configuration file is UTF-16")
+        return Err(ConfigError::whole("the configuration file is UTF-16")
             .help("save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"));
     }
     let mut text = String::with_capacity(bytes.len());
@@ -83,7 +83,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Input, Finding> {
             let start = text.len();
             text.push(char::REPLACEMENT_CHARACTER);
             findings.push(
-                Finding::at(
+                ConfigError::at(
                     start..text.len(),
                     format!("byte 0x{first:02x} is not UTF-8"),
                 )

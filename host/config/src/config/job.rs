@@ -4,45 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Spanned;
-
-use super::allow::SaidAllow;
-use super::aside::Aside;
-use super::context::{Context, Finding};
-use super::drift::Drift;
-use super::files::{self, Kind, shown_path};
-use super::guest::Known;
-use super::inner::{self, SaidManifest};
-use super::needs::{Given as Grants, SaidNeeds};
-use super::node::Node;
-use super::origin::{Layer, Origin, Origins, origins};
-use super::policy::Policy;
-use super::read;
+use super::ignored_in_eq::IgnoredInEq;
+use super::origin::{Origin, Origins};
 use super::schedule::{Restart, Schedule, Wait};
-use super::schema;
-use super::secrets;
-use super::section::{Said, Section, Wrong};
-use super::settle::{Given, lock_of};
-use super::sharing::{NAMESPACE, is_reserved};
-use super::source::shown;
-use super::texts::Texts;
-use super::words::SaidJob;
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 use crate::remedy::JobSource;
 
-/// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
-/// shorter value would not take effect.
-pub(super) const SHORTEST_TTL: Duration = Duration::from_secs(2);
-/// Longest TTL. A lock that outlives its dead holder by more than this is a mistake.
-pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
-pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
-/// Default stop margin. It covers the default memory four times over.
-pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
-
 /// Resources that a dropped-in job has by its name alone, so that no other job may use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnResources {
     /// True if its lock is exclusive to it.
     pub lock: bool,
     /// Prefixes of its keys.
@@ -75,9 +46,9 @@ pub struct Job {
     pub(super) description: Option<String>,
     pub(super) is_dropped: bool,
     /// Resources of a dropped-in job that no policy shares with others.
-    pub(super) own: Own,
+    pub(super) own: OwnResources,
     pub(super) manifest_digest: Option<[u8; 32]>,
-    pub(super) origins: Aside<Origins>,
+    pub(super) origins: IgnoredInEq<Origins>,
 }
 
 impl Job {
@@ -184,7 +155,7 @@ impl Job {
     }
 
     /// Resources of a dropped-in job that no other job may use.
-    pub const fn own(&self) -> &Own {
+    pub const fn own(&self) -> &OwnResources {
         &self.own
     }
 
@@ -219,232 +190,4 @@ impl Job {
             && self.retries == other.retries
             && self.restart == other.restart
     }
-}
-
-/// Result of reading one job: enough to compare it with others even if it has errors.
-pub(super) struct ReadJob {
-    /// The job; `None` if anything in it is invalid.
-    pub(super) job: Option<Job>,
-    /// The name of its table.
-    pub(super) name: String,
-    /// Its lock and the bytes that name it; `None` if those are invalid.
-    pub(super) lock: Option<Spanned<String>>,
-}
-
-/// Reads one `[jobs.<name>]`, over the manifest of its plugin, over the defaults.
-pub(super) fn read(
-    name: &Spanned<&str>,
-    section: &Section<'_>,
-    defaults: &Defaults,
-    drift: Option<Drift>,
-) -> ReadJob {
-    let named = job_name(name, section);
-    let plugin = section.require(
-        "plugin",
-        "add `plugin = \"….wasm\"`, relative to the folder of this file",
-        |node| files::claimed(node, Kind::Plugin),
-    );
-    let secrets = section
-        .take("secrets", secrets::secrets)
-        .or_default(BTreeMap::new());
-    let known = secrets.as_ref().map(|secrets| Known {
-        names: secrets.keys().cloned().collect(),
-        remedy: "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
-    });
-    let own = SaidJob::read(section, known.as_ref());
-    let allow = SaidAllow::read(section).or(&defaults.allow);
-    let looked = plugin.as_ref().map(|plugin| {
-        let size = own.policy.limits.plugin_size.clone();
-        let size = size.or(&defaults.policy.limits.plugin_size);
-        let most = size.or_default(Limits::default().plugin_bytes);
-        look(plugin, most.unwrap_or(0), section.context())
-    });
-    let (manifest_digest, manifest) = match looked {
-        Some(Look { digest, manifest }) => (digest, manifest),
-        None => (None, Ok(None)),
-    };
-    let is_sound = manifest.is_ok();
-    let mut said = own;
-    let mut description = Some(None);
-    let context = section.context();
-    let texts = context.texts();
-    let granted = allow.clone().settle().map(|mut allow| {
-        if let Said::This(header) = &defaults.allow.http_token {
-            allow.always_carry(Some(header.get_ref()));
-        }
-        allow
-    });
-    if let Ok(Some(manifest)) = manifest {
-        said = said.or(&manifest.job);
-        description = manifest.description.optional().ok();
-        if let (Some(named), Some(allow), Some(secrets)) = (&named, &granted, &secrets) {
-            let given = Grants {
-                allow,
-                kv_patterns: None,
-                secrets,
-            };
-            refuse_ungranted(named.get_ref(), &manifest.needs, &given, context);
-        }
-    }
-    said.policy = said.policy.or(&defaults.policy);
-    let mut origins = origins(&said, Some(&defaults.policy), section.name(), texts);
-    note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
-    if let Some(plugin) = &plugin {
-        origins.note("plugin", &plugin.span(), Layer::Job, section.name(), texts);
-    }
-    if let Some(place) = section.key_place("secrets") {
-        origins.note("secrets", &place, Layer::Job, section.name(), texts);
-    }
-    // The lock is unknown if an unreadable manifest may have set it.
-    let lock =
-        lock_of(&said, named.as_ref()).filter(|_| is_sound || matches!(said.lock, Said::This(_)));
-    let job = Given {
-        name: named.map(Spanned::into_inner),
-        place: Some(name.span()),
-        plugin: plugin.map(Spanned::into_inner),
-        manifest_digest,
-        description: description.clone().flatten(),
-        is_dropped: false,
-        own: Own::default(),
-        said,
-        secrets,
-        allow: granted,
-        limits: Limits::default(),
-        drift,
-        origins,
-        section,
-    }
-    .settle();
-    ReadJob {
-        job: job.filter(|_| is_sound && description.is_some()),
-        name: shown(name.get_ref()),
-        lock,
-    }
-}
-
-/// Reports every need of job `job`'s plugin that the configuration does not grant.
-fn refuse_ungranted(job: &str, needs: &SaidNeeds, given: &Grants<'_>, context: &Context<'_>) {
-    for lack in needs.lacking(job, given) {
-        let message = format!(
-            "job `{job}` needs {}, which the configuration does not grant",
-            lack.what
-        );
-        let help = format!("add `{}` under [jobs.{job}.{}]", lack.line, lack.table);
-        context.object(Finding::at(lack.place, message).help(help));
-    }
-}
-
-/// Records the origin of every grant.
-fn note_allowed(
-    allow: &SaidAllow,
-    defaults: &SaidAllow,
-    table: &str,
-    texts: &Texts,
-    origins: &mut Origins,
-) {
-    let mut inherited = Vec::new();
-    defaults.each(&mut |_, place| inherited.extend(place));
-    allow.each(&mut |key, place| {
-        let Some(place) = place else { return };
-        let key = format!("allow.{key}");
-        if inherited.contains(&place) {
-            origins.note(key, &place, Layer::Defaults, "defaults.allow", texts);
-        } else {
-            origins.note(key, &place, Layer::Job, table, texts);
-        }
-    });
-}
-
-/// Contents of `[defaults]`.
-pub(super) struct Defaults {
-    pub(super) policy: Policy,
-    pub(super) allow: SaidAllow,
-}
-
-impl Defaults {
-    /// Reads `[defaults]`.
-    pub(super) fn read(root: &Section<'_>) -> Self {
-        let section = root.table("defaults", "defaults", schema::DEFAULTS);
-        Self {
-            policy: Policy::read(&section),
-            allow: SaidAllow::read(&section),
-        }
-    }
-}
-
-/// Result of reading a plugin's manifest.
-struct Look {
-    /// Digest of the bytes that were read.
-    digest: Option<[u8; 32]>,
-    /// The parsed manifest; `Err` if it is invalid, which was reported.
-    manifest: Result<Option<SaidManifest>, Wrong>,
-}
-
-fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
-    let path = plugin.get_ref();
-    let Some(peeked) = context.peek(path, most) else {
-        return Look {
-            digest: None,
-            manifest: Ok(None),
-        };
-    };
-    let manifest = match &peeked.manifest {
-        Ok(None) => Ok(None),
-        Ok(Some(manifest)) => inner::manifest(context, path, manifest.shared()).map(Some),
-        Err(error) => {
-            let message = format!("plugin `{}` {error}", shown_path(path));
-            let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));
-            context.object(Finding::at(plugin.span(), message).help(help));
-            Err(Wrong)
-        }
-    };
-    Look {
-        digest: Some(peeked.digest),
-        manifest,
-    }
-}
-
-fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<String>> {
-    if is_reserved(name.get_ref()) {
-        let message = format!(
-            "`{}` is reserved for plugins in the folder of [plugins]",
-            shown(name.get_ref())
-        );
-        let help =
-            format!("name the job otherwise; `{NAMESPACE}` begins the names of dropped-in jobs");
-        let finding = Finding::at(name.span(), message).help(help);
-        section.context().object(finding);
-        return None;
-    }
-    if read::is_name(name.get_ref()) {
-        return Some(Spanned::new(name.span(), (*name.get_ref()).to_owned()));
-    }
-    let message = format!("`{}` is not a usable name for a job", shown(name.get_ref()));
-    section
-        .context()
-        .object(Finding::at(name.span(), message).help(read::NAME_RULE));
-    None
-}
-
-pub(super) fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
-    let text = read::text(node)?;
-    let nibbles: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let digest = nibbles
-        .filter(|nibbles| nibbles.len() == 64)
-        .map(|nibbles| {
-            let mut digest = [0; 32];
-            for (byte, pair) in digest.iter_mut().zip(nibbles.chunks(2)) {
-                *byte = pair.iter().fold(0, |byte, nibble| byte << 4 | nibble);
-            }
-            digest
-        });
-    digest.or_else(|| {
-        node.reject(
-            "is not a SHA-256 digest",
-            "write the 64 hexadecimal digits that `sha256sum` prints",
-        )
-    })
 }

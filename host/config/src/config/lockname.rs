@@ -8,14 +8,21 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::allow::for_job;
-use super::context::{Context, Finding};
+use super::context::{ConfigError, Context};
 use super::node::Node;
 use super::read::{is_name_char, text};
 use super::source::shown;
 
 /// Longest lock name or data prefix, in bytes.
 const LONGEST: usize = 200;
+
+/// Placeholder for a job's name in a pattern.
+const JOB: &str = "{job}";
+
+/// Expands a pattern for this job.
+pub(super) fn for_job(pattern: &str, job: &str) -> String {
+    pattern.replace(JOB, job)
+}
 
 /// Reads the name of a lock, such as `billing/ledger`.
 pub(super) fn lock(node: &Node<'_>) -> Option<String> {
@@ -112,15 +119,15 @@ pub(super) fn lies_in(inner: &str, outer: &str) -> bool {
 }
 
 /// A job's lock and its position in the file.
-pub(super) struct Claimed<'a> {
+pub(super) struct LockClaim<'a> {
     pub(super) job: &'a str,
     pub(super) lock: &'a str,
     pub(super) span: Range<usize>,
 }
 
 /// Reports every lock that lies inside another. Two jobs may share one lock.
-pub(super) fn refuse_nesting(locks: &[Claimed<'_>], context: &Context<'_>) {
-    let mut holders: BTreeMap<&str, &Claimed<'_>> = BTreeMap::new();
+pub(super) fn refuse_nesting(locks: &[LockClaim<'_>], context: &Context<'_>) {
+    let mut holders: BTreeMap<&str, &LockClaim<'_>> = BTreeMap::new();
     for claimed in locks {
         holders.entry(claimed.lock).or_insert(claimed);
     }
@@ -138,8 +145,8 @@ pub(super) fn refuse_nesting(locks: &[Claimed<'_>], context: &Context<'_>) {
                 "name the outer lock like a file in it, as in `{}/main`, or move the inner one elsewhere",
                 outer.lock
             );
-            context.object(
-                Finding::at(inner.span.clone(), message)
+            context.report(
+                ConfigError::at(inner.span.clone(), message)
                     .note(outer.span.clone(), format!("lock `{}`", outer.lock))
                     .help(help),
             );

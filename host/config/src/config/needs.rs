@@ -9,28 +9,29 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::allow::{self, for_job};
+use super::allow;
 use super::lockname;
+use super::lockname::for_job;
 use super::schema;
 use super::secrets;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 use crate::allow::{Allow, Dir, Need, Network, Origin, SecretRef};
 
 /// Requests of one table, as read.
 #[derive(Clone, Debug)]
-pub(super) struct SaidNeeds {
+pub(super) struct RawNeeds {
     /// True if the table states its needs, even if it states that there are none.
-    pub(super) is_said: bool,
+    pub(super) is_set: bool,
     /// Prefixes of fenced data; `{job}` stands for the job's name.
-    pub(super) kv: Said<Vec<Spanned<String>>>,
-    pub(super) http: Said<Vec<Spanned<Origin>>>,
-    pub(super) http_networks: Said<Vec<Spanned<Network>>>,
-    pub(super) http_token: Said<String>,
-    pub(super) dirs: Said<Vec<Spanned<Need>>>,
-    pub(super) secrets: Said<Vec<Spanned<String>>>,
+    pub(super) kv: Field<Vec<Spanned<String>>>,
+    pub(super) http: Field<Vec<Spanned<Origin>>>,
+    pub(super) http_networks: Field<Vec<Spanned<Network>>>,
+    pub(super) http_token: Field<String>,
+    pub(super) dirs: Field<Vec<Spanned<Need>>>,
+    pub(super) secrets: Field<Vec<Spanned<String>>>,
 }
 
-impl SaidNeeds {
+impl RawNeeds {
     /// Reads `needs` of a manifest.
     pub(super) fn of_manifest(manifest: &Section<'_>) -> Self {
         let needs = manifest.table("needs", "needs", schema::NEEDS);
@@ -45,9 +46,9 @@ impl SaidNeeds {
         Self::read(&asks, secrets)
     }
 
-    fn read(table: &Section<'_>, secrets: Said<Vec<Spanned<String>>>) -> Self {
+    fn read(table: &Section<'_>, secrets: Field<Vec<Spanned<String>>>) -> Self {
         Self {
-            is_said: !table.is_absent(),
+            is_set: !table.is_absent(),
             kv: table.take("kv", lockname::patterns),
             http: table.take("http", allow::origins),
             http_networks: table.take("http_networks", allow::networks),
@@ -60,7 +61,7 @@ impl SaidNeeds {
     /// Takes each key that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
-            is_said: self.is_said || fallback.is_said,
+            is_set: self.is_set || fallback.is_set,
             kv: self.kv.or(&fallback.kv),
             http: self.http.or(&fallback.http),
             http_networks: self.http_networks.or(&fallback.http_networks),
@@ -76,9 +77,9 @@ impl SaidNeeds {
     }
 
     /// Returns every request of job `job` that is not granted, in the order of the keys.
-    pub(super) fn lacking(&self, job: &str, given: &Given<'_>) -> Vec<Lack> {
+    pub(super) fn lacking(&self, job: &str, given: &GivenGrants<'_>) -> Vec<MissingGrant> {
         let mut lacks = Vec::new();
-        let Given { allow, .. } = given;
+        let GivenGrants { allow, .. } = given;
         let kv = missing(&self.kv, |prefix| allow.covers_kv(&for_job(prefix, job)));
         let wished: Vec<Spanned<String>> = kv
             .iter()
@@ -92,19 +93,19 @@ impl SaidNeeds {
         let line = list("kv", patterns.iter(), wished.iter());
         lacks.extend(kv.iter().map(|prefix| {
             let what = format!("fenced data under `{}`", for_job(prefix.get_ref(), job));
-            Lack::of("allow", prefix.span(), what, &line)
+            MissingGrant::of("allow", prefix.span(), what, &line)
         }));
         let http = missing(&self.http, |origin| allow.covers_origin(origin));
         let line = list("http", allow.http.iter(), http.iter());
         lacks.extend(http.iter().map(|origin| {
             let what = format!("requests to `{}`", origin.get_ref());
-            Lack::of("allow", origin.span(), what, &line)
+            MissingGrant::of("allow", origin.span(), what, &line)
         }));
         let networks = missing(&self.http_networks, |network| allow.covers_network(network));
         let line = list("http_networks", allow.http_networks.iter(), networks.iter());
         lacks.extend(networks.iter().map(|network| {
             let what = format!("requests into `{}`", network.get_ref());
-            Lack::of("allow", network.span(), what, &line)
+            MissingGrant::of("allow", network.span(), what, &line)
         }));
         let dirs = missing(&self.dirs, |need| allow.dir_for(need).is_some());
         let line = dirs_line(&allow.dirs, &dirs);
@@ -112,20 +113,20 @@ impl SaidNeeds {
             let Need { guest, write } = need.get_ref();
             let writing = if *write { ", to write there" } else { "" };
             let what = format!("directory `{guest}`{writing}");
-            Lack::of("allow", need.span(), what, &line)
+            MissingGrant::of("allow", need.span(), what, &line)
         }));
         let secrets = missing(&self.secrets, |name| given.secrets.contains_key(name));
         lacks.extend(secrets.iter().map(|name| {
             let what = format!("the secret `{}`", name.get_ref());
             let line = format!("{} = {{ file = \"…\" }}", key(name.get_ref()));
-            Lack::of("secrets", name.span(), what, &line)
+            MissingGrant::of("secrets", name.span(), what, &line)
         }));
         lacks
     }
 }
 
 /// Grants that requests are compared with.
-pub(super) struct Given<'a> {
+pub(super) struct GivenGrants<'a> {
     pub(super) allow: &'a Allow,
     /// The prefixes in `allow` as they are written, if they hold for many jobs.
     pub(super) kv_patterns: Option<&'a [String]>,
@@ -133,7 +134,7 @@ pub(super) struct Given<'a> {
 }
 
 /// A request that is not granted.
-pub(super) struct Lack {
+pub(super) struct MissingGrant {
     /// Position of the request.
     pub(super) place: Range<usize>,
     /// Description of the request, for people.
@@ -144,7 +145,7 @@ pub(super) struct Lack {
     pub(super) table: &'static str,
 }
 
-impl Lack {
+impl MissingGrant {
     fn of(table: &'static str, place: Range<usize>, what: String, line: &str) -> Self {
         Self {
             place,
@@ -155,19 +156,19 @@ impl Lack {
     }
 }
 
-fn each<T>(said: &Said<Vec<Spanned<T>>>) -> impl Iterator<Item = &Spanned<T>> {
-    let all = match said {
-        Said::This(all) => all.get_ref().as_slice(),
-        Said::Nothing | Said::Wrong => &[],
+fn each<T>(raw: &Field<Vec<Spanned<T>>>) -> impl Iterator<Item = &Spanned<T>> {
+    let all = match raw {
+        Field::Value(all) => all.get_ref().as_slice(),
+        Field::Absent | Field::Invalid => &[],
     };
     all.iter()
 }
 
 fn missing<T: Clone>(
-    said: &Said<Vec<Spanned<T>>>,
+    raw: &Field<Vec<Spanned<T>>>,
     is_given: impl Fn(&T) -> bool,
 ) -> Vec<Spanned<T>> {
-    each(said)
+    each(raw)
         .filter(|wish| !is_given(wish.get_ref()))
         .cloned()
         .collect()

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-use super::context::{Context, Finding};
+use super::context::{ConfigError, Context};
 use super::source::shown;
 
 /// One value of the file and its position.
@@ -59,7 +59,7 @@ impl<'a> Node<'a> {
     pub(super) fn reject<T>(&self, what: &str, help: impl Into<String>) -> Option<T> {
         let message = format!("{} {what}", self.name());
         self.context
-            .object(Finding::at(self.span(), message).help(help));
+            .report(ConfigError::at(self.span(), message).help(help));
         None
     }
 

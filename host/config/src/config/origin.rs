@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::policy::Policy;
-use super::texts::{Role, Texts};
-use super::words::SaidJob;
+use super::raw_job::RawJob;
+use super::source_map::{SourceMap, TextRole};
 
 /// Layer that a value came from: the first of these that sets it wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,16 +103,16 @@ impl Origins {
         span: &Range<usize>,
         layer: Layer,
         table: &str,
-        texts: &Texts,
+        texts: &SourceMap,
     ) {
         let Some(text) = texts.at(span.start) else {
             return;
         };
         let origin = Origin {
             layer: match text.role {
-                Role::Manifest => Layer::Manifest,
-                Role::Sidecar => Layer::Sidecar,
-                Role::Main => layer,
+                TextRole::Manifest => Layer::Manifest,
+                TextRole::Sidecar => Layer::Sidecar,
+                TextRole::Main => layer,
             },
             table: table.into(),
             line: text.line(span.start),
@@ -122,19 +122,19 @@ impl Origins {
     }
 }
 
-/// Records the origin of every value in `said`: `defaults` if its position is there, else `table`.
+/// Records the origin of every value in `raw`: `defaults` if its position is there, else `table`.
 pub(super) fn origins(
-    said: &SaidJob,
+    raw: &RawJob,
     defaults: Option<&Policy>,
     table: &str,
-    texts: &Texts,
+    texts: &SourceMap,
 ) -> Origins {
     let mut inherited = Vec::new();
     if let Some(defaults) = defaults {
         defaults.each(&mut |_, span| inherited.extend(span));
     }
     let mut origins = Origins::default();
-    said.each(&mut |key, span| {
+    raw.each(&mut |key, span| {
         let Some(span) = span else { return };
         if inherited.contains(&span) {
             origins.note(key, &span, Layer::Defaults, "defaults", texts);

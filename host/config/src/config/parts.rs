@@ -11,32 +11,32 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::context::{Context, Finding};
-use super::files::Claim;
+use super::context::{ConfigError, Context};
+use super::file_claim::FileClaim;
 use super::input::{self, Input};
 use super::report::Report;
 use super::schema;
 use super::section::Section;
 use super::source::Source;
+use super::source_map::{SourceMap, TextRole};
 use super::syntax::{Document, Repaired};
-use super::texts::{Role, Texts};
-use crate::owned::Refusal;
+use crate::owned::OpenRefusal;
 
 /// Most files of one folder that are read: as many as there may be jobs, so that each can have its
 /// own.
 const MOST_FILES: usize = 10_000;
 
 /// One file and its text.
-pub(super) struct Named {
+pub(super) struct NamedText {
     pub(super) path: PathBuf,
     pub(super) text: Arc<str>,
     /// True if the text came out of a pipe, so that it cannot be read again.
     pub(super) is_piped: bool,
     /// One finding for each position that is not UTF-8.
-    undecoded: Vec<Finding>,
+    undecoded: Vec<ConfigError>,
 }
 
-impl Named {
+impl NamedText {
     pub(super) fn new(path: PathBuf, input: Input) -> Self {
         Self {
             path,
@@ -70,20 +70,20 @@ pub fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Reads the configuration at `path`: at least one text.
-pub(super) fn read(path: &Path) -> Result<Vec<Named>, Report> {
+pub(super) fn read(path: &Path) -> Result<Vec<NamedText>, Report> {
     let whole = |finding| Report::of_file(path, finding);
     let files = files_of(path).map_err(|error| {
-        let (what, help) = Refusal::Unreadable(error).explain();
-        whole(Finding::whole(format!("the configuration's folder {what}")).help(help))
+        let (what, help) = OpenRefusal::Unreadable(error).explain();
+        whole(ConfigError::whole(format!("the configuration's folder {what}")).help(help))
     })?;
     if files.is_empty() {
-        let finding = Finding::whole("the folder holds no configuration");
+        let finding = ConfigError::whole("the folder holds no configuration");
         return Err(whole(finding.help(
             "put files into it whose names end with `.toml`; one of them has [host] and [store]",
         )));
     }
     if files.len() > MOST_FILES {
-        let finding = Finding::whole(format!("the folder holds more than {MOST_FILES} files"));
+        let finding = ConfigError::whole(format!("the folder holds more than {MOST_FILES} files"));
         return Err(whole(
             finding.help("put several jobs into one file, or name the right folder"),
         ));
@@ -93,7 +93,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Report> {
     for file in files {
         let input = input::read(&file, room).map_err(|finding| Report::of_file(&file, finding))?;
         room = room.saturating_sub(input.size);
-        named.push(Named::new(file, input));
+        named.push(NamedText::new(file, input));
     }
     Ok(named)
 }
@@ -108,17 +108,17 @@ pub(super) struct Part<'t> {
 
 /// Parses every text; their positions are those of `texts`.
 pub(super) fn parse<'t>(
-    named: &mut [Named],
+    named: &mut [NamedText],
     sources: &'t [Source<'t>],
     repaired: &'t [Repaired],
-    texts: &Texts,
+    texts: &SourceMap,
 ) -> Vec<Part<'t>> {
-    let parse = |((named, source), repaired): ((&mut Named, _), _)| {
+    let parse = |((named, source), repaired): ((&mut NamedText, _), _)| {
         let undecoded = std::mem::take(&mut named.undecoded);
         Part {
             source,
             document: Document::parse(source, repaired, undecoded),
-            base: texts.add(Role::Main, &named.path, &named.text),
+            base: texts.add(TextRole::Main, &named.path, &named.text),
         }
     };
     named
@@ -153,7 +153,7 @@ pub(super) fn holder<'s, 'a>(roots: &'s [Section<'a>], key: &'static str) -> &'s
         match first {
             None => first = Some(root),
             Some(first) => {
-                let mut finding = Finding::at(
+                let mut finding = ConfigError::at(
                     place,
                     format!("[{key}] is in another file of the folder too"),
                 );
@@ -161,7 +161,7 @@ pub(super) fn holder<'s, 'a>(roots: &'s [Section<'a>], key: &'static str) -> &'s
                     finding = finding.note(place, "the first is here");
                 }
                 let help = "keep one of them; only [jobs] may be spread over several files";
-                root.context().object(finding.help(help));
+                root.context().report(finding.help(help));
             }
         }
     }
@@ -188,8 +188,8 @@ pub(super) fn job_tables<'a>(
                 "job `{}` is in another file of the folder too",
                 super::source::shown(name.get_ref())
             );
-            section.context().object(
-                Finding::at(name.span(), message)
+            section.context().report(
+                ConfigError::at(name.span(), message)
                     .note(first.clone(), "the first is here")
                     .help("rename one of them, or delete it"),
             );
@@ -202,19 +202,19 @@ pub(super) fn job_tables<'a>(
 }
 
 /// All errors of the texts, once they have been read.
-pub(super) struct Judged {
+pub(super) struct SortedErrors {
     /// Syntax errors.
-    pub(super) syntax: Vec<Finding>,
+    pub(super) syntax: Vec<ConfigError>,
     /// Errors of meaning, without those that may come from a guess.
-    pub(super) meaning: Vec<Finding>,
+    pub(super) meaning: Vec<ConfigError>,
 }
 
 /// Gathers the findings; `look` checks the files that the texts name.
 pub(super) fn judge(
     parts: &mut [Part<'_>],
     contexts: Vec<Context<'_>>,
-    look: impl Fn(&Claim) -> Option<Finding>,
-) -> Judged {
+    look: impl Fn(&FileClaim) -> Option<ConfigError>,
+) -> SortedErrors {
     let mut meaning = Vec::new();
     for context in contexts {
         let (found, claims) = context.into_parts();
@@ -226,7 +226,7 @@ pub(super) fn judge(
         let (base, found) = (part.base, std::mem::take(&mut part.document.findings));
         found.into_iter().map(move |finding| finding.moved(base))
     };
-    Judged {
+    SortedErrors {
         syntax: parts.iter_mut().flat_map(syntax).collect(),
         meaning,
     }
@@ -241,7 +241,7 @@ impl Part<'_> {
             .then(|| span.start - self.base..span.end.saturating_sub(self.base))
     }
 
-    fn doubts(&self, finding: &Finding) -> bool {
+    fn doubts(&self, finding: &ConfigError) -> bool {
         match &finding.span {
             None => self.document.casts_doubt_on(None, self.source),
             Some(span) => self
@@ -258,7 +258,7 @@ impl Part<'_> {
 }
 
 /// Path whose folder relative paths start at: the first file, or the current folder for a pipe.
-pub(super) fn base_of(named: &[Named]) -> PathBuf {
+pub(super) fn base_of(named: &[NamedText]) -> PathBuf {
     let file = named.iter().find(|named| !named.is_piped);
     file.map_or_else(PathBuf::new, |named| named.path.clone())
 }

@@ -73,7 +73,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
 
     #[test]
-    fn pipe_of_ours_is_read_to_its_end_and_a_fifo_elsewhere_is_not_opened() {
+    fn own_pipe_is_read_to_its_end_and_other_fifo_is_not_opened() {
         let (reader, mut writer) = io::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let pipe = open(Path::new(&path)).expect("it is ours");

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::allow::{SaidAllow, for_job};
-use super::files::{self, Kind};
-use super::job::Defaults;
-use super::limits::SaidLimits;
+use super::allow::RawAllow;
+use super::defaults::Defaults;
+use super::file_claim::FileKind;
+use super::files;
+use super::limits::RawLimits;
+use super::lockname::for_job;
 use super::schema;
 use super::secrets;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 use super::sharing::Sharing;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
@@ -76,43 +78,43 @@ impl Plugins {
 
 /// Contents of `[plugins]` in the file.
 #[derive(Clone, Debug)]
-pub(super) struct SaidPlugins {
+pub(super) struct RawPlugins {
     /// True if the table exists.
-    pub(super) is_said: bool,
+    pub(super) is_set: bool,
     /// Position of the folder's name.
     pub(super) dir_place: Option<Range<usize>>,
     /// Grants that may be requested.
-    pub(super) allow: SaidAllow,
+    pub(super) allow: RawAllow,
     /// Position of the secrets.
     pub(super) secrets_place: Option<Range<usize>>,
     /// Limits that may be requested.
-    pub(super) limits: SaidLimits,
+    pub(super) limits: RawLimits,
     /// The table itself; `None` if anything in it is invalid.
     pub(super) plugins: Option<Plugins>,
 }
 
 /// Reads `[plugins]`.
-pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
+pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> RawPlugins {
     let section = root.table("plugins", "plugins", schema::PLUGINS);
     let dir = section.require(
         "dir",
         "add `dir = \"plugins\"`, relative to the folder of this file",
-        |node| files::claimed(node, Kind::PluginFolder),
+        |node| files::claimed(node, FileKind::PluginFolder),
     );
-    let said = SaidAllow::read_policy(&section);
+    let raw = RawAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = SaidLimits::read(&section).or(&defaults.policy.limits);
+    let limits = RawLimits::read(&section).or(&defaults.policy.limits);
     let sharing = Sharing::read(&section, &defaults.policy.ttl);
-    let speaks_of_kv = !matches!(said.kv, Said::Nothing);
-    let allow = said.clone().settle().map(|mut allow| {
+    let speaks_of_kv = !matches!(raw.kv, Field::Absent);
+    let allow = raw.clone().settle().map(|mut allow| {
         if !speaks_of_kv {
             allow.kv = vec![OWN_PREFIX.to_owned()];
         }
         allow
     });
-    let most = limits.clone().settle(&Limits::default());
-    let is_said = !section.is_absent();
-    let dir = if is_said {
+    let most = limits.validate(&Limits::default());
+    let is_set = !section.is_absent();
+    let dir = if is_set {
         dir.map(toml::Spanned::into_inner)
     } else {
         // No folder means that no file is read from it; the policy is still reported.
@@ -124,7 +126,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
             allow: allow?,
             secrets: secrets.or_default(BTreeMap::new())?,
             limits: most?,
-            sharing: if is_said {
+            sharing: if is_set {
                 sharing?
             } else {
                 Sharing::unbounded()
@@ -132,11 +134,11 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
             default_token: defaults.allow.http_token.clone().optional().ok()?,
         })
     };
-    SaidPlugins {
-        is_said,
+    RawPlugins {
+        is_set,
         plugins: plugins(),
         dir_place: section.key_place("dir"),
-        allow: said,
+        allow: raw,
         secrets_place: section.key_place("secrets"),
         limits,
     }

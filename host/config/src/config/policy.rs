@@ -5,12 +5,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::job::{LONGEST_TTL, SHORTEST_TTL};
-use super::limits::SaidLimits;
+use super::limits::RawLimits;
 use super::node::Node;
 use super::read::{self, LONGEST};
-use super::schedule::{self, SaidRestart, Wait};
-use super::section::{Said, Section};
+use super::schedule::{self, RawRestart, Wait};
+use super::section::{Field, Section};
+use super::timing::{LONGEST_TTL, SHORTEST_TTL};
 
 /// Shortest timeout: a shorter run ends before it does anything.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
@@ -18,13 +18,13 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 /// Values of the shared keys in one table.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    pub(super) wait: Said<Wait>,
-    pub(super) timeout: Said<Duration>,
-    pub(super) ttl: Said<Duration>,
-    pub(super) stop_margin: Said<Duration>,
-    pub(super) retries: Said<u32>,
-    pub(super) restart: SaidRestart,
-    pub(super) limits: SaidLimits,
+    pub(super) wait: Field<Wait>,
+    pub(super) timeout: Field<Duration>,
+    pub(super) ttl: Field<Duration>,
+    pub(super) stop_margin: Field<Duration>,
+    pub(super) retries: Field<u32>,
+    pub(super) restart: RawRestart,
+    pub(super) limits: RawLimits,
 }
 
 impl Policy {
@@ -40,8 +40,8 @@ impl Policy {
                 read::duration(node, Duration::from_millis(1), LONGEST_TTL)
             }),
             retries: section.offer("retries", |node| read::integer_u32(node, 0, u32::MAX)),
-            restart: SaidRestart::read(section),
-            limits: SaidLimits::read(section),
+            restart: RawRestart::read(section),
+            limits: RawLimits::read(section),
         }
     }
 
@@ -67,8 +67,8 @@ impl Policy {
         visit("retries".into(), self.retries.span());
         visit("restart.min".into(), self.restart.min.span());
         visit("restart.max".into(), self.restart.max.span());
-        for (key, said) in self.limits.said() {
-            visit(format!("limits.{key}"), said.map(|(span, _)| span));
+        for (key, amount) in self.limits.set() {
+            visit(format!("limits.{key}"), Some(amount.span()));
         }
     }
 }

@@ -203,6 +203,30 @@ pub(super) const fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
+/// Reads a SHA-256 digest in hexadecimal digits.
+pub(super) fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
+    let digits = text(node)?;
+    let nibbles: Option<Vec<u8>> = digits
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digest = nibbles
+        .filter(|nibbles| nibbles.len() == 64)
+        .map(|nibbles| {
+            let mut digest = [0; 32];
+            for (byte, pair) in digest.iter_mut().zip(nibbles.chunks(2)) {
+                *byte = pair.iter().fold(0, |byte, nibble| byte << 4 | nibble);
+            }
+            digest
+        });
+    digest.or_else(|| {
+        node.reject(
+            "is not a SHA-256 digest",
+            "write the 64 hexadecimal digits that `sha256sum` prints",
+        )
+    })
+}
+
 /// Reads a path, relative to the folder of the file that names it.
 pub(super) fn path(node: &Node<'_>) -> Option<PathBuf> {
     let text = words(node)?;

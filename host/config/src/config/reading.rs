@@ -5,16 +5,22 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::{Blind, Context, Finding, Purpose};
+use super::context::{ConfigError, Context, NoPlugins};
+use super::drift::Drift;
+use super::environment::Environment;
+use super::file_claim::FileClaim;
+use super::file_claim::LoadPurpose;
 use super::files;
 use super::host;
-use super::parts::{self, Judged};
+use super::host::Host;
+use super::load::read_rest;
+use super::parts::{self, SortedErrors};
+use super::path_text::shown_path;
 use super::report::Report;
 use super::source::Source;
 use super::store;
-use super::surroundings::Surroundings;
+use super::store::Store;
 use super::syntax::Repaired;
-use super::{Drift, Host, Store, read_rest};
 
 /// Tables that a reader of the store does not need.
 const UNNEEDED: &[&str] = &["defaults", "plugins", "jobs"];
@@ -37,25 +43,25 @@ impl Reading {
     /// A report with every error that keeps the store from being known.
     pub fn load(path: &Path) -> Result<Self, Report> {
         let named = parts::read(path)?;
-        Self::read(named, path, &Surroundings::of_this_process(), |claim| {
+        Self::read(named, path, &Environment::of_this_process(), |claim| {
             claim
-                .is_needed_to(Purpose::Read)
+                .is_needed_to(LoadPurpose::Read)
                 .then(|| files::check(claim))
                 .flatten()
         })
     }
 
     fn read(
-        mut named: Vec<parts::Named>,
+        mut named: Vec<parts::NamedText>,
         path: &Path,
-        surroundings: &Surroundings,
-        look: impl Fn(&files::Claim) -> Option<Finding>,
+        surroundings: &Environment,
+        look: impl Fn(&FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<_> = named.iter().map(|named| named.text.clone()).collect();
         let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
         let repaired: Vec<Repaired> = sources.iter().map(Repaired::new).collect();
         let base = parts::base_of(&named);
-        let outer = Context::new(&base, Purpose::Read, surroundings, &Blind);
+        let outer = Context::new(&base, LoadPurpose::Read, surroundings, &NoPlugins);
         let mut parts = parts::parse(&mut named, &sources, &repaired, outer.texts());
         let needed = parts::contexts(&parts, &outer);
         let unneeded = parts::contexts(&parts, &outer);
@@ -70,7 +76,7 @@ impl Reading {
             let jobs = read_rest(&roots, drift).names;
             (host.host, store, jobs)
         };
-        let Judged { syntax, meaning } = parts::judge(&mut parts, needed, look);
+        let SortedErrors { syntax, meaning } = parts::judge(&mut parts, needed, look);
         let (other_syntax, mut wrong): (Vec<_>, Vec<_>) = syntax.into_iter().partition(|found| {
             let span = found.span.as_ref();
             span.is_some_and(|span| parts.iter().any(|part| part.is_in(span, UNNEEDED)))
@@ -110,7 +116,7 @@ impl Reading {
 
     /// A warning about mistakes that do not affect a reader of the store, if there are any.
     pub fn warning(&self) -> Option<String> {
-        let file = files::shown_path(&self.path);
+        let file = shown_path(&self.path);
         self.has_mistakes.then(|| {
             format!(
                 "warning: {file} has errors outside of [host] and [store]; `leasehold check {file}` shows them"

@@ -5,10 +5,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::context::Finding;
-use super::files::shown_path;
-use super::source::Place;
-use super::texts::Texts;
+use super::context::ConfigError;
+use super::path_text::shown_path;
+use super::source::LinePlace;
+use super::source_map::SourceMap;
 
 /// Errors beyond this number are counted, not printed: no person reads them.
 const MOST_PRINTED: usize = 100;
@@ -41,8 +41,8 @@ enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     message: String,
-    place: Option<Place>,
-    notes: Vec<(Place, String)>,
+    place: Option<LinePlace>,
+    notes: Vec<(LinePlace, String)>,
     help: Vec<String>,
 }
 
@@ -76,22 +76,27 @@ impl Diagnostic {
 
 impl Report {
     /// Report of the only error, about the configuration file as a whole.
-    pub(super) fn of_file(path: &Path, finding: Finding) -> Self {
-        Self::new(path, &Texts::default(), vec![finding])
+    pub(super) fn of_file(path: &Path, finding: ConfigError) -> Self {
+        Self::new(path, &SourceMap::default(), vec![finding])
     }
 
     /// Report of a configuration's errors; equal errors are listed once.
-    pub(super) fn new(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
+    pub(super) fn new(path: &Path, texts: &SourceMap, findings: Vec<ConfigError>) -> Self {
         Self::about(Subject::Config, path, texts, findings)
     }
 
     /// Report of a dropped-in plugin's errors.
-    pub(super) fn of_plugin(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
+    pub(super) fn of_plugin(path: &Path, texts: &SourceMap, findings: Vec<ConfigError>) -> Self {
         Self::about(Subject::Plugin, path, texts, findings)
     }
 
     /// Places `findings` in `texts`, in their order.
-    fn about(subject: Subject, path: &Path, texts: &Texts, mut findings: Vec<Finding>) -> Self {
+    fn about(
+        subject: Subject,
+        path: &Path,
+        texts: &SourceMap,
+        mut findings: Vec<ConfigError>,
+    ) -> Self {
         // Sorted by message too, so that an error that several jobs inherit from the defaults is
         // listed once.
         findings.sort_by(|a, b| (place_of(a), &a.message).cmp(&(place_of(b), &b.message)));
@@ -140,7 +145,7 @@ impl Report {
 impl std::error::Error for Report {}
 
 /// Errors of the whole file come first.
-fn place_of(finding: &Finding) -> Option<(usize, usize)> {
+fn place_of(finding: &ConfigError) -> Option<(usize, usize)> {
     finding.span.as_ref().map(|span| (span.start, span.end))
 }
 
@@ -216,7 +221,7 @@ fn render_place(
     f: &mut fmt::Formatter<'_>,
     digits: usize,
     arrow: &str,
-    place: &Place,
+    place: &LinePlace,
     mark: char,
     text: &str,
 ) -> fmt::Result {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
-use super::section::{Said, Section};
-use super::ticks::{SaidTicks, Ticks};
+use super::section::{Field, Section};
+use super::ticks::{RawTicks, Ticks};
 
 /// Shortest backoff: restarting sooner is a busy loop.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
@@ -60,23 +60,23 @@ impl Restart {
 
 /// Schedule keys of one table.
 #[derive(Clone, Debug)]
-pub(super) struct SaidSchedule {
-    pub(super) once: Said<bool>,
-    pub(super) ticks: SaidTicks,
+pub(super) struct RawSchedule {
+    pub(super) once: Field<bool>,
+    pub(super) ticks: RawTicks,
 }
 
-impl SaidSchedule {
+impl RawSchedule {
     /// Reads the keys of a table, at most one of `every`, `cron` and `once`.
     pub(super) fn read(section: &Section<'_>) -> Self {
         let once = section.offer("once", read::boolean);
-        let (ticks, is_one) = SaidTicks::read(section, &once);
+        let (ticks, is_one) = RawTicks::read(section, &once);
         // It is unknown which of several was meant.
-        let once = if is_one { once } else { Said::Wrong };
+        let once = if is_one { once } else { Field::Invalid };
         Self { once, ticks }
     }
 
     fn is_once(&self) -> bool {
-        matches!(&self.once, Said::This(once) if *once.get_ref())
+        matches!(&self.once, Field::Value(once) if *once.get_ref())
     }
 
     /// Takes absent keys from `fallback`. A kind of schedule that is set here replaces the other
@@ -134,12 +134,12 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Wait> {
 
 /// Keys of `restart` in one table.
 #[derive(Clone, Debug)]
-pub(super) struct SaidRestart {
-    pub(super) min: Said<Duration>,
-    pub(super) max: Said<Duration>,
+pub(super) struct RawRestart {
+    pub(super) min: Field<Duration>,
+    pub(super) max: Field<Duration>,
 }
 
-impl SaidRestart {
+impl RawRestart {
     /// Reads `restart` of the table.
     pub(super) fn read(section: &Section<'_>) -> Self {
         let restart = section.table("restart", section.inner("restart"), schema::RESTART);
@@ -171,11 +171,11 @@ impl SaidRestart {
         // The built-in pauses are in order, so at least one of the two has a position.
         let message =
             format!("`restart.min` of {shown_min} is more than `restart.max` of {shown_max}");
-        section
-            .context()
-            .object(Finding::at(place.unwrap_or(0..0), message).help(format!(
+        section.context().report(
+            ConfigError::at(place.unwrap_or(0..0), message).help(format!(
                 "set `max = \"{shown_min}\"` or more, or `min = \"{shown_max}\"` or less"
-            )));
+            )),
+        );
         None
     }
 }

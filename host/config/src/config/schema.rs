@@ -2,6 +2,111 @@
 //!
 //! Readers take keys from these lists, and unknown keys are found by them. A test fails for a key
 //! listed here that is not read, or that `configs/reference.toml` does not explain.
+//!
+//! A key that several tables may hold has one row, which names these tables. The lists of the tables follow from
+//! the rows.
+
+use self::KeyTable::{
+    Allow, Defaults, Dir, Job, Manifest, NeededDir, Needs, Sidecar, SidecarAllow,
+};
+use crate::limits::LimitKey;
+
+/// A kind of table whose keys other tables may hold too.
+#[derive(Clone, Copy)]
+enum KeyTable {
+    /// `[jobs.<name>]`
+    Job,
+    /// The sidecar beside a dropped-in plugin: a job's table, without the keys for the plugin and for grants.
+    Sidecar,
+    /// The manifest in a plugin.
+    Manifest,
+    /// `[defaults]`
+    Defaults,
+    /// `allow`, in a job, in the defaults or in the policy.
+    Allow,
+    /// `allow`, in the sidecar of a dropped-in plugin: its requests.
+    SidecarAllow,
+    /// `needs`, in a manifest.
+    Needs,
+    /// One of `dirs` in `allow`.
+    Dir,
+    /// One of `dirs` that a plugin needs.
+    NeededDir,
+}
+
+/// A key and the tables that may hold it.
+type KeyRow = (&'static str, &'static [KeyTable]);
+
+/// Keys of a job.
+#[rustfmt::skip]
+const JOB_KEYS: &[KeyRow] = &[
+    ("name", &[Manifest]),
+    ("description", &[Manifest]),
+    ("plugin", &[Job]),
+    ("sha256", &[Job, Sidecar]),
+    ("lock", &[Job, Sidecar, Manifest]),
+    ("wait", &[Job, Sidecar, Manifest, Defaults]),
+    ("every", &[Job, Sidecar, Manifest]),
+    ("cron", &[Job, Sidecar, Manifest]),
+    ("tz", &[Job, Sidecar, Manifest]),
+    ("jitter", &[Job, Sidecar, Manifest]),
+    ("missed", &[Job, Sidecar, Manifest]),
+    ("once", &[Job, Sidecar, Manifest]),
+    ("timeout", &[Job, Sidecar, Manifest, Defaults]),
+    ("ttl", &[Job, Sidecar, Manifest, Defaults]),
+    ("stop_margin", &[Job, Sidecar, Defaults]),
+    ("retries", &[Job, Sidecar, Manifest, Defaults]),
+    ("restart", &[Job, Sidecar, Manifest, Defaults]),
+    ("args", &[Job, Sidecar]),
+    ("env", &[Job, Sidecar]),
+    ("config", &[Job, Sidecar, Manifest]),
+    ("secrets", &[Job, Sidecar]),
+    ("allow", &[Job, Sidecar, Defaults]),
+    ("limits", &[Job, Sidecar, Manifest, Defaults]),
+    ("needs", &[Manifest]),
+];
+
+/// Keys of a job's grants.
+#[rustfmt::skip]
+const GRANT_KEYS: &[KeyRow] = &[
+    ("kv", &[Allow, SidecarAllow, Needs]),
+    ("http", &[Allow, SidecarAllow, Needs]),
+    ("http_networks", &[Allow, SidecarAllow, Needs]),
+    ("http_token", &[Allow, SidecarAllow]),
+    ("http_ca", &[Allow]),
+    ("dirs", &[Allow, SidecarAllow, Needs]),
+    ("secrets", &[Needs]),
+];
+
+/// Keys of one directory.
+#[rustfmt::skip]
+const DIR_KEYS: &[KeyRow] = &[
+    ("host", &[Dir]),
+    ("guest", &[Dir, NeededDir]),
+    ("write", &[Dir, NeededDir]),
+];
+
+/// `[jobs.<name>]`
+pub(super) const JOB: &[&str] = &keys_of::<{ count_of(JOB_KEYS, Job) }>(JOB_KEYS, Job);
+/// The sidecar beside a dropped-in plugin
+pub(super) const SIDECAR: &[&str] = &keys_of::<{ count_of(JOB_KEYS, Sidecar) }>(JOB_KEYS, Sidecar);
+/// The manifest in a plugin
+pub(super) const MANIFEST: &[&str] =
+    &keys_of::<{ count_of(JOB_KEYS, Manifest) }>(JOB_KEYS, Manifest);
+/// `[defaults]`
+pub(super) const DEFAULTS: &[&str] =
+    &keys_of::<{ count_of(JOB_KEYS, Defaults) }>(JOB_KEYS, Defaults);
+/// `allow`, in a job, in the defaults or in the policy
+pub(super) const ALLOW: &[&str] = &keys_of::<{ count_of(GRANT_KEYS, Allow) }>(GRANT_KEYS, Allow);
+/// `allow`, in the sidecar of a dropped-in plugin: its requests
+pub(super) const ASKS: &[&str] =
+    &keys_of::<{ count_of(GRANT_KEYS, SidecarAllow) }>(GRANT_KEYS, SidecarAllow);
+/// `needs`, in a manifest
+pub(super) const NEEDS: &[&str] = &keys_of::<{ count_of(GRANT_KEYS, Needs) }>(GRANT_KEYS, Needs);
+/// One of `dirs` in `allow`
+pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_KEYS, Dir) }>(DIR_KEYS, Dir);
+/// One of `dirs` that a plugin needs
+pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(DIR_KEYS, NeededDir);
 
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
@@ -26,136 +131,18 @@ pub(super) const STORE: &[&str] = &[
 ];
 /// `[store.tls]`
 pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
-/// `[defaults]`
-pub(super) const DEFAULTS: &[&str] = &[
-    "wait",
-    "timeout",
-    "ttl",
-    "stop_margin",
-    "retries",
-    "restart",
-    "allow",
-    "limits",
-];
-/// `[jobs.<name>]`
-pub(super) const JOB: &[&str] = &[
-    "plugin",
-    "sha256",
-    "lock",
-    "wait",
-    "every",
-    "cron",
-    "tz",
-    "jitter",
-    "missed",
-    "once",
-    "timeout",
-    "ttl",
-    "stop_margin",
-    "retries",
-    "restart",
-    "args",
-    "env",
-    "config",
-    "secrets",
-    "allow",
-    "limits",
-];
 /// `[plugins]`
 pub(super) const PLUGINS: &[&str] = &[
     "dir", "names", "locks", "max_ttl", "allow", "secrets", "limits",
 ];
-/// The sidecar beside a dropped-in plugin: a job's table, without the keys for the plugin and for
-/// grants.
-pub(super) const SIDECAR: &[&str] = &[
-    "sha256",
-    "lock",
-    "wait",
-    "every",
-    "cron",
-    "tz",
-    "jitter",
-    "missed",
-    "once",
-    "timeout",
-    "ttl",
-    "stop_margin",
-    "retries",
-    "restart",
-    "args",
-    "env",
-    "config",
-    "secrets",
-    "allow",
-    "limits",
-];
-/// The manifest in a plugin
-pub(super) const MANIFEST: &[&str] = &[
-    "name",
-    "description",
-    "lock",
-    "wait",
-    "every",
-    "cron",
-    "tz",
-    "jitter",
-    "missed",
-    "once",
-    "timeout",
-    "ttl",
-    "retries",
-    "restart",
-    "config",
-    "limits",
-    "needs",
-];
-/// `needs`, in a manifest
-pub(super) const NEEDS: &[&str] = &["kv", "http", "http_networks", "dirs", "secrets"];
-/// `allow`, in the sidecar of a dropped-in plugin: its requests
-pub(super) const ASKS: &[&str] = &["kv", "http", "http_networks", "http_token", "dirs"];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
-/// `allow`, in a job or in the defaults
-pub(super) const ALLOW: &[&str] = &[
-    "kv",
-    "http",
-    "http_networks",
-    "http_token",
-    "http_ca",
-    "dirs",
-];
-/// One of `dirs` in `allow`
-pub(super) const DIR: &[&str] = &["host", "guest", "write"];
-/// One of `dirs` that a plugin needs
-pub(super) const NEED: &[&str] = &["guest", "write"];
 /// One of a job's `secrets`
 pub(super) const SECRET: &[&str] = &["file", "env"];
 /// A variable of a job's `env` that is a secret
 pub(super) const ENV: &[&str] = &["secret"];
 /// `limits`, in a job or in the defaults
-pub(super) const LIMITS: &[&str] = &[
-    "memory",
-    "table_elements",
-    "instances",
-    "stack",
-    "output",
-    "log_rate",
-    "host_call",
-    "handles",
-    "random",
-    "kv_value",
-    "kv_total",
-    "disk",
-    "disk_files",
-    "open_files",
-    "http_body",
-    "http_requests",
-    "http_fields",
-    "http_timeout",
-    "plugin_size",
-    "compile_time",
-    "compile_memory",
-];
+pub(super) const LIMITS: &[&str] = &LimitKey::NAMES;
 
 /// All tables with the keys they may hold. A job's tables come before those of the defaults.
 pub(super) const TABLES: &[(&str, &[&str])] = &[
@@ -185,4 +172,43 @@ pub(super) fn tables_with(key: &str) -> Vec<String> {
         .filter(|(_, keys)| keys.contains(&key))
         .map(|(table, _)| format!("[{table}]"))
         .collect()
+}
+
+/// Returns true if a table of this kind may hold the key of this row.
+const fn may_hold(table: KeyTable, row: KeyRow) -> bool {
+    let (_, tables) = row;
+    let mut at = 0;
+    while at < tables.len() {
+        if tables[at] as u8 == table as u8 {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Counts the rows whose key a table of this kind may hold.
+const fn count_of(rows: &[KeyRow], table: KeyTable) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while at < rows.len() {
+        if may_hold(table, rows[at]) {
+            count += 1;
+        }
+        at += 1;
+    }
+    count
+}
+
+/// Lists the keys that a table of this kind may hold, in the order of the rows.
+const fn keys_of<const N: usize>(rows: &[KeyRow], table: KeyTable) -> [&'static str; N] {
+    let mut keys = [""; N];
+    let (mut at, mut count) = (0, 0);
+    while at < rows.len() {
+        if may_hold(table, rows[at]) {
+            keys[count] = rows[at].0;
+            count += 1;
+        }
+        at += 1;
+    }
+    keys
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::files::{self, Kind};
+use super::file_claim::FileKind;
+use super::files;
 use super::node::Node;
 use super::read;
 use super::schema;
@@ -48,7 +49,7 @@ fn reference(node: &Node<'_>) -> Option<SecretRef> {
         return node.reject("must be a table", remedy);
     }
     let table = Section::of(node, node.key, schema::SECRET);
-    let file = table.take("file", |node| files::claimed(node, Kind::Secret));
+    let file = table.take("file", |node| files::claimed(node, FileKind::Secret));
     let env = table.take("env", variable);
     match (file.optional().ok()?, env.optional().ok()?) {
         (Some(file), None) => Some(SecretRef::File(file)),

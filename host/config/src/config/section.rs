@@ -1,7 +1,7 @@
 //! Reader of one table of the file: known keys by name, every other key reported.
 //!
 //! A reader does not stop at an error. It records it and continues, so that one report holds all of
-//! them. `Said::Wrong` distinguishes an invalid value from an absent one.
+//! them. `Field::Invalid` distinguishes an invalid value from an absent one.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,62 +9,62 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::context::{Context, Finding};
-use super::nearest::nearest;
+use super::context::{ConfigError, Context};
 use super::node::{Node, kind};
 use super::schema;
 use super::source::shown;
+use super::suggest::suggest;
 
 /// Value of one key as read from a table.
 #[derive(Clone, Debug)]
-pub(super) enum Said<T> {
+pub(super) enum Field<T> {
     /// The key is absent.
-    Nothing,
+    Absent,
     /// The key is present and its value is invalid, which was reported.
-    Wrong,
+    Invalid,
     /// The key has this value, at this position.
-    This(Spanned<T>),
+    Value(Spanned<T>),
 }
 
 /// Marker for an invalid value whose error is recorded already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wrong;
+pub(super) struct InvalidField;
 
-impl<T> Said<T> {
+impl<T> Field<T> {
     /// Returns the value, or `default` if the key is absent; `None` if the value is invalid.
     pub(super) fn or_default(self, default: T) -> Option<T> {
         match self {
-            Self::Nothing => Some(default),
-            Self::Wrong => None,
-            Self::This(value) => Some(value.into_inner()),
+            Self::Absent => Some(default),
+            Self::Invalid => None,
+            Self::Value(value) => Some(value.into_inner()),
         }
     }
 
     /// Returns the value if the key is present.
-    pub(super) fn optional(self) -> Result<Option<T>, Wrong> {
+    pub(super) fn optional(self) -> Result<Option<T>, InvalidField> {
         match self {
-            Self::Nothing => Ok(None),
-            Self::Wrong => Err(Wrong),
-            Self::This(value) => Ok(Some(value.into_inner())),
+            Self::Absent => Ok(None),
+            Self::Invalid => Err(InvalidField),
+            Self::Value(value) => Ok(Some(value.into_inner())),
         }
     }
 
     /// Position of the value, if it is valid.
     pub(super) fn span(&self) -> Option<Range<usize>> {
         match self {
-            Self::This(value) => Some(value.span()),
-            Self::Nothing | Self::Wrong => None,
+            Self::Value(value) => Some(value.span()),
+            Self::Absent | Self::Invalid => None,
         }
     }
 }
 
-impl<T: Clone> Said<T> {
+impl<T: Clone> Field<T> {
     /// Returns this value, or `fallback` if the key is absent here.
     #[must_use]
     pub(super) fn or(self, fallback: &Self) -> Self {
         match self {
-            Self::Nothing => fallback.clone(),
-            said => said,
+            Self::Absent => fallback.clone(),
+            raw => raw,
         }
     }
 }
@@ -81,7 +81,7 @@ enum Content<'a> {
     /// The file has no such table.
     Absent,
     /// The name has a value that is not a table, which was reported.
-    Wrong,
+    Invalid,
     /// The table and its header.
     Table(&'a DeTable<'a>, Option<Range<usize>>),
 }
@@ -122,7 +122,7 @@ impl<'a> Section<'a> {
     ) -> Section<'a> {
         let value = match self.content {
             Content::Absent => None,
-            Content::Wrong => return self.child(name.into(), keys, Content::Wrong),
+            Content::Invalid => return self.child(name.into(), keys, Content::Invalid),
             Content::Table(table, _) => table.get(key),
         };
         self.open(value, name.into(), keys)
@@ -134,13 +134,13 @@ impl<'a> Section<'a> {
         &self,
         key: &'static str,
         keys: &'static [&'static str],
-    ) -> Result<Vec<(Spanned<&'a str>, Section<'a>)>, Wrong> {
+    ) -> Result<Vec<(Spanned<&'a str>, Section<'a>)>, InvalidField> {
         let Some((_, value)) = self.lookup(key) else {
             return Ok(Vec::new());
         };
         let DeValue::Table(table) = value.get_ref() else {
             let _ = self.open(Some(value), key.into(), keys);
-            return Err(Wrong);
+            return Err(InvalidField);
         };
         let open = |(name, value): (&'a Spanned<Cow<'a, str>>, _)| {
             let section = self.open(
@@ -182,8 +182,9 @@ impl<'a> Section<'a> {
                     format!("start the table with `[{name}]`")
                 };
                 let message = format!("[{name}] must be a table, found {found}");
-                self.context.object(Finding::at(span, message).help(help));
-                Content::Wrong
+                self.context
+                    .report(ConfigError::at(span, message).help(help));
+                Content::Invalid
             }
         };
         let section = self.child(name, keys, content);
@@ -234,7 +235,7 @@ impl<'a> Section<'a> {
     pub(super) fn header(&self) -> Option<Range<usize>> {
         match &self.content {
             Content::Table(_, header) => header.clone(),
-            Content::Absent | Content::Wrong => None,
+            Content::Absent | Content::Invalid => None,
         }
     }
 
@@ -247,9 +248,9 @@ impl<'a> Section<'a> {
         let Content::Table(table, _) = self.content else {
             return None;
         };
-        let said: Vec<_> = places.into_iter().flatten().collect();
-        let own = said.iter().find(|place| holds(table, self.context, place));
-        own.or(said.first()).cloned()
+        let raw: Vec<_> = places.into_iter().flatten().collect();
+        let own = raw.iter().find(|place| holds(table, self.context, place));
+        own.or(raw.first()).cloned()
     }
 
     /// Returns true if the file has no such table.
@@ -273,13 +274,13 @@ impl<'a> Section<'a> {
         &self,
         key: &'static str,
         read: impl FnOnce(&Node<'_>) -> Option<T>,
-    ) -> Said<T> {
+    ) -> Field<T> {
         debug_assert!(self.keys.contains(&key), "`{key}` is not in the schema");
-        if matches!(self.content, Content::Wrong) {
-            return Said::Wrong;
+        if matches!(self.content, Content::Invalid) {
+            return Field::Invalid;
         }
         let Some((_, value)) = self.lookup(key) else {
-            return Said::Nothing;
+            return Field::Absent;
         };
         let node = Node {
             key,
@@ -289,8 +290,8 @@ impl<'a> Section<'a> {
             context: self.context,
         };
         match read(&node) {
-            Some(read) => Said::This(Spanned::new(node.span(), read)),
-            None => Said::Wrong,
+            Some(read) => Field::Value(Spanned::new(node.span(), read)),
+            None => Field::Invalid,
         }
     }
 
@@ -300,11 +301,11 @@ impl<'a> Section<'a> {
         &self,
         key: &'static str,
         read: impl FnOnce(&Node<'_>) -> Option<T>,
-    ) -> Said<T> {
+    ) -> Field<T> {
         if self.keys.contains(&key) {
             self.take(key, read)
         } else {
-            Said::Nothing
+            Field::Absent
         }
     }
 
@@ -316,13 +317,14 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&Node<'_>) -> Option<T>,
     ) -> Option<Spanned<T>> {
         match self.take(key, read) {
-            Said::This(value) => Some(value),
-            Said::Wrong => None,
-            Said::Nothing => {
+            Field::Value(value) => Some(value),
+            Field::Invalid => None,
+            Field::Absent => {
                 // An absent table was reported as a whole.
                 if let Some(header) = self.header() {
                     let message = format!("[{}] has no `{key}`", self.name);
-                    self.context.object(Finding::at(header, message).help(help));
+                    self.context
+                        .report(ConfigError::at(header, message).help(help));
                 }
                 None
             }
@@ -332,7 +334,7 @@ impl<'a> Section<'a> {
     fn lookup(&self, key: &str) -> Option<(&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)> {
         match self.content {
             Content::Table(table, _) => table.get_key_value(key),
-            Content::Absent | Content::Wrong => None,
+            Content::Absent | Content::Invalid => None,
         }
     }
 
@@ -358,7 +360,7 @@ impl<'a> Section<'a> {
             let message = format!("unknown {noun} `{}` {place}", shown(name));
             let place = self.context.shift(key.span());
             self.context
-                .object(Finding::at(place, message).help(self.remedy(name)));
+                .report(ConfigError::at(place, message).help(self.remedy(name)));
         }
     }
 
@@ -369,7 +371,7 @@ impl<'a> Section<'a> {
         if !homes.is_empty() {
             return format!("`{name}` belongs in {}", homes.join(" or "));
         }
-        match nearest(name, self.keys) {
+        match suggest(name, self.keys) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.name.is_empty() && self.keys == schema::ROOT => {
                 format!("the tables are {}", list(self.keys))

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::allow::for_job;
-use super::job::LONGEST_TTL;
 use super::lockname;
+use super::lockname::for_job;
 use super::node::Node;
 use super::policy::ttl;
 use super::read;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
+use super::timing::LONGEST_TTL;
 
 /// Beginning of the name of every dropped-in job that has no other by policy.
 pub(super) const NAMESPACE: &str = "dropped.";
@@ -44,7 +44,7 @@ impl Sharing {
     }
 
     /// Reads the keys of `[plugins]`; `None` if any is wrong.
-    pub(super) fn read(section: &Section<'_>, default_ttl: &Said<Duration>) -> Option<Self> {
+    pub(super) fn read(section: &Section<'_>, default_ttl: &Field<Duration>) -> Option<Self> {
         let names = section.take("names", names);
         let locks = section.take("locks", locks);
         let max_ttl = section.take("max_ttl", ttl);

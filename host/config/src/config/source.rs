@@ -17,7 +17,7 @@ const BEFORE_MARK: usize = 30;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LinePlace {
     /// The file's name in messages; empty until it is known.
     pub(super) file: Arc<str>,
     /// Line, counted from 1.
@@ -32,7 +32,7 @@ pub(super) struct Place {
     pub(super) mark_width: usize,
 }
 
-impl Place {
+impl LinePlace {
     /// Sets the file of the place.
     pub(super) fn in_file(self, file: Arc<str>) -> Self {
         Self { file, ..self }
@@ -94,7 +94,7 @@ impl<'t> Source<'t> {
     }
 
     /// Place at which `span` starts.
-    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, span: &Range<usize>) -> LinePlace {
         let mut start = self.text.floor_char_boundary(span.start);
         // An unclosed bracket is noticed at the end of the file, on a line that does not exist.
         if start == self.text.len() {
@@ -116,7 +116,7 @@ impl<'t> Source<'t> {
         let width = width_to(end.min(to)).saturating_sub(before).max(1);
         let line_text = hide_secrets(&self.text[from..to]);
         let (excerpt, mark_at, mark_width) = excerpt(&line_text, before, width);
-        Place {
+        LinePlace {
             file: "".into(),
             line: line + 1,
             column,

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::context::{Finding, Purpose};
+use super::context::ConfigError;
 use super::embedded::{self, Embedded};
 use super::endpoint::{Address, Endpoint};
-use super::files::{self, Kind};
+use super::file_claim::FileKind;
+use super::file_claim::LoadPurpose;
+use super::files;
 use super::node::Node;
 use super::read;
 use super::schema;
-use super::section::{Said, Section, Wrong};
+use super::section::{Field, InvalidField, Section};
 
 /// Room for any sensible prefix; etcd itself has no limit below its request size.
 const LONGEST_ROOT: usize = 200;
@@ -28,7 +30,7 @@ const DEFAULT_ROOT: &str = "/leasehold/";
 /// The store: its location and the settings for its use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    place: Place,
+    place: StorePlace,
     root: String,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -36,7 +38,7 @@ pub struct Store {
 
 /// Location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StorePlace {
     /// A store at these addresses.
     Remote(Remote),
     /// A store in the host's own process.
@@ -68,7 +70,7 @@ pub struct Tls {
 
 impl Store {
     /// Location of the store.
-    pub const fn place(&self) -> &Place {
+    pub const fn place(&self) -> &StorePlace {
         &self.place
     }
 
@@ -90,7 +92,7 @@ impl Store {
     /// Value of an absent `[store]` where none is needed: a store in memory.
     fn in_memory() -> Self {
         Self {
-            place: Place::Embedded(Embedded::in_memory()),
+            place: StorePlace::Embedded(Embedded::in_memory()),
             root: DEFAULT_ROOT.into(),
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
@@ -98,7 +100,7 @@ impl Store {
     }
 
     /// Copies the keys and times to another location.
-    pub(super) fn moved_to(&self, place: Place) -> Self {
+    pub(super) fn moved_to(&self, place: StorePlace) -> Self {
         Self {
             place,
             ..self.clone()
@@ -158,11 +160,11 @@ impl Tls {
 pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store> {
     let section = root.table("store", "store", schema::STORE);
     if section.is_absent() {
-        if root.context().purpose() == Purpose::Develop {
+        if root.context().purpose() == LoadPurpose::Develop {
             return Some(Store::in_memory());
         }
-        root.context().object(
-            Finding::whole("there is no [store]: the host has no address of etcd")
+        root.context().report(
+            ConfigError::whole("there is no [store]: the host has no address of etcd")
                 .help("add `[store]` with `endpoints = [\"http://127.0.0.1:2379\"]`")
                 .help("or with `embedded = true`: then the host brings a store of its own, for this machine"),
         );
@@ -174,12 +176,12 @@ pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store>
     let request = section.take("request_timeout", timeout);
     let embedded = section.take("embedded", read::boolean).or_default(false);
     let place = match embedded {
-        Some(true) => embedded::read(&section, data_dir).map(Place::Embedded),
-        said => {
-            if said == Some(false) {
+        Some(true) => embedded::read(&section, data_dir).map(StorePlace::Embedded),
+        raw => {
+            if raw == Some(false) {
                 embedded::refuse_keys(&section);
             }
-            remote(&section, said.is_some()).map(Place::Remote)
+            remote(&section, raw.is_some()).map(StorePlace::Remote)
         }
     };
     Some(Store {
@@ -254,32 +256,32 @@ fn judge_transport(
     for address in addresses.iter().flatten() {
         let endpoint = address.get_ref().clone().settle(has_tls);
         let finding = if endpoint.is_socket() && addresses.len() > 1 {
-            Finding::at(
+            ConfigError::at(
                 address.span(),
                 format!("`{endpoint}` is a store on this machine, but not the only address"),
             )
             .help("name the socket alone, or remove it: several addresses are members of one etcd")
         } else if has_tls && endpoint.is_socket() {
-            Finding::at(
+            ConfigError::at(
                 address.span(),
                 format!("`{endpoint}` is a socket on this machine, but [store.tls] is set"),
             )
             .help("remove `tls`, or write an https:// address: a socket needs no certificates")
         } else if has_tls && !endpoint.is_secure() {
-            Finding::at(
+            ConfigError::at(
                 address.span(),
                 format!("`{endpoint}` is not encrypted, but [store.tls] is set"),
             )
             .help("write https:// instead of http://, or remove `tls`")
         } else if !has_tls && endpoint.is_secure() {
-            Finding::at(
+            ConfigError::at(
                 address.span(),
                 format!("`{endpoint}` cannot be verified without a certificate"),
             )
             .help("add `tls = { ca = \"ca.pem\" }` to [store]; the system's certificates are not used")
         } else if !endpoint.is_secure() && !endpoint.is_loopback() && allow_plaintext == Some(false)
         {
-            Finding::at(
+            ConfigError::at(
                 address.span(),
                 format!("`{endpoint}` is another machine and the connection is not encrypted"),
             )
@@ -288,7 +290,7 @@ fn judge_transport(
         } else {
             continue;
         };
-        section.context().object(finding);
+        section.context().report(finding);
     }
 }
 
@@ -318,9 +320,11 @@ fn key_root(node: &Node<'_>) -> Option<String> {
     Some(text)
 }
 
-fn login(section: &Section<'_>) -> Result<Option<Login>, Wrong> {
+fn login(section: &Section<'_>) -> Result<Option<Login>, InvalidField> {
     let user = section.take("user", read::words);
-    let file = section.take("password_file", |node| files::claimed(node, Kind::Password));
+    let file = section.take("password_file", |node| {
+        files::claimed(node, FileKind::Password)
+    });
     needs_other(section, (&user, "user"), (&file, "password_file"));
     let pair = user.optional()?.zip(file.optional()?);
     Ok(pair.map(|(user, password_file)| Login {
@@ -329,21 +333,21 @@ fn login(section: &Section<'_>) -> Result<Option<Login>, Wrong> {
     }))
 }
 
-fn tls(store: &Section<'_>) -> Result<Option<Tls>, Wrong> {
+fn tls(store: &Section<'_>) -> Result<Option<Tls>, InvalidField> {
     let section = store.table("tls", "store.tls", schema::TLS);
     let ca = section.require(
         "ca",
         "add `ca = \"ca.pem\"`; the system's certificates are not used",
-        |node| files::claimed(node, Kind::Certificate),
+        |node| files::claimed(node, FileKind::Certificate),
     );
-    let cert = section.take("cert", |node| files::claimed(node, Kind::Certificate));
-    let key = section.take("key", |node| files::claimed(node, Kind::PrivateKey));
+    let cert = section.take("cert", |node| files::claimed(node, FileKind::Certificate));
+    let key = section.take("key", |node| files::claimed(node, FileKind::PrivateKey));
     needs_other(&section, (&cert, "cert"), (&key, "key"));
     if section.is_absent() {
         return Ok(None);
     }
     Ok(Some(Tls {
-        ca: ca.ok_or(Wrong)?.into_inner(),
+        ca: ca.ok_or(InvalidField)?.into_inner(),
         identity: cert.optional()?.zip(key.optional()?),
     }))
 }
@@ -351,16 +355,16 @@ fn tls(store: &Section<'_>) -> Result<Option<Tls>, Wrong> {
 /// Reports one of a pair of keys that is present without the other.
 fn needs_other<A, B>(
     section: &Section<'_>,
-    (one, one_key): (&Said<A>, &str),
-    (other, other_key): (&Said<B>, &str),
+    (one, one_key): (&Field<A>, &str),
+    (other, other_key): (&Field<B>, &str),
 ) {
     let (span, there, absent) = match (one, other) {
-        (Said::This(one), Said::Nothing) => (one.span(), one_key, other_key),
-        (Said::Nothing, Said::This(other)) => (other.span(), other_key, one_key),
+        (Field::Value(one), Field::Absent) => (one.span(), one_key, other_key),
+        (Field::Absent, Field::Value(other)) => (other.span(), other_key, one_key),
         _ => return,
     };
     let message = format!("`{there}` in [{}] needs `{absent}`", section.name());
-    section
-        .context()
-        .object(Finding::at(span, message).help(format!("add `{absent}`, or remove `{there}`")));
+    section.context().report(
+        ConfigError::at(span, message).help(format!("add `{absent}`, or remove `{there}`")),
+    );
 }

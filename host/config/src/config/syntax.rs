@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::source::{Source, shown};
 
 /// Most errors that are processed; a file with more is not TOML at all.
@@ -46,7 +46,7 @@ pub(super) struct Document<'t> {
     /// The table of everything, as far as it could be parsed.
     pub(super) table: DeTable<'t>,
     /// One finding per line with errors.
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<ConfigError>,
     doubt: Doubt,
 }
 
@@ -67,7 +67,7 @@ impl<'t> Document<'t> {
     pub(super) fn parse(
         source: &Source<'_>,
         repaired: &'t Repaired,
-        undecoded: Vec<Finding>,
+        undecoded: Vec<ConfigError>,
     ) -> Self {
         let (document, errors) = DeTable::parse_recoverable(&repaired.text);
         let table = document.into_inner();
@@ -203,10 +203,10 @@ fn keeps_lines(error: &Error) -> bool {
 }
 
 /// Turns one error of the parser into a finding with a remedy.
-fn plain(error: &Error, span: Range<usize>) -> Finding {
+fn plain(error: &Error, span: Range<usize>) -> ConfigError {
     let message = error.message();
     if is_unquoted(error) {
-        return Finding::at(span, "text must be in quotes")
+        return ConfigError::at(span, "text must be in quotes")
             .help("write it as in `every = \"30s\"`; only numbers, true and false have no quotes");
     }
     let help = if message.contains("in array") || message.contains("array elements") {
@@ -230,7 +230,7 @@ fn plain(error: &Error, span: Range<usize>) -> Finding {
     } else {
         "see configs/reference.toml for the form of every key"
     };
-    Finding::at(span, format!("this is not TOML: {message}")).help(help)
+    ConfigError::at(span, format!("this is not TOML: {message}")).help(help)
 }
 
 /// Names that occur twice, and the positions of their first use.
@@ -261,7 +261,7 @@ impl Duplicates {
         self.sections.contains(&section)
     }
 
-    fn explain(&mut self, error: &Error, span: Range<usize>, source: &Source<'_>) -> Finding {
+    fn explain(&mut self, error: &Error, span: Range<usize>, source: &Source<'_>) -> ConfigError {
         if !is_duplicate(error) {
             return plain(error, span);
         }
@@ -278,7 +278,7 @@ impl Duplicates {
         let first = (self.lookups <= MOST_LOOKUPS)
             .then(|| first_place(source, &span))
             .flatten();
-        let finding = Finding::at(span, format!("the {noun} `{name}` is here a second time"));
+        let finding = ConfigError::at(span, format!("the {noun} `{name}` is here a second time"));
         match first {
             Some(first) => finding.note(first, "the first is here"),
             None => finding,

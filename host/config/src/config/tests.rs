@@ -1,20 +1,28 @@
 //! Values of a valid file, one by one, and no panic for any text.
 
+mod folder;
+mod layers;
+mod loading;
+mod messages;
+mod reference;
+mod sharing;
+
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::{Blind, Purpose};
-use super::surroundings::Surroundings;
+use super::context::NoPlugins;
+use super::environment::Environment;
+use super::file_claim::LoadPurpose;
 use super::{
-    Beat, Config, Data, Embedded, History, MissedTicks, Place, Remote, Report, Restart, Schedule,
-    Wait,
+    Beat, Config, Data, Embedded, History, MissedTicks, Remote, Report, Restart, Schedule,
+    StorePlace, Wait,
 };
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
 
 /// Parses without reading the machine that the test runs on.
 pub(super) fn parse(text: &str) -> Result<Config, Report> {
-    let surroundings = Surroundings {
+    let surroundings = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
         home: Some("/home/test".into()),
@@ -37,15 +45,15 @@ fn with_job(lines: &str) -> String {
 
 fn remote(config: &Config) -> &Remote {
     match config.store().place() {
-        Place::Remote(remote) => remote,
-        Place::Embedded(embedded) => panic!("{embedded:?}"),
+        StorePlace::Remote(remote) => remote,
+        StorePlace::Embedded(embedded) => panic!("{embedded:?}"),
     }
 }
 
 fn embedded(config: &Config) -> &Embedded {
     match config.store().place() {
-        Place::Embedded(embedded) => embedded,
-        Place::Remote(remote) => panic!("{remote:?}"),
+        StorePlace::Embedded(embedded) => embedded,
+        StorePlace::Remote(remote) => panic!("{remote:?}"),
     }
 }
 
@@ -55,7 +63,7 @@ fn with_store(lines: &str) -> String {
 }
 
 #[test]
-fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
+fn embedded_store_without_a_folder_is_in_the_data_dir() {
     let config = valid(&with_store("embedded = true"));
     let store = embedded(&config);
     assert_eq!(store.data(), &Data::Directory("/data/store".into()));
@@ -88,8 +96,8 @@ fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
 }
 
 #[test]
-fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
-    let surroundings = Surroundings {
+fn development_without_or_with_another_store_is_valid() {
+    let surroundings = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
         home: Some("/home/test".into()),
@@ -98,11 +106,11 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
         match Config::check(
-            vec![super::Named::new(path.to_owned(), input)],
+            vec![super::parts::NamedText::new(path.to_owned(), input)],
             path,
-            Purpose::Develop,
+            LoadPurpose::Develop,
             &surroundings,
-            &Blind,
+            &NoPlugins,
             |_| None,
         ) {
             Ok(config) => config.for_host("dev-1"),
@@ -351,7 +359,7 @@ fn the_guest_gets_its_config_as_json_with_dates_as_text() {
 }
 
 #[test]
-fn jobs_may_share_a_lock_and_locks_may_share_the_start_of_a_name() {
+fn locks_that_are_shared_or_begin_alike_are_valid() {
     let config = valid(
         "[store]\nendpoints = [\"localhost:1\"]\n\
          [jobs.a]\nplugin = \"p\"\nlock = \"x/y\"\n\
@@ -412,7 +420,7 @@ fn windows_line_ends_are_accepted() {
 
 #[test]
 fn no_mutation_of_a_file_makes_the_parser_panic() {
-    let text = super::reference_tests::reference_with_examples().into_bytes();
+    let text = reference::reference_with_examples().into_bytes();
     // The unchanged text must be valid, or the mutants would all stop at the same error.
     valid(&String::from_utf8_lossy(&text));
     let mut random = fastrand::Rng::with_seed(0x1ea5_e401);

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::cron::{self, Cron};
 use super::node::Node;
 use super::read::{self, LONGEST, format_duration};
-use super::section::{Said, Section, Wrong};
+use super::section::{Field, InvalidField, Section};
 use crate::wall::UnixMs;
 
 /// Shortest period: a job that runs more often is one that keeps running.
@@ -121,19 +121,19 @@ fn millis(period: Duration) -> u64 {
 
 /// Tick keys of one table.
 #[derive(Clone, Debug)]
-pub(super) struct SaidTicks {
-    every: Said<Duration>,
-    cron: Said<Cron>,
-    tz: Said<Tz>,
-    jitter: Said<Duration>,
-    missed: Said<MissedTicks>,
+pub(super) struct RawTicks {
+    every: Field<Duration>,
+    cron: Field<Cron>,
+    tz: Field<Tz>,
+    jitter: Field<Duration>,
+    missed: Field<MissedTicks>,
 }
 
-impl SaidTicks {
+impl RawTicks {
     /// Reads `every`, `cron` and the keys that belong to them. The second value is true if the table has
     /// at most one of `every`, `cron` and `once`.
-    pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> (Self, bool) {
-        let mut said = Self {
+    pub(super) fn read(section: &Section<'_>, once: &Field<bool>) -> (Self, bool) {
+        let mut raw = Self {
             every: section.offer("every", every),
             cron: section.offer("cron", cron::cron),
             tz: section.offer("tz", cron::tz),
@@ -142,20 +142,20 @@ impl SaidTicks {
             }),
             missed: section.offer("missed", missed),
         };
-        let is_once = matches!(once, Said::This(once) if *once.get_ref());
+        let is_once = matches!(once, Field::Value(once) if *once.get_ref());
         let alone = only_one(
             section,
             [
-                ("every", said.every.span()),
-                ("cron", said.cron.span()),
+                ("every", raw.every.span()),
+                ("cron", raw.cron.span()),
                 ("once", once.span().filter(|_| is_once)),
             ],
         );
         if alone.is_err() {
-            said.every = Said::Wrong;
-            said.cron = Said::Wrong;
+            raw.every = Field::Invalid;
+            raw.cron = Field::Invalid;
         }
-        (said, alone.is_ok())
+        (raw, alone.is_ok())
     }
 
     /// Returns true if this sets the times of ticks.
@@ -164,11 +164,11 @@ impl SaidTicks {
     }
 
     const fn has_every(&self) -> bool {
-        !matches!(self.every, Said::Nothing)
+        !matches!(self.every, Field::Absent)
     }
 
     const fn has_cron(&self) -> bool {
-        !matches!(self.cron, Said::Nothing)
+        !matches!(self.cron, Field::Absent)
     }
 
     /// Takes absent keys from `fallback`. Of `every` and `cron`, the one set here replaces the
@@ -215,7 +215,7 @@ impl SaidTicks {
     /// # Errors
     ///
     /// A value is invalid, or a key is set that has no meaning without ticks.
-    pub(super) fn settle(self, section: &Section<'_>) -> Result<Option<Ticks>, Wrong> {
+    pub(super) fn settle(self, section: &Section<'_>) -> Result<Option<Ticks>, InvalidField> {
         let mut fit = true;
         if !self.has_cron() {
             let help = "add `cron`, or remove it: no other schedule depends on a zone";
@@ -246,9 +246,9 @@ impl SaidTicks {
             })),
             (None, None) => None,
         };
-        let (jitter, missed) = (jitter.ok_or(Wrong)?, missed.ok_or(Wrong)?);
+        let (jitter, missed) = (jitter.ok_or(InvalidField)?, missed.ok_or(InvalidField)?);
         if !fit {
-            return Err(Wrong);
+            return Err(InvalidField);
         }
         let Some(beat) = beat else {
             return Ok(None);
@@ -291,26 +291,26 @@ fn missed(node: &Node<'_>) -> Option<MissedTicks> {
 /// Reports the last of several keys that exclude each other.
 fn only_one<const N: usize>(
     section: &Section<'_>,
-    said: [(&str, Option<Range<usize>>); N],
-) -> Result<(), Wrong> {
-    let mut said: Vec<(&str, Range<usize>)> = said
+    raw: [(&str, Option<Range<usize>>); N],
+) -> Result<(), InvalidField> {
+    let mut raw: Vec<(&str, Range<usize>)> = raw
         .into_iter()
         .filter_map(|(key, place)| Some((key, place?)))
         .collect();
-    let Some((last, place)) = said.pop().filter(|_| !said.is_empty()) else {
+    let Some((last, place)) = raw.pop().filter(|_| !raw.is_empty()) else {
         return Ok(());
     };
-    let names: Vec<String> = said.iter().map(|(key, _)| format!("`{key}`")).collect();
-    let both = if said.len() == 1 { "both " } else { "" };
+    let names: Vec<String> = raw.iter().map(|(key, _)| format!("`{key}`")).collect();
+    let both = if raw.len() == 1 { "both " } else { "" };
     let names = names.join(", ");
     let message = format!("{} has {both}{names} and `{last}`", section.shown());
-    let mut finding = Finding::at(place, message);
-    for (key, place) in said {
+    let mut finding = ConfigError::at(place, message);
+    for (key, place) in raw {
         finding = finding.note(place, format!("`{key}` is here"));
     }
     let help = "keep one of them; with neither, the job keeps running";
-    section.context().object(finding.help(help));
-    Err(Wrong)
+    section.context().report(finding.help(help));
+    Err(InvalidField)
 }
 
 /// Reports `key`, which has no meaning by itself. Returns true if it is absent.
@@ -332,7 +332,7 @@ fn belongs(
     let message = format!("{table} has `{key}` and {without}");
     section
         .context()
-        .object(Finding::at(place, message).help(help));
+        .report(ConfigError::at(place, message).help(help));
     false
 }
 
@@ -342,7 +342,7 @@ fn jitter_fits(
     jitter_place: Option<Range<usize>>,
     beat: &Beat,
     beat_place: Option<Range<usize>>,
-) -> Result<(), Wrong> {
+) -> Result<(), InvalidField> {
     let shortest = beat.shortest();
     if jitter < shortest {
         return Ok(());
@@ -354,11 +354,11 @@ fn jitter_fits(
         String::new()
     };
     let message = format!("`jitter`{table} is {long}, and two ticks may be {short} apart");
-    let mut finding = Finding::at(jitter_place.unwrap_or(0..0), message);
+    let mut finding = ConfigError::at(jitter_place.unwrap_or(0..0), message);
     if let Some(place) = beat_place {
         finding = finding.note(place, "the ticks are here");
     }
     let help = format!("write less than \"{short}\": a run must start before the next is due");
-    section.context().object(finding.help(help));
-    Err(Wrong)
+    section.context().report(finding.help(help));
+    Err(InvalidField)
 }

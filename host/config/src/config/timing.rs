@@ -7,13 +7,24 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::drift::Drift;
-use super::job;
 use super::read::{format_duration, format_size};
 use crate::limits::{Limits, MIB};
 
-/// Time of a renewal to the store and back. One is sent every third of the TTL.
+/// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
+/// shorter value would not take effect.
+pub(super) const SHORTEST_TTL: Duration = Duration::from_secs(2);
+/// Longest TTL. A lock that outlives its dead holder by more than this is a mistake.
+pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
+pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
+/// Default stop margin. It covers the default memory four times over.
+pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
+
+/// Renewals of a lease in the time after which it would end. The binary's build fails if the renewer's number is
+/// another.
+pub const RENEWALS_PER_TTL: u32 = 3;
+/// Time of a renewal to the store and back.
 const RENEWAL_TRIP: Duration = Duration::from_millis(100);
 
 /// Times of one job, each valid by itself.
@@ -26,7 +37,7 @@ pub(super) struct Timing {
 
 impl Timing {
     /// Reports a stop margin in which a guest cannot be stopped.
-    pub(super) fn refuse_short_margin(&self, place: Range<usize>) -> Option<Finding> {
+    pub(super) fn refuse_short_margin(&self, place: Range<usize>) -> Option<ConfigError> {
         let needed = least_margin(self.memory_bytes);
         if self.stop_margin >= needed {
             return None;
@@ -38,8 +49,8 @@ impl Timing {
             format_size(self.memory_bytes),
         );
         let needed = format_duration(ceil(needed, Duration::from_millis(1)));
-        let finding =
-            Finding::at(place, message).help(format!("set `stop_margin = \"{needed}\"` or more"));
+        let finding = ConfigError::at(place, message)
+            .help(format!("set `stop_margin = \"{needed}\"` or more"));
         Some(match self.memory_that_fits() {
             Some(mib) => finding.help(format!(
                 "or set `memory = \"{mib}MiB\"` or less in the job's limits"
@@ -58,7 +69,7 @@ impl Timing {
     }
 
     /// Reports a TTL that leaves no room for a renewal.
-    pub(super) fn refuse_short_ttl(&self, place: Range<usize>) -> Option<Finding> {
+    pub(super) fn refuse_short_ttl(&self, place: Range<usize>) -> Option<ConfigError> {
         if self.fits() {
             return None;
         }
@@ -82,7 +93,7 @@ impl Timing {
             remedies.push(self.both_that_fit());
         }
         let help = format!("set {}", remedies.join(", or "));
-        Some(Finding::at(place, message).help(help))
+        Some(ConfigError::at(place, message).help(help))
     }
 
     fn fits(&self) -> bool {
@@ -92,7 +103,9 @@ impl Timing {
     /// Time that the TTL leaves for the stop margin.
     fn room(&self) -> Option<Duration> {
         // Rounded up: a third that is a nanosecond short is too short.
-        let third = Duration::from_nanos(u64::try_from(self.ttl.as_nanos().div_ceil(3)).ok()?);
+        let third = Duration::from_nanos(
+            u64::try_from(self.ttl.as_nanos().div_ceil(RENEWALS_PER_TTL.into())).ok()?,
+        );
         self.ttl
             .checked_sub(self.drift.of(self.ttl))?
             .checked_sub(third)?
@@ -101,7 +114,7 @@ impl Timing {
 
     /// Least whole seconds that fit the margin, if a TTL may be that long.
     fn ttl_that_fits(&self) -> Option<Duration> {
-        (job::SHORTEST_TTL.as_secs()..=job::LONGEST_TTL.as_secs())
+        (SHORTEST_TTL.as_secs()..=LONGEST_TTL.as_secs())
             .map(Duration::from_secs)
             .find(|ttl| Self { ttl: *ttl, ..*self }.fits())
     }
@@ -124,7 +137,7 @@ impl Timing {
         format!(
             "`stop_margin = \"{}\"` and `ttl = \"{}\"` or more",
             format_duration(stop_margin),
-            format_duration(ttl.unwrap_or(job::LONGEST_TTL)),
+            format_duration(ttl.unwrap_or(LONGEST_TTL)),
         )
     }
 }
@@ -133,7 +146,7 @@ impl Timing {
 /// more.
 pub(super) fn default_margin(memory_bytes: u64) -> Duration {
     let least = ceil(least_margin(memory_bytes), Duration::from_millis(1));
-    job::DEFAULT_STOP_MARGIN.max(least)
+    DEFAULT_STOP_MARGIN.max(least)
 }
 
 fn least_margin(memory_bytes: u64) -> Duration {
@@ -179,7 +192,7 @@ mod tests {
             timing.ttl = ttl;
             assert!(timing.fits());
             timing.ttl = ttl.saturating_sub(Duration::from_secs(1));
-            assert!(!timing.fits() || timing.ttl < job::SHORTEST_TTL);
+            assert!(!timing.fits() || timing.ttl < SHORTEST_TTL);
         }
         for ttl_s in [2, 3, 10, 3_600] {
             let mut timing = timing(ttl_s, 1, 64 * KIB);

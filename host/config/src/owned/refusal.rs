@@ -8,7 +8,7 @@ use crate::config::shown_path;
 
 /// Error opening a file.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum OpenRefusal {
     /// Opening or inspecting it failed.
     Unreadable(io::Error),
     /// The path is a directory.
@@ -48,7 +48,7 @@ pub enum Writers {
     Group(u32, u32),
 }
 
-impl Refusal {
+impl OpenRefusal {
     /// True if nothing exists at the path.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)

@@ -25,7 +25,7 @@ fn scene() -> (tempfile::TempDir, PathBuf, PathBuf) {
     (root, data, file)
 }
 
-fn fault<T>(result: Result<T, Refusal>) -> String {
+fn fault<T>(result: Result<T, OpenRefusal>) -> String {
     match result {
         Ok(_) => panic!("it must be refused"),
         Err(refusal) => {
@@ -47,7 +47,7 @@ fn what_belongs_to_us_and_is_closed_to_others_is_opened() {
 }
 
 #[test]
-fn a_file_of_another_user_or_that_others_may_write_is_refused_with_the_command() {
+fn file_that_others_own_or_write_is_refused_with_the_command() {
     let (_root, _data, file) = scene();
     let shown = file.display();
     mode(&file, 0o666);
@@ -57,10 +57,10 @@ fn a_file_of_another_user_or_that_others_may_write_is_refused_with_the_command()
     );
     mode(&file, 0o644);
     chown(&file, Some(OTHER), None).unwrap();
-    let said = fault(open(&file));
+    let raw = fault(open(&file));
     assert!(
-        said.contains("belongs to user 12345") && said.contains(&format!("{shown}`, or run as")),
-        "{said}"
+        raw.contains("belongs to user 12345") && raw.contains(&format!("{shown}`, or run as")),
+        "{raw}"
     );
     open_any(&file).unwrap();
 }
@@ -78,23 +78,23 @@ fn a_directory_on_the_way_counts_like_the_file() {
     assert_eq!(fault(check_ancestors(&data.join("later"))), expected);
     mode(&data, 0o755);
     chown(&data, Some(OTHER), None).unwrap();
-    let said = fault(check_ancestors(&file));
+    let raw = fault(check_ancestors(&file));
     assert!(
-        said.contains(&format!("`{shown}`, which belongs to user 12345")),
-        "{said}"
+        raw.contains(&format!("`{shown}`, which belongs to user 12345")),
+        "{raw}"
     );
 }
 
 #[test]
-fn in_a_sticky_directory_only_entries_of_ours_are_used_and_none_may_be_added_to_a_folder() {
+fn sticky_directory_gives_own_entries_and_is_no_folder() {
     let (_root, data, file) = scene();
     mode(&data, 0o1777);
     open(&file).unwrap();
-    let said = fault(Folder::open(&data));
-    assert!(said.starts_with("may be written by everybody"), "{said}");
+    let raw = fault(Folder::open(&data));
+    assert!(raw.starts_with("may be written by everybody"), "{raw}");
     chown(&file, Some(OTHER), None).unwrap();
-    let said = fault(open(&file));
-    assert!(said.starts_with("belongs to user 12345"), "{said}");
+    let raw = fault(open(&file));
+    assert!(raw.starts_with("belongs to user 12345"), "{raw}");
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn a_link_may_not_leave_the_folder() {
     ] {
         symlink(target, data.join(name)).unwrap();
         let folder = Folder::open(&data).unwrap();
-        let said = fault(folder.file(OsStr::new(name)));
-        assert!(said.contains("leads out of its folder"), "{name}: {said}");
+        let raw = fault(folder.file(OsStr::new(name)));
+        assert!(raw.contains("leads out of its folder"), "{name}: {raw}");
     }
     let folder = Folder::open(&data).unwrap();
     assert!(matches!(
@@ -144,7 +144,7 @@ fn links_within_the_folder_are_followed() {
 }
 
 #[test]
-fn a_link_that_the_operator_named_is_followed_but_shows_no_lines_of_a_private_file() {
+fn operators_link_is_followed_without_showing_private_lines() {
     let (root, data, file) = scene();
     let outside = root.path().join("link.toml");
     symlink(&file, &outside).unwrap();
@@ -152,18 +152,18 @@ fn a_link_that_the_operator_named_is_followed_but_shows_no_lines_of_a_private_fi
     open_shown(&outside).unwrap();
     mode(&file, 0o600);
     open(&outside).unwrap();
-    let said = fault(open_shown(&outside));
-    assert!(said.contains("not every user may read"), "{said}");
+    let raw = fault(open_shown(&outside));
+    assert!(raw.contains("not every user may read"), "{raw}");
     assert!(
-        said.ends_with(&format!("name {} itself", file.display())),
-        "{said}"
+        raw.ends_with(&format!("name {} itself", file.display())),
+        "{raw}"
     );
     // A link of another user can be changed by that user, wherever it leads.
     let theirs = data.join("theirs.toml");
     symlink(&file, &theirs).unwrap();
     std::os::unix::fs::lchown(&theirs, Some(OTHER), None).unwrap();
-    let said = fault(open(&theirs));
-    assert!(said.contains("belongs to user 12345"), "{said}");
+    let raw = fault(open(&theirs));
+    assert!(raw.contains("belongs to user 12345"), "{raw}");
 }
 
 #[test]
@@ -171,16 +171,22 @@ fn links_that_lead_in_a_circle_and_special_files_end_at_once() {
     let (_root, data, _file) = scene();
     symlink("b", data.join("a")).unwrap();
     symlink("a", data.join("b")).unwrap();
-    assert!(matches!(open(&data.join("a")), Err(Refusal::Unreadable(_))));
+    assert!(matches!(
+        open(&data.join("a")),
+        Err(OpenRefusal::Unreadable(_))
+    ));
     let fifo = data.join("fifo");
     mkfifoat(CWD, &fifo, Mode::RWXU).unwrap();
-    assert!(matches!(open(&fifo), Err(Refusal::Special)));
+    assert!(matches!(open(&fifo), Err(OpenRefusal::Special)));
     assert!(matches!(
         open(Path::new("/dev/null")),
-        Err(Refusal::Special)
+        Err(OpenRefusal::Special)
     ));
-    assert!(matches!(open(&data), Err(Refusal::Directory)));
-    assert!(matches!(Folder::open(&fifo), Err(Refusal::NotADirectory)));
+    assert!(matches!(open(&data), Err(OpenRefusal::Directory)));
+    assert!(matches!(
+        Folder::open(&fifo),
+        Err(OpenRefusal::NotADirectory)
+    ));
 }
 
 /// Swap that defeats a check before the opening: a FIFO and a file alternate under one name.
@@ -202,7 +208,7 @@ fn a_fifo_that_takes_turns_with_a_file_never_blocks() {
         for _ in 0..2_000 {
             match open(&file) {
                 Ok(_) => read += 1,
-                Err(Refusal::Special) => special += 1,
+                Err(OpenRefusal::Special) => special += 1,
                 Err(other) => panic!("{other:?}"),
             }
         }

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 
-use super::refusal::{Refusal, Step, Writers};
+use super::refusal::{OpenRefusal, Step, Writers};
 
 /// Links on one way; as many as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -28,7 +28,7 @@ impl Rule {
     /// Only this user and root can change them.
     pub(super) const OURS: Self = Self { is_ours: true };
     /// No condition.
-    pub(super) const ANYBODYS: Self = Self { is_ours: false };
+    pub(super) const ANY_OWNER: Self = Self { is_ours: false };
 }
 
 /// A directory on the way.
@@ -79,8 +79,8 @@ enum Part {
 
 impl<'a> Walk<'a> {
     /// Walks from the root directory to `path`.
-    pub(super) fn to(path: &'a Path, rule: Rule) -> Result<End, Refusal> {
-        let whole = std::path::absolute(path).map_err(Refusal::Unreadable)?;
+    pub(super) fn to(path: &'a Path, rule: Rule) -> Result<End, OpenRefusal> {
+        let whole = std::path::absolute(path).map_err(OpenRefusal::Unreadable)?;
         let root = Place::open(rustix::fs::CWD, OsStr::new("/"), PathBuf::from("/"))?;
         let walk = Self::from(root, path, rule, parts(&whole), 0);
         judge_owner(rule, &walk.top().stat, &walk.step(Path::new("/"), false))?;
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
         path: &'a Path,
         name: &OsStr,
         rule: Rule,
-    ) -> Result<End, Refusal> {
+    ) -> Result<End, OpenRefusal> {
         let folder = Place::open(folder, OsStr::new("."), path.to_owned())?;
         let todo = VecDeque::from([Part::Down(name.to_owned())]);
         Self::from(folder, path, rule, todo, 1).go()
@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn go(mut self) -> Result<End, Refusal> {
+    fn go(mut self) -> Result<End, OpenRefusal> {
         while let Some(part) = self.todo.pop_front() {
             let name = match part {
                 Part::Up => {
@@ -150,9 +150,9 @@ impl<'a> Walk<'a> {
         &self.stack[self.stack.len() - 1]
     }
 
-    fn up(&mut self) -> Result<(), Refusal> {
+    fn up(&mut self) -> Result<(), OpenRefusal> {
         if self.stack.len() == self.floor {
-            return Err(Refusal::Outside(self.asked.to_owned()));
+            return Err(OpenRefusal::Outside(self.asked.to_owned()));
         }
         if self.stack.len() > 1 {
             self.stack.pop();
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn follow(&mut self, link: &OwnedFd) -> Result<(), Refusal> {
+    fn follow(&mut self, link: &OwnedFd) -> Result<(), OpenRefusal> {
         self.links += 1;
         if self.links > MOST_LINKS {
             return Err(unreadable(rustix::io::Errno::LOOP));
@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
         }
         if target.is_absolute() {
             if self.floor > 0 {
-                return Err(Refusal::Outside(self.asked.to_owned()));
+                return Err(OpenRefusal::Outside(self.asked.to_owned()));
             }
             self.stack.truncate(1);
             self.left |= self.named.is_some();
@@ -210,7 +210,7 @@ impl<'a> Walk<'a> {
 
     /// Checks that others cannot replace entries here. The sticky bit prevents that for entries of
     /// this user and root.
-    fn judge_folder(&self) -> Result<(), Refusal> {
+    fn judge_folder(&self) -> Result<(), OpenRefusal> {
         let folder = self.top();
         if !self.rule.is_ours || folder.stat.st_mode & STICKY != 0 {
             return Ok(());
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Place {
-    fn open(from: impl AsFd, name: &OsStr, path: PathBuf) -> Result<Self, Refusal> {
+    fn open(from: impl AsFd, name: &OsStr, path: PathBuf) -> Result<Self, OpenRefusal> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(from, name, flags, Mode::empty()).map_err(unreadable)?;
         let stat = rustix::fs::fstat(&fd).map_err(unreadable)?;
@@ -231,7 +231,7 @@ impl Place {
 
 impl Reached {
     /// Returns the directory, if no other user can put an entry into it.
-    pub(super) fn closed_to_others(self, rule: Rule) -> Result<OwnedFd, Refusal> {
+    pub(super) fn closed_to_others(self, rule: Rule) -> Result<OwnedFd, OpenRefusal> {
         let Self(place, step) = self;
         if rule.is_ours {
             refuse_writers(&place.fd, &place.stat, &step)?;
@@ -247,7 +247,7 @@ impl Entry {
     }
 
     /// Opens the file for reading, and checks the opened file.
-    pub(super) fn open(self) -> Result<File, Refusal> {
+    pub(super) fn open(self) -> Result<File, OpenRefusal> {
         // Opening a device can have effects.
         require_regular(&self.stat)?;
         let flags =
@@ -265,23 +265,23 @@ impl Entry {
     }
 }
 
-fn require_regular(stat: &Stat) -> Result<(), Refusal> {
+fn require_regular(stat: &Stat) -> Result<(), OpenRefusal> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(Refusal::Directory),
-        _ => Err(Refusal::Special),
+        FileType::Directory => Err(OpenRefusal::Directory),
+        _ => Err(OpenRefusal::Special),
     }
 }
 
-fn judge_owner(rule: Rule, stat: &Stat, step: &Step) -> Result<(), Refusal> {
+fn judge_owner(rule: Rule, stat: &Stat, step: &Step) -> Result<(), OpenRefusal> {
     let us = rustix::process::geteuid().as_raw();
     if rule.is_ours && stat.st_uid != us && stat.st_uid != 0 {
-        return Err(Refusal::Foreign(step.clone(), stat.st_uid));
+        return Err(OpenRefusal::Foreign(step.clone(), stat.st_uid));
     }
     Ok(())
 }
 
-fn refuse_writers(fd: &OwnedFd, stat: &Stat, step: &Step) -> Result<(), Refusal> {
+fn refuse_writers(fd: &OwnedFd, stat: &Stat, step: &Step) -> Result<(), OpenRefusal> {
     let our_group = rustix::process::getegid().as_raw();
     let Some(writers) = writers(stat.st_mode, stat.st_gid, our_group) else {
         return Ok(());
@@ -292,7 +292,7 @@ fn refuse_writers(fd: &OwnedFd, stat: &Stat, step: &Step) -> Result<(), Refusal>
     if is_read_only {
         return Ok(());
     }
-    Err(Refusal::Writable(step.clone(), writers))
+    Err(OpenRefusal::Writable(step.clone(), writers))
 }
 
 /// Users besides the owner and root who may write by this mode.
@@ -316,6 +316,6 @@ fn parts(path: &Path) -> VecDeque<Part> {
     path.components().filter_map(part).collect()
 }
 
-fn unreadable(error: rustix::io::Errno) -> Refusal {
-    Refusal::Unreadable(io::Error::from(error))
+fn unreadable(error: rustix::io::Errno) -> OpenRefusal {
+    OpenRefusal::Unreadable(io::Error::from(error))
 }

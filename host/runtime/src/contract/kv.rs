@@ -21,7 +21,7 @@ impl fenced_kv::Host for HostState {
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
-        let answer = self.authority.kv.get(&key).await;
+        let answer = self.authority.kv().get(&key).await;
         self.gate.still()?;
         Ok(self
             .fits(answer, |entry| entry.iter().map(size).sum())
@@ -37,7 +37,7 @@ impl fenced_kv::Host for HostState {
         }
         let asked = limit.min(MOST_ENTRIES + 1);
         let most_bytes = self.limits.host_call_bytes;
-        let answer = self.authority.kv.list(&prefix, asked, most_bytes).await;
+        let answer = self.authority.kv().list(&prefix, asked, most_bytes).await;
         self.gate.still()?;
         let most = MOST_ENTRIES as usize;
         let answer = answer.and_then(|entries| {
@@ -54,7 +54,7 @@ impl fenced_kv::Host for HostState {
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
-        let answer = self.authority.kv.put(&key, value).await;
+        let answer = self.authority.kv().put(&key, value).await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))
     }
@@ -63,7 +63,7 @@ impl fenced_kv::Host for HostState {
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
-        let answer = self.authority.kv.delete(&key).await;
+        let answer = self.authority.kv().delete(&key).await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))
     }
@@ -79,7 +79,7 @@ impl fenced_kv::Host for HostState {
         }
         let answer = self
             .authority
-            .kv
+            .kv()
             .compare_and_put(&key, expected_mod_revision, value)
             .await;
         self.gate.still()?;
@@ -90,7 +90,7 @@ impl fenced_kv::Host for HostState {
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
-        let kv = &self.authority.kv;
+        let kv = self.authority.kv();
         let answer = kv.compare_and_delete(&key, expected_mod_revision).await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))

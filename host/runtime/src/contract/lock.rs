@@ -10,23 +10,23 @@ use super::wit::types::GuardError;
 
 impl lock::Host for HostState {
     async fn name(&mut self) -> wasmtime::Result<String> {
-        Ok(self.authority.lock.clone())
+        Ok(self.authority.lock().to_owned())
     }
 
     async fn token(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.authority.token)
+        Ok(self.authority.token())
     }
 
     async fn holder(&mut self) -> wasmtime::Result<String> {
-        Ok(self.authority.holder.clone())
+        Ok(self.authority.holder().to_owned())
     }
 
     async fn is_held(&mut self) -> wasmtime::Result<bool> {
-        Ok(self.authority.tenure.admits())
+        Ok(self.authority.tenure().admits())
     }
 
     async fn remaining_ms(&mut self) -> wasmtime::Result<u64> {
-        let left = self.authority.tenure.remaining().as_millis();
+        let left = self.authority.tenure().remaining().as_millis();
         Ok(u64::try_from(left).unwrap_or(u64::MAX))
     }
 
@@ -42,7 +42,7 @@ impl lock::Host for HostState {
     }
 
     async fn check(&mut self) -> wasmtime::Result<Result<(), GuardError>> {
-        let answer = self.authority.kv.check().await;
+        let answer = self.authority.kv().check().await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))
     }

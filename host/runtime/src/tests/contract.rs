@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_job_knows_its_token_and_returns_in_every_way() {
     let rig = Rig::new();
-    let mark = "(if (i64.ne (call $token) (i64.const 7)) (then unreachable))";
+    let mark = "(if (i64.ne (call $token) (i64.const 1)) (then unreachable))";
     // Layout of the result: 512 tag, 520 variant tag, then the payload.
     let text_at = |at: u32| {
         format!(

@@ -31,11 +31,11 @@ async fn preview1_command_sees_its_lock_over_configured_variables() {
         "COLOUR=blue",
         "LEASEHOLD_JOB=demo",
         "LEASEHOLD_LOCK=team/demo",
-        "LEASEHOLD_TOKEN=7",
+        "LEASEHOLD_TOKEN=1",
         "LEASEHOLD_RUN_ID=run-1",
         r#"LEASEHOLD_CONFIG={"a":1}"#,
-        "ETCD_LOCK_KEY=/leasehold/locks/team/demo/1f",
-        "ETCD_LOCK_REV=7",
+        "ETCD_LOCK_KEY=/leasehold/locks/team/demo/fake",
+        "ETCD_LOCK_REV=1",
     ] {
         assert!(pairs.contains(&pair), "{pair} in {pairs:?}");
     }
@@ -111,7 +111,7 @@ async fn core_module_with_component_types_becomes_a_component() {
             (data (i32.const 64) "made whole\n")
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
             (func (export "leasehold:job/guest@1.0.0#run") (result i32)
-                (if (i64.ne (call $token) (i64.const 7)) (then unreachable))
+                (if (i64.ne (call $token) (i64.const 1)) (then unreachable))
                 (i32.store (i32.const 0) (i32.const 64))
                 (i32.store (i32.const 4) (i32.const 11))
                 (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))

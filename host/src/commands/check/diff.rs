@@ -10,7 +10,7 @@ use leasehold_records::printable;
 use serde_json::{Value, json};
 
 use leasehold_config::Config;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_supervisor::applied::{Applied, JobInForce, NothingApplied};
 
 /// Digits of a digest that are printed for people.
@@ -103,7 +103,9 @@ pub(super) fn text(
         Ok(applied) => applied,
         Err(nothing) => return format!("{nothing}.\n"),
     };
-    let ago = unix_ms(SystemTime::now()).saturating_sub(applied.at_unix_ms);
+    let ago = UnixMs::from_system(SystemTime::now())
+        .as_u64()
+        .saturating_sub(applied.at_unix_ms);
     let ago = humantime::format_duration(std::time::Duration::from_secs(ago / 1000));
     let head = format!(
         "Compared with what host `{}` (pid {}) applied {ago} ago:\n",

@@ -55,7 +55,7 @@ fn first_token(run: &RunRecord) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_records::Outcome;
+    use leasehold_records::{Outcome, UnixMs};
 
     #[test]
     fn a_job_is_one_line_whoever_ran_it() {
@@ -70,8 +70,8 @@ mod tests {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: Some(2_000),
+            started_unix_ms: UnixMs::new(1_000),
+            ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome,
             detail: detail.into(),
             calls_admitted: 5,

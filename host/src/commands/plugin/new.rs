@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::language::Language;
-use super::{say, templates};
+use super::{print, templates};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -77,7 +77,7 @@ pub(super) fn new(name: &str, language: Language, dir: Option<PathBuf>) -> Resul
     for (path, text) in templates::files(language, name) {
         write_new(&dir.join(path), &text).map_err(|error| refused(&error))?;
     }
-    say(&next_steps(name, language, &dir));
+    print(&next_steps(name, language, &dir));
     Ok(Exit::Ok)
 }
 
@@ -177,7 +177,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     #[test]
-    fn a_name_that_some_compiler_or_host_would_refuse_is_refused_first() {
+    fn name_that_a_compiler_or_host_refuses_is_refused_first() {
         for good in ["a", "ledger", "night-report-2"] {
             assert_eq!(check(good), Ok(()));
         }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_goes_into_modules_and_components_and_both_stay_valid() {
+    fn module_or_component_with_a_manifest_stays_valid() {
         for wat in [
             "(module (func (export \"_start\")))",
             "(component (core module (memory 1)))",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use leasehold_lock::SystemClock;
-use leasehold_store::{Listen, Options};
+use leasehold_store::{ListenAddress, StoreOptions};
 
 use crate::commands::run::report_strays;
 use crate::embedded::EmbeddedStore;
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use leasehold_config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
+use leasehold_config::{Embedded, LoopbackError, default_store_dir, parse_loopback, parse_size};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::shutdown::Signals;
@@ -32,7 +32,7 @@ pub(crate) struct ServeArgs {
     /// A loopback address, or unix:// and a path; may be given several times. Port 0 means a free one.
     /// Besides, a store in a directory always listens on the socket `store.sock` in it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2379", value_parser = listen)]
-    listen: Vec<Listen>,
+    listen: Vec<ListenAddress>,
     /// Keep the data in memory only: it is lost when the process ends.
     #[arg(long)]
     memory: bool,
@@ -41,7 +41,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = quota)]
     quota: u64,
     /// History to keep, in revisions; older revisions are compacted automatically.
-    #[arg(long, value_name = "REVISIONS", default_value_t = Options::DEFAULT_KEEP, value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, value_name = "REVISIONS", default_value_t = StoreOptions::DEFAULT_KEEP, value_parser = clap::value_parser!(u64).range(100..))]
     history: u64,
     /// Largest history, in bytes. All of it may be compacted when a write would not fit otherwise.
     /// [default: half of the quota]
@@ -59,18 +59,18 @@ impl ServeArgs {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+fn listen(text: &str) -> Result<ListenAddress, String> {
     if let Some(path) = text.strip_prefix("unix://") {
         return if path.starts_with('/') && !path.ends_with('/') {
-            Ok(Listen::Unix(path.into()))
+            Ok(ListenAddress::Unix(path.into()))
         } else {
             Err("write the socket's path in full, as in unix:///run/leasehold/store.sock".into())
         };
     }
-    parse_loopback(text).map(Listen::Tcp).map_err(|unfit| {
+    parse_loopback(text).map(ListenAddress::Tcp).map_err(|unfit| {
         match unfit {
-            Unfit::NoAddress => "write an address with a port, as in 127.0.0.1:2379",
-            Unfit::Reachable => {
+            LoopbackError::NoAddress => "write an address with a port, as in 127.0.0.1:2379",
+            LoopbackError::Reachable => {
                 "other machines can reach it, and the store has no users and no encryption: write a \
                  loopback address, as in 127.0.0.1:2379; for several machines, use etcd"
             }
@@ -82,8 +82,8 @@ fn listen(text: &str) -> Result<Listen, String> {
 /// Parses a loopback address, for commands that listen nowhere else.
 pub(crate) fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
     match listen(text)? {
-        Listen::Tcp(address) => Ok(address),
-        Listen::Unix(_) => Err("write an address with a port, as in 127.0.0.1:2379".into()),
+        ListenAddress::Tcp(address) => Ok(address),
+        ListenAddress::Unix(_) => Err("write an address with a port, as in 127.0.0.1:2379".into()),
     }
 }
 
@@ -100,10 +100,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let (embedded, options) = if args.memory {
-        (Embedded::in_memory(), Options::memory())
+        (Embedded::in_memory(), StoreOptions::memory())
     } else {
         let dir = args.dir.unwrap_or_else(default_store_dir);
-        (Embedded::in_directory(&dir), Options::directory(dir))
+        (Embedded::in_directory(&dir), StoreOptions::directory(dir))
     };
     let options = options.quota(args.quota).keep_revisions(Some(args.history));
     let options = match args.history_size {

@@ -1,4 +1,4 @@
-//! What the store promises as a whole: durable before visible, commits shared, a failing disk survived.
+//! Promises of the store as a whole: durable before visible, commits shared, a failing disk survived.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +14,18 @@ use crate::core::StoreCore;
 use crate::disk::faulty::FaultyDisk;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
-use crate::options::{Data, Media, Options};
+use crate::options::{DataLocation, StoreMedia, StoreOptions};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn open(options: Options) -> Arc<StoreCore> {
+async fn open(options: StoreOptions) -> Arc<StoreCore> {
     StoreCore::open(options).await.expect("the store opens")
 }
 
 /// On a disk that outlives the store.
-fn on(disk: &FaultyDisk) -> Options {
+fn on(disk: &FaultyDisk) -> StoreOptions {
     let disk = disk.clone();
-    Options::new(Data::Media(Box::new(move || Ok(disk.media()))))
+    StoreOptions::new(DataLocation::Media(Box::new(move || Ok(disk.media()))))
 }
 
 async fn put(core: &StoreCore, key: &str, value: &str) -> Result<i64, StoreError> {
@@ -76,10 +76,10 @@ impl Gated {
         changed.notify_all();
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> StoreOptions {
         let media = self.clone();
-        Options::new(Data::Media(Box::new(move || {
-            Ok(Media {
+        StoreOptions::new(DataLocation::Media(Box::new(move || {
+            Ok(StoreMedia {
                 data: Box::new(media.clone()),
                 log: Box::new(Self {
                     disk: media.disk.log(),
@@ -115,9 +115,9 @@ impl StorageBackend for Gated {
     }
 }
 
-/// Noticed when the writer publishes before it commits: the first assertion fails.
+/// Fails at the first assertion if the writer publishes before it commits.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_is_neither_acknowledged_nor_read_nor_watched_before_it_is_durable() {
+async fn a_write_is_not_acknowledged_read_or_watched_before_durable() {
     let gated = Gated::default();
     let core = open(gated.options()).await;
     let watching = core.watchers().subscribe();
@@ -141,7 +141,7 @@ async fn a_write_is_neither_acknowledged_nor_read_nor_watched_before_it_is_durab
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_who_wait_for_the_disk_share_the_next_commit() {
+async fn writers_waiting_for_the_disk_share_the_next_commit() {
     let gated = Gated::default();
     let core = open(gated.options()).await;
     gated.close_gate(true);
@@ -154,7 +154,7 @@ async fn writers_who_wait_for_the_disk_share_the_next_commit() {
         gated.is_waiting.load(Ordering::SeqCst)
     })
     .await;
-    // The queue is read only after the first commit, so everyone has time to join it.
+    // The queue is read only after the first commit, so all writers have time to join it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = gated.disk.syncs();
     gated.close_gate(false);
@@ -168,13 +168,13 @@ async fn writers_who_wait_for_the_disk_share_the_next_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_after_a_power_cut() {
+async fn acknowledged_writes_survive_a_power_cut() {
     let disk = FaultyDisk::new();
     let core = open(on(&disk)).await;
     let first_term = core.header().raft_term;
     put(&core, "a", "1").await.expect("durable");
     put(&core, "b", "2").await.expect("durable");
-    // No close: what the disk holds now is all there is.
+    // No close: only the present content of the disk counts.
     let after = disk.copy();
     let again = open(on(&after)).await;
     assert_eq!(
@@ -189,7 +189,7 @@ async fn what_was_acknowledged_is_there_after_a_power_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_makes_the_store_read_only_until_there_is_space_again() {
+async fn a_full_disk_makes_the_store_read_only_until_space_is_freed() {
     let disk = FaultyDisk::new();
     let core = open(on(&disk)).await;
     put(&core, "a", "1").await.expect("durable");
@@ -219,9 +219,9 @@ async fn a_full_disk_makes_the_store_read_only_until_there_is_space_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_ends_by_the_clock_and_takes_its_keys_along() {
+async fn a_lease_ends_by_the_clock_and_deletes_its_keys() {
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
-    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    let core = open(StoreOptions::memory().clock(Arc::clone(&clock) as _)).await;
     let grant = PbLeaseGrantRequest { ttl: 10, id: 7 };
     core.lease_grant(grant).await.expect("granted");
     put_with(&core, "a", "1", 7)
@@ -238,9 +238,9 @@ async fn a_lease_ends_by_the_clock_and_takes_its_keys_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leases_without_number_end_in_pieces() {
+async fn many_expired_leases_end_in_several_writes() {
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
-    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    let core = open(StoreOptions::memory().clock(Arc::clone(&clock) as _)).await;
     for id in 1..=2_500 {
         let grant = PbLeaseGrantRequest { ttl: 10, id };
         core.lease_grant(grant).await.expect("granted");
@@ -258,8 +258,8 @@ async fn leases_without_number_end_in_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_beyond_what_is_to_be_kept_goes_by_itself() {
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+async fn history_beyond_the_retention_is_compacted() {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_revisions(Some(20))).await;
         for turn in 0..100 {
             put(&core, "a", &turn.to_string()).await.expect("durable");
@@ -273,9 +273,9 @@ async fn history_beyond_what_is_to_be_kept_goes_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_gives_way_before_anything_is_refused() {
+async fn history_is_compacted_before_a_write_is_refused() {
     let value = "x".repeat(10_000);
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         // The quota alone, without a limit on history.
         let options = options.quota(200_000).keep_revisions(None);
         let core = open(options.keep_bytes(u64::MAX)).await;
@@ -296,7 +296,7 @@ async fn history_gives_way_before_anything_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_is_kept_by_its_bytes() {
     let value = "x".repeat(10_000);
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_bytes(100_000)).await;
         for _ in 0..100 {
             put(&core, "a", &value).await.expect("there is room");
@@ -309,7 +309,7 @@ async fn history_is_kept_by_its_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_that_share_a_commit_make_room_for_one_another() {
+async fn writes_of_one_commit_make_room_for_one_another() {
     let gated = Gated::default();
     let options = gated.options().quota(200_000).keep_revisions(None);
     let core = open(options).await;
@@ -339,18 +339,18 @@ async fn a_closed_store_refuses_writes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_has_one_store_at_a_time() {
     let place = tempfile::tempdir().expect("a directory");
-    let core = open(Options::directory(place.path())).await;
-    let second = StoreCore::open(Options::directory(place.path())).await;
+    let core = open(StoreOptions::directory(place.path())).await;
+    let second = StoreCore::open(StoreOptions::directory(place.path())).await;
     let refused = second.err().expect("a second store is refused").to_string();
     assert!(refused.contains("another process has it open"), "{refused}");
     put(&core, "a", "1").await.expect("durable");
     core.close().await;
-    let next = open(Options::directory(place.path())).await;
+    let next = open(StoreOptions::directory(place.path())).await;
     assert_eq!(get(&next, "a").as_deref(), Some("1"));
     next.close().await;
 }
 
-/// Whoever asks from another runtime of this process has guests, or the renewal of leases, to go on with.
+/// Callers on another runtime of this process must not block it: it runs guests, or renews leases.
 #[test]
 fn only_the_stores_own_threads_wait_for_the_disk() {
     let several = || {

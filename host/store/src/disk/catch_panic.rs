@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_told_as_damage() {
+    fn a_panic_is_reported_as_damage() {
         for work in [
             || -> Result<(), DiskError> { panic!("a length of {}", 7) },
             || -> Result<(), DiskError> { panic!("a length of 7") },

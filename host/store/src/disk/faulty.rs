@@ -11,7 +11,7 @@ use fastrand::Rng;
 use redb::StorageBackend;
 use rustix::io::Errno;
 
-use crate::options::Media;
+use crate::options::StoreMedia;
 
 /// The unit of a disk's writes: within it, order is kept.
 const SECTOR: usize = 512;
@@ -127,8 +127,8 @@ impl FaultyDisk {
     }
 
     /// Returns it in the form that [`super::FileDisk::open_media`] takes.
-    pub(crate) fn media(&self) -> Media {
-        Media {
+    pub(crate) fn media(&self) -> StoreMedia {
+        StoreMedia {
             data: Box::new(self.clone()),
             log: Box::new(self.log()),
         }

@@ -35,7 +35,7 @@ use super::medium::{MeasuredMedium, MediumContent};
 use super::recovery::{lay_out, mismatch, read_log};
 use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
-use crate::options::Media;
+use crate::options::StoreMedia;
 
 /// Bytes of the file that redb caches. The store's own data is all in memory already; redb needs the few pages on
 /// the way to the newest rows, and room for one transaction.
@@ -76,7 +76,7 @@ impl FileDisk {
         let location = DiskLocation::Directory(directory.to_owned());
         let (file, log, changed_directories) = StoreFiles::open(directory)?.split();
         let failed = |error| DiskError::redb(&location, "open", error);
-        let media = Media {
+        let media = StoreMedia {
             data: Box::new(FileBackend::new(file).map_err(failed)?),
             log: Box::new(FileBackend::new(log).map_err(failed)?),
         };
@@ -89,11 +89,11 @@ impl FileDisk {
     ///
     /// # Errors
     /// The same as for [`FileDisk::open`].
-    pub(crate) fn open_media(media: Media) -> Result<(Self, DiskImage), DiskError> {
+    pub(crate) fn open_media(media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
         Self::open_at(DiskLocation::Medium, media)
     }
 
-    fn open_at(location: DiskLocation, media: Media) -> Result<(Self, DiskImage), DiskError> {
+    fn open_at(location: DiskLocation, media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
         let (medium, content) = MeasuredMedium::prepare(media.data)
             .map_err(|cause| DiskError::io(&location.file(), "read", cause))?;
         if content == MediumContent::Foreign {

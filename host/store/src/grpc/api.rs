@@ -8,12 +8,16 @@ use etcd_client::proto::{
 use tonic::service::Routes;
 
 use super::context::ServiceContext;
-use super::faults::Faults;
+use super::faults::FaultLayer;
+use super::layer::LayeredService;
 use super::limits::MAX_MESSAGE_BYTES;
-use super::{auth, cluster, election, kv, lease, lock, maintenance, metered, txn_count, watch};
+use super::metered::MeterLayer;
+use super::txn_count::TxnCountLayer;
+use super::{auth, cluster, election, kv, lease, lock, maintenance, watch};
 
 /// The services that every client calls.
-pub(crate) type EtcdApi = Faults<metered::Metered<txn_count::Counted<Routes>>>;
+pub(crate) type EtcdApi =
+    LayeredService<FaultLayer, LayeredService<MeterLayer, LayeredService<TxnCountLayer, Routes>>>;
 
 /// Builds all services over one store.
 pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
@@ -40,6 +44,7 @@ pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
         .add_service(lock::LockServer::new(context))
         .add_service(election::ElectionServer::new(context))
         .prepare();
-    let counted = txn_count::Counted::new(Arc::new(kv::KvService::new(core())), routes);
-    Faults::new(metered::Metered::new(counted))
+    let layer = TxnCountLayer::new(Arc::new(kv::KvService::new(core())));
+    let counted = LayeredService::new(layer, routes);
+    LayeredService::new(FaultLayer, LayeredService::new(MeterLayer, counted))
 }

@@ -3,45 +3,22 @@
 //!
 //! Nothing here may inspect a request, nor change an answer that a service gave in its own words.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::task::{Context, Poll};
 
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Uri};
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::Service;
 
-/// A service whose requests cannot take anything else down with them.
-#[derive(Clone)]
-pub(crate) struct Faults<S>(S);
+use super::layer::{AnswerFuture, InnerService, RequestLayer};
 
-impl<S> Faults<S> {
-    pub(crate) const fn new(inner: S) -> Self {
-        Self(inner)
-    }
-}
+/// Keeps a panic or a refusal by the transport within its own request.
+#[derive(Clone, Copy)]
+pub(crate) struct FaultLayer;
 
-impl<S> Service<Request<Body>> for Faults<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut inner = self.0.clone();
+impl RequestLayer for FaultLayer {
+    fn call<S: InnerService>(&self, inner: &mut S, request: Request<Body>) -> AnswerFuture {
+        let mut inner = inner.clone();
         let uri = request.uri().clone();
         Box::pin(async move {
             let answering = AssertUnwindSafe(async move { inner.call(request).await });
@@ -104,7 +81,12 @@ fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use tower::Service as _;
+
     use super::*;
+    use crate::grpc::layer::LayeredService;
 
     fn answer(path: &'static str, status: Option<Status>) -> Status {
         let inner = tower::service_fn(move |_: Request<Body>| {
@@ -117,7 +99,7 @@ mod tests {
             }
         });
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let Ok(answer) = Faults::new(inner)
+        let Ok(answer) = LayeredService::new(FaultLayer, inner)
             .call(request)
             .now_or_never()
             .expect("nothing in it waits");
@@ -125,20 +107,23 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_answer_that_says_nothing_about_the_outcome() {
+    fn a_panic_is_answered_as_an_unknown_outcome() {
         let status = answer("/etcdserverpb.KV/Put", None);
         assert_eq!(status.code(), Code::Internal);
         insta::assert_snapshot!(status.message(), @"leasehold: a bug in the embedded store ended /etcdserverpb.KV/Put; whether it was carried out is unknown");
     }
 
     #[test]
-    fn a_panic_in_a_stream_is_its_last_answer() {
+    fn a_panic_in_a_stream_ends_it_with_an_error() {
         let answers = futures_util::stream::iter([1, 2]).map(|at| {
             assert!(at < 2, "a bug");
             Ok(at)
         });
-        let heard: Vec<_> = catch_panics(answers).collect().now_or_never().unwrap();
-        assert!(matches!(heard.as_slice(), [Ok(1), Err(_)]), "{heard:?}");
+        let received: Vec<_> = catch_panics(answers).collect().now_or_never().unwrap();
+        assert!(
+            matches!(received.as_slice(), [Ok(1), Err(_)]),
+            "{received:?}"
+        );
     }
 
     #[test]
@@ -149,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_beyond_the_transports_limit_does_not_look_compacted() {
+    fn a_message_over_the_transport_limit_is_resource_exhausted() {
         let given = Status::out_of_range(
             "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes",
         );

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_whose_lease_ended_is_told_and_not_granted() {
+    async fn a_waiter_whose_lease_ended_gets_an_error_and_no_lock() {
         let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);
@@ -140,9 +140,9 @@ mod tests {
         entries(&mut client, 2).await;
         client.lease_revoke(waiter).await.unwrap();
         // Before the lock is free, and after it.
-        let told = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
-        let told = told.unwrap().unwrap_err().to_string();
-        assert!(told.contains("session expired"), "{told}");
+        let refused = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        let refused = refused.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("session expired"), "{refused}");
         client.unlock(held).await.unwrap();
         entries(&mut client, 0).await;
         server.close().await;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_lease_locks_once_and_giving_up_does_not_take_it_from_another_call() {
+    async fn one_lease_locks_once_and_a_dropped_call_keeps_the_other() {
         let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);
@@ -181,7 +181,7 @@ mod tests {
         };
         let waits = client.clone();
         let second = tokio::spawn(async move { lock(&waits, waiter).await });
-        until("the second call stands there too", async || {
+        until("the second call has entered too", async || {
             version(&mut client).await == 2
         })
         .await;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lock_without_a_lease_gets_one_and_one_with_a_dead_lease_is_refused() {
+    async fn a_lock_without_lease_gets_one_and_a_dead_lease_is_refused() {
         let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let held = client.lock("l", None).await.unwrap();

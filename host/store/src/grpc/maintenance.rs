@@ -148,7 +148,7 @@ impl PbMaintenanceService for MaintenanceService {
     ) -> Result<Response<PbMoveLeaderResponse>, Status> {
         Err(unsupported(
             "has one member, which always leads",
-            "there is nobody to move to",
+            "the cluster has no other member",
         ))
     }
 
@@ -158,7 +158,7 @@ impl PbMaintenanceService for MaintenanceService {
     ) -> Result<Response<PbDowngradeResponse>, Status> {
         Err(unsupported(
             "has no other version to go back to",
-            "its data is its own and no etcd's",
+            "an etcd cannot read its data",
         ))
     }
 }
@@ -170,18 +170,18 @@ mod tests {
 
     use super::API_VERSION;
     use crate::core::StoreCore;
-    use crate::options::Options;
+    use crate::options::StoreOptions;
     use crate::serve::tests::{in_process, on_tcp, server};
     use crate::serve::{Server, ServerLimits};
 
     #[tokio::test]
-    async fn the_version_is_three_numbers_of_the_api_we_speak() {
+    async fn the_version_is_three_numbers_of_the_served_api() {
         let numbers: Vec<u32> = API_VERSION.split('.').map(|n| n.parse().unwrap()).collect();
         assert_eq!(numbers, [3, 5, 99]);
     }
 
     #[tokio::test]
-    async fn one_member_leads_and_is_well() {
+    async fn the_one_member_leads_and_is_healthy() {
         let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         client.put("a", "1", None).await.unwrap();
@@ -199,8 +199,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_alarm_is_raised_by_a_refusal_disarmed_by_a_client_and_never_raised_by_one() {
-        let options = Options::memory().quota(100_000);
+    async fn the_alarm_is_raised_by_refusals_and_disarmed_by_clients() {
+        let options = StoreOptions::memory().quota(100_000);
         let core = StoreCore::open(options).await.unwrap();
         let server = Server::with_limits(core, ServerLimits::default());
         let mut client = in_process(&server.connector()).await;
@@ -244,33 +244,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_single_machine_cannot_do_is_refused_with_a_reason() {
+    async fn unsupported_methods_are_refused_with_a_reason() {
         let (server, address) = on_tcp(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
-        let mut said = Vec::new();
-        let mut say = |error: Error| {
+        let mut refusals = Vec::new();
+        let mut add = |error: Error| {
             let Error::GRpcStatus(status) = error else {
                 panic!("{error}");
             };
-            said.push(format!("{:?}: {}", status.code(), status.message()));
+            refusals.push(format!("{:?}: {}", status.code(), status.message()));
         };
         let mut snapshot = client.snapshot().await;
         if let Ok(stream) = &mut snapshot {
-            say(stream.message().await.unwrap_err());
+            add(stream.message().await.unwrap_err());
         } else {
-            say(snapshot.err().unwrap());
+            add(snapshot.err().unwrap());
         }
-        say(client.move_leader(1).await.unwrap_err());
-        say(client
+        add(client.move_leader(1).await.unwrap_err());
+        add(client
             .member_add(["http://127.0.0.1:1"], None)
             .await
             .unwrap_err());
-        say(client.auth_enable().await.unwrap_err());
+        add(client.auth_enable().await.unwrap_err());
         let user = ConnectOptions::new().with_user("root", "secret");
-        say(Client::connect([address], Some(user)).await.err().unwrap());
-        insta::assert_snapshot!(said.join("\n"), @r#"
+        add(Client::connect([address], Some(user)).await.err().unwrap());
+        insta::assert_snapshot!(refusals.join("\n"), @r#"
         Unimplemented: leasehold: the embedded store has no snapshot that an etcd could restore; to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get "" --from-key`, with `--limit` where they are more than 64 MiB)
-        Unimplemented: leasehold: the embedded store has one member, which always leads; there is nobody to move to
+        Unimplemented: leasehold: the embedded store has one member, which always leads; the cluster has no other member
         Unimplemented: leasehold: the embedded store has one member and never more; a real etcd can be a cluster
         Unimplemented: leasehold: the embedded store has no users and no roles; only this machine reaches it, and a real etcd has both
         FailedPrecondition: etcdserver: authentication is not enabled

@@ -4,48 +4,28 @@
 //! Messages are measured by their announced length: the transport allocates all of it at once. This file must never
 //! inspect a message.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
-use tower::Service;
 
+use super::layer::{AnswerFuture, InnerService, RequestLayer};
 use crate::budget::{STREAM_BYTES, TICKET};
 use crate::peer::ClientPeer;
 
-/// A service whose requests are counted.
-#[derive(Clone)]
-pub(crate) struct Metered<S>(S);
+/// Counts the bytes of requests through sockets.
+#[derive(Clone, Copy)]
+pub(crate) struct MeterLayer;
 
-impl<S> Metered<S> {
-    pub(crate) const fn new(inner: S) -> Self {
-        Self(inner)
-    }
-}
-
-impl<S> Service<Request<Body>> for Metered<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl RequestLayer for MeterLayer {
+    fn call<S: InnerService>(&self, inner: &mut S, request: Request<Body>) -> AnswerFuture {
         let Some(peer) = request.extensions().get::<ClientPeer>() else {
-            return self.0.call(request).boxed();
+            return inner.call(request).boxed();
         };
         let cost = STREAM_BYTES + weight(request.headers());
         let ticket = match peer.account.open(cost) {
@@ -59,9 +39,7 @@ where
                 .set_message(messages.feed(data))
                 .map_err(Status::from)
         };
-        let answering = self
-            .0
-            .call(request.map(|body| Body::new(Weighed { body, count })));
+        let answering = inner.call(request.map(|body| Body::new(Weighed { body, count })));
         TICKET
             .scope(ticket.clone(), async move {
                 // It ends with the answer. The transport requests more when there is room for it on the way, so one
@@ -165,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_counts_from_its_length_on_until_the_next_one_begins() {
+    fn a_message_counts_from_its_length_until_the_next_one() {
         let mut messages = Messages::default();
         assert_eq!(messages.feed(&[0, 0, 0, 1]), 0);
         assert_eq!(messages.feed(&[0]), 256);

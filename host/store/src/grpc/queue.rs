@@ -85,15 +85,15 @@ where
     F: FnOnce(Arc<StoreCore>, EnteredQueue) -> Fut + Send + 'static,
     Fut: Future<Output = Result<QueueEntry, Status>> + Send,
 {
-    let gone = context.cancel.child_token();
-    let _tells_when_the_request_goes = gone.clone().drop_guard();
+    let request_dropped = context.cancel.child_token();
+    let _cancels_with_the_request = request_dropped.clone().drop_guard();
     let (core, closing) = (Arc::clone(&context.core), context.cancel.clone());
     let standing = async move {
         let entered = QueueEntry::enter(&core, &name, lease, value).await?;
         let entered_entry = entered.entry.clone();
         let turn = async {
             let entry = ready(Arc::clone(&core), entered).await?;
-            entry.wait_for_turn(&core, &gone).await?;
+            entry.wait_for_turn(&core, &request_dropped).await?;
             Ok(entry)
         };
         let outcome = turn.await;
@@ -177,7 +177,7 @@ impl QueueEntry {
     async fn wait_for_turn(
         &self,
         core: &StoreCore,
-        gone: &CancellationToken,
+        request_dropped: &CancellationToken,
     ) -> Result<(), Status> {
         let changes = core.watchers().subscribe();
         changes.add(KeyRange::One(self.key.as_slice().into()));
@@ -202,7 +202,7 @@ impl QueueEntry {
             }
             tokio::select! {
                 _ = changes.changed() => {}
-                () = gone.cancelled() => return Err(stopped()),
+                () = request_dropped.cancelled() => return Err(stopped()),
             }
         }
     }

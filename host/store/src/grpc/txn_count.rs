@@ -3,23 +3,20 @@
 //! A request of two MiB could hold a million empty operations. This file reads the wire format of a transaction, and
 //! must never check anything but its number of parts.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Buf as _;
 use etcd_client::proto::{PbTxnRequest, PbTxnResponse};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::Request;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
-use tower::Service;
 
 use super::kv::KvService;
+use super::layer::{AnswerFuture, InnerService, RequestLayer};
 use super::limits::MAX_MESSAGE_BYTES;
 use crate::error::StoreError;
 
@@ -30,35 +27,22 @@ const MOST: usize = 128 * 128;
 /// The deepest nesting of transactions; the decoder goes no deeper.
 const DEEPEST: usize = 50;
 
-/// Answers transactions, and hands all else on.
+/// Answers transactions itself, and passes all other requests on.
 #[derive(Clone)]
-pub(crate) struct Counted<S> {
+pub(crate) struct TxnCountLayer {
     kv: Arc<KvService>,
-    others: S,
 }
 
-impl<S> Counted<S> {
-    pub(crate) const fn new(kv: Arc<KvService>, others: S) -> Self {
-        Self { kv, others }
+impl TxnCountLayer {
+    pub(super) const fn new(kv: Arc<KvService>) -> Self {
+        Self { kv }
     }
 }
 
-impl<S> Service<Request<Body>> for Counted<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.others.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl RequestLayer for TxnCountLayer {
+    fn call<S: InnerService>(&self, inner: &mut S, request: Request<Body>) -> AnswerFuture {
         if request.uri().path() != "/etcdserverpb.KV/Txn" {
-            return self.others.call(request).boxed();
+            return inner.call(request).boxed();
         }
         let kv = Arc::clone(&self.kv);
         let answer = tower::service_fn(move |request: tonic::Request<PbTxnRequest>| {

@@ -15,13 +15,13 @@ use crate::error::StoreError;
 
 mod quota;
 
-struct Bench {
+struct StateFixture {
     state: MvccState,
     now: BootTime,
     image: DiskImage,
 }
 
-impl Bench {
+impl StateFixture {
     fn new() -> Self {
         Self::with_quota(u64::MAX)
     }
@@ -39,7 +39,7 @@ impl Bench {
         }
     }
 
-    /// Applies and publishes, and keeps what a disk would.
+    /// Applies and publishes, and keeps the content of a disk.
     fn run(&mut self, command: WriteCommand) -> Result<WriteReply, StoreError> {
         let reply = self.state.apply(command, self.now);
         let batch = self.state.take_batch();
@@ -61,7 +61,7 @@ impl Bench {
         image.changes.retain(|c| !gone(&(c.revision, c.sub)));
     }
 
-    /// As after a crash and a start.
+    /// Restores the state as after a crash and a start.
     fn restart(&mut self) {
         self.state = MvccState::new(&self.image, u64::MAX, self.now);
     }
@@ -161,7 +161,7 @@ fn put_op(key: &str) -> PbTxnRequestOp {
     op(PbTxnOpRequest::RequestPut(put(key, "v", 0)))
 }
 
-/// The condition that a key is not there.
+/// The condition that a key does not exist.
 fn absent(key: &str) -> PbCompare {
     PbCompare {
         target: 1,
@@ -172,51 +172,51 @@ fn absent(key: &str) -> PbCompare {
 }
 
 #[test]
-fn a_key_counts_its_versions_from_its_creation_and_anew_after_a_delete() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.put("a", "1"), 2);
-    assert_eq!(bench.put("a", "2"), 3);
-    assert_eq!(bench.at(0), Ok(vec![("a".into(), 2, 2)]));
-    assert_eq!(bench.delete("a", ""), 1);
-    assert_eq!(bench.put("a", "3"), 5);
-    assert_eq!(bench.at(0), Ok(vec![("a".into(), 5, 1)]));
-    assert_eq!(bench.at(3), Ok(vec![("a".into(), 2, 2)]));
-    assert_eq!(bench.at(4), Ok(vec![]));
+fn a_key_counts_its_versions_anew_after_a_delete() {
+    let mut fixture = StateFixture::new();
+    assert_eq!(fixture.put("a", "1"), 2);
+    assert_eq!(fixture.put("a", "2"), 3);
+    assert_eq!(fixture.at(0), Ok(vec![("a".into(), 2, 2)]));
+    assert_eq!(fixture.delete("a", ""), 1);
+    assert_eq!(fixture.put("a", "3"), 5);
+    assert_eq!(fixture.at(0), Ok(vec![("a".into(), 5, 1)]));
+    assert_eq!(fixture.at(3), Ok(vec![("a".into(), 2, 2)]));
+    assert_eq!(fixture.at(4), Ok(vec![]));
 }
 
 #[test]
-fn what_changes_nothing_makes_no_revision() {
-    let mut bench = Bench::new();
-    bench.put("a", "1");
-    assert_eq!(bench.delete("b", "z"), 0);
-    bench.grant(7, 10).expect("granted");
+fn a_write_without_changes_makes_no_revision() {
+    let mut fixture = StateFixture::new();
+    fixture.put("a", "1");
+    assert_eq!(fixture.delete("b", "z"), 0);
+    fixture.grant(7, 10).expect("granted");
     let nothing = PbTxnRequest {
         success: vec![op(PbTxnOpRequest::RequestDeleteRange(delete("x", "")))],
         ..PbTxnRequest::default()
     };
-    assert_eq!(bench.txn(nothing), Ok(true));
-    assert_eq!(bench.state.published(), 2);
+    assert_eq!(fixture.txn(nothing), Ok(true));
+    assert_eq!(fixture.state.published(), 2);
 }
 
 #[test]
 fn every_change_of_a_transaction_has_the_same_revision() {
-    let mut bench = Bench::new();
+    let mut fixture = StateFixture::new();
     let request = PbTxnRequest {
         compare: vec![absent("a")],
         success: vec![put_op("a"), put_op("b")],
         ..PbTxnRequest::default()
     };
-    assert_eq!(bench.txn(request.clone()), Ok(true));
+    assert_eq!(fixture.txn(request.clone()), Ok(true));
     assert_eq!(
-        bench.at(0),
+        fixture.at(0),
         Ok(vec![("a".into(), 2, 1), ("b".into(), 2, 1)])
     );
-    assert_eq!(bench.txn(request), Ok(false), "the key is there now");
+    assert_eq!(fixture.txn(request), Ok(false), "the key is there now");
 }
 
 #[test]
-fn nested_conditions_are_decided_before_the_first_operation_runs() {
-    let mut bench = Bench::new();
+fn nested_conditions_are_decided_before_any_operation() {
+    let mut fixture = StateFixture::new();
     let nested = PbTxnRequest {
         compare: vec![absent("a")],
         success: vec![put_op("still-absent")],
@@ -226,21 +226,21 @@ fn nested_conditions_are_decided_before_the_first_operation_runs() {
         success: vec![put_op("a"), op(PbTxnOpRequest::RequestTxn(nested))],
         ..PbTxnRequest::default()
     };
-    assert_eq!(bench.txn(request), Ok(true));
-    assert_eq!(bench.keys(), "a still-absent");
+    assert_eq!(fixture.txn(request), Ok(true));
+    assert_eq!(fixture.keys(), "a still-absent");
 }
 
 #[test]
 fn a_refused_transaction_has_changed_nothing() {
-    let mut bench = Bench::new();
+    let mut fixture = StateFixture::new();
     let with_lease = op(PbTxnOpRequest::RequestPut(put("b", "v", 99)));
     let request = PbTxnRequest {
         success: vec![put_op("a"), with_lease],
         ..PbTxnRequest::default()
     };
-    assert_eq!(bench.txn(request), Err(StoreError::LeaseNotFound));
-    assert_eq!(bench.keys(), "");
-    assert_eq!(bench.state.published(), 1);
+    assert_eq!(fixture.txn(request), Err(StoreError::LeaseNotFound));
+    assert_eq!(fixture.keys(), "");
+    assert_eq!(fixture.state.published(), 1);
 }
 
 #[test]
@@ -274,238 +274,249 @@ fn one_transaction_may_not_write_a_key_twice() {
 }
 
 #[test]
-fn the_keys_of_a_lease_go_in_one_revision() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.grant(7, 5), Ok(5));
-    bench.put_with("b", "", 7).expect("the lease is there");
-    bench.put_with("a", "", 7).expect("the lease is there");
-    bench.put("c", "");
-    bench
+fn the_keys_of_a_lease_are_deleted_in_one_revision() {
+    let mut fixture = StateFixture::new();
+    assert_eq!(fixture.grant(7, 5), Ok(5));
+    fixture.put_with("b", "", 7).expect("the lease is there");
+    fixture.put_with("a", "", 7).expect("the lease is there");
+    fixture.put("c", "");
+    fixture
         .run(WriteCommand::Revoke(7))
         .expect("the lease is there");
-    assert_eq!(bench.keys(), "c");
-    let last = bench.state.history(5, 10).expect("not compacted");
+    assert_eq!(fixture.keys(), "c");
+    let last = fixture.state.history(5, 10).expect("not compacted");
     assert_eq!(last.len(), 1);
     let gone: Vec<_> = last[0].changes.iter().map(|c| c.key.to_vec()).collect();
     assert_eq!(gone, [b"a", b"b"]);
-    let again = bench.run(WriteCommand::Revoke(7)).expect_err("it is gone");
+    let again = fixture
+        .run(WriteCommand::Revoke(7))
+        .expect_err("it is revoked");
     assert_eq!(again, StoreError::LeaseNotFound);
 }
 
 #[test]
 fn a_key_put_without_its_lease_or_with_another_outlives_it() {
-    let mut bench = Bench::new();
-    bench.grant(7, 5).expect("granted");
-    bench.grant(8, 5).expect("granted");
+    let mut fixture = StateFixture::new();
+    fixture.grant(7, 5).expect("granted");
+    fixture.grant(8, 5).expect("granted");
     for key in ["free", "moved", "kept", "reborn"] {
-        bench.put_with(key, "", 7).expect("the lease is there");
+        fixture.put_with(key, "", 7).expect("the lease is there");
     }
-    bench.put("free", "");
-    bench.put_with("moved", "", 8).expect("the lease is there");
-    bench.delete("reborn", "");
-    bench.put("reborn", "");
+    fixture.put("free", "");
+    fixture
+        .put_with("moved", "", 8)
+        .expect("the lease is there");
+    fixture.delete("reborn", "");
+    fixture.put("reborn", "");
     let same = PbPutRequest {
         ignore_lease: true,
         ..put("kept", "new", 0)
     };
-    bench
+    fixture
         .run(WriteCommand::Put(same))
         .expect("the key is there");
-    bench
+    fixture
         .run(WriteCommand::Revoke(7))
         .expect("the lease is there");
-    assert_eq!(bench.keys(), "free moved reborn");
+    assert_eq!(fixture.keys(), "free moved reborn");
 }
 
 #[test]
-fn a_lease_never_ends_early_and_a_renewal_counts_even_when_it_was_found_due() {
-    let mut bench = Bench::new();
-    bench.grant(7, 5).expect("granted");
-    bench.put_with("a", "", 7).expect("the lease is there");
-    bench.now = BootTime::from_nanos(1)
+fn a_renewal_after_a_lease_was_found_due_still_counts() {
+    let mut fixture = StateFixture::new();
+    fixture.grant(7, 5).expect("granted");
+    fixture.put_with("a", "", 7).expect("the lease is there");
+    fixture.now = BootTime::from_nanos(1)
         .after(Duration::from_secs(5))
         .before(Duration::from_nanos(1));
-    assert_eq!(bench.expire(), 0);
-    assert_eq!(bench.state.keep_alive(7, bench.now).ttl, 5);
+    assert_eq!(fixture.expire(), 0);
+    assert_eq!(fixture.state.keep_alive(7, fixture.now).ttl, 5);
     let found_due_earlier = vec![7];
-    let reply = bench.run(WriteCommand::Expire(found_due_earlier));
+    let reply = fixture.run(WriteCommand::Expire(found_due_earlier));
     assert!(matches!(reply, Ok(WriteReply::Expire(0))));
-    bench.now = bench.now.after(Duration::from_secs(5));
+    fixture.now = fixture.now.after(Duration::from_secs(5));
     assert_eq!(
-        bench.state.keep_alive(7, bench.now).ttl,
+        fixture.state.keep_alive(7, fixture.now).ttl,
         0,
         "it has run out"
     );
-    assert_eq!(bench.expire(), 1);
-    assert_eq!(bench.keys(), "");
+    assert_eq!(fixture.expire(), 1);
+    assert_eq!(fixture.keys(), "");
 }
 
 #[test]
-fn the_ttl_is_at_least_two_seconds_and_not_beyond_reason() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.grant(1, 0), Ok(2));
-    assert_eq!(bench.grant(2, -5), Ok(2));
-    assert_eq!(bench.grant(3, 9_000_000_001), Err(StoreError::TtlTooLarge));
-    assert_eq!(bench.grant(1, 5), Err(StoreError::LeaseExists));
+fn the_ttl_is_at_least_two_seconds_and_bounded() {
+    let mut fixture = StateFixture::new();
+    assert_eq!(fixture.grant(1, 0), Ok(2));
+    assert_eq!(fixture.grant(2, -5), Ok(2));
+    assert_eq!(
+        fixture.grant(3, 9_000_000_001),
+        Err(StoreError::TtlTooLarge)
+    );
+    assert_eq!(fixture.grant(1, 5), Err(StoreError::LeaseExists));
     let asked = PbLeaseTimeToLiveRequest { id: 44, keys: true };
-    assert_eq!(bench.state.time_to_live(&asked, bench.now).ttl, -1);
+    assert_eq!(fixture.state.time_to_live(&asked, fixture.now).ttl, -1);
 }
 
 #[test]
-fn after_a_restart_everything_is_as_it_was_and_leases_have_their_whole_ttl() {
-    let mut bench = Bench::new();
-    bench.grant(7, 5).expect("granted");
-    bench.grant(8, 5).expect("granted");
-    bench.put_with("a", "1", 7).expect("the lease is there");
-    bench.put("b", "2");
-    bench.delete("b", "");
-    bench
+fn a_restart_keeps_the_state_and_gives_leases_their_full_ttl() {
+    let mut fixture = StateFixture::new();
+    fixture.grant(7, 5).expect("granted");
+    fixture.grant(8, 5).expect("granted");
+    fixture.put_with("a", "1", 7).expect("the lease is there");
+    fixture.put("b", "2");
+    fixture.delete("b", "");
+    fixture
         .run(WriteCommand::Revoke(8))
         .expect("the lease is there");
-    let (before, hash) = (bench.at(0), bench.state.hash(0));
-    bench.now = bench.now.after(Duration::from_secs(4));
-    bench.restart();
-    assert_eq!(bench.at(0), before);
-    assert_eq!(bench.state.hash(0), hash);
+    let (before, hash) = (fixture.at(0), fixture.state.hash(0));
+    fixture.now = fixture.now.after(Duration::from_secs(4));
+    fixture.restart();
+    assert_eq!(fixture.at(0), before);
+    assert_eq!(fixture.state.hash(0), hash);
     assert_eq!(
-        bench.state.published(),
+        fixture.state.published(),
         4,
         "though the last change was a delete"
     );
     let asked = PbLeaseTimeToLiveRequest { id: 7, keys: true };
-    let left = bench.state.time_to_live(&asked, bench.now);
+    let left = fixture.state.time_to_live(&asked, fixture.now);
     assert_eq!((left.ttl, left.keys), (5, vec![b"a".to_vec()]));
-    assert_eq!(bench.put("c", ""), 5);
+    assert_eq!(fixture.put("c", ""), 5);
 }
 
 #[test]
-fn compaction_keeps_what_its_revision_shows_and_nothing_older() {
-    let mut bench = Bench::new();
-    bench.put("a", "1"); // 2
-    bench.put("a", "2"); // 3
-    bench.put("b", "1"); // 4
-    bench.delete("b", ""); // 5
-    bench.put("c", "1"); // 6
-    bench.delete("c", ""); // 7
-    bench.put("d", "1"); // 8
-    bench.run(WriteCommand::Compact(7)).expect("compacts");
+fn compaction_keeps_the_values_at_its_revision_and_no_older() {
+    let mut fixture = StateFixture::new();
+    fixture.put("a", "1"); // 2
+    fixture.put("a", "2"); // 3
+    fixture.put("b", "1"); // 4
+    fixture.delete("b", ""); // 5
+    fixture.put("c", "1"); // 6
+    fixture.delete("c", ""); // 7
+    fixture.put("d", "1"); // 8
+    fixture.run(WriteCommand::Compact(7)).expect("compacts");
     for _ in ["at once", "after a restart"] {
-        assert_eq!(bench.at(6), Err(StoreError::Compacted));
-        assert_eq!(bench.at(7), Ok(vec![("a".into(), 2, 2)]));
-        assert_eq!(bench.keys(), "a d");
-        assert_eq!(bench.state.history(6, 10), Err(7));
-        let kept = bench.state.history(7, 10).expect("not compacted");
+        assert_eq!(fixture.at(6), Err(StoreError::Compacted));
+        assert_eq!(fixture.at(7), Ok(vec![("a".into(), 2, 2)]));
+        assert_eq!(fixture.keys(), "a d");
+        assert_eq!(fixture.state.history(6, 10), Err(7));
+        let kept = fixture.state.history(7, 10).expect("not compacted");
         let deletes_c = &kept[0].changes[0];
         assert_eq!(
             (&*deletes_c.key, &deletes_c.kind),
             (&b"c"[..], &ChangeKind::Delete)
         );
         assert_eq!(kept.len(), 2);
-        bench.restart();
+        fixture.restart();
     }
-    let again = bench
+    let again = fixture
         .run(WriteCommand::Compact(7))
         .expect_err("done already");
     assert_eq!(again, StoreError::Compacted);
-    let future = bench
+    let future = fixture
         .run(WriteCommand::Compact(9))
         .expect_err("not there yet");
     assert_eq!(future, StoreError::FutureRevision);
-    bench.run(WriteCommand::Compact(8)).expect("compacts");
+    fixture.run(WriteCommand::Compact(8)).expect("compacts");
     assert_eq!(
-        bench.image.changes.len(),
+        fixture.image.changes.len(),
         2,
-        "the delete of c is gone from the disk too"
+        "the delete of c is dropped from the disk too"
     );
 }
 
 #[test]
-fn who_watched_up_to_a_moment_ago_misses_nothing_by_a_compaction() {
-    let mut bench = Bench::new();
+fn a_compaction_keeps_recent_revisions_for_watchers() {
+    let mut fixture = StateFixture::new();
     for turn in 0..10 {
-        bench.put("a", &turn.to_string());
+        fixture.put("a", &turn.to_string());
     }
-    bench.run(WriteCommand::Compact(11)).expect("compacts");
-    assert_eq!(bench.state.history(5, 10), Err(11), "a new watch is told");
+    fixture.run(WriteCommand::Compact(11)).expect("compacts");
+    assert_eq!(
+        fixture.state.history(5, 10),
+        Err(11),
+        "a new watch gets an error"
+    );
     let numbers = |from| {
-        let found = bench.state.recent(from, 100).expect("still there");
+        let found = fixture.state.recent(from, 100).expect("still there");
         found.iter().map(|r| r.number).collect::<Vec<_>>()
     };
     assert_eq!(numbers(9), [9, 10, 11]);
     for _ in 0..3_000 {
-        bench.put("a", "");
+        fixture.put("a", "");
     }
-    let now = bench.state.published();
-    bench.run(WriteCommand::Compact(now)).expect("compacts");
+    let now = fixture.state.published();
+    fixture.run(WriteCommand::Compact(now)).expect("compacts");
     assert_eq!(
-        bench.state.recent(now - 2_000, 1),
+        fixture.state.recent(now - 2_000, 1),
         Err(now),
         "but not for ever"
     );
-    assert_eq!(bench.state.recent(now - 900, 1).map(|r| r.len()), Ok(1));
+    assert_eq!(fixture.state.recent(now - 900, 1).map(|r| r.len()), Ok(1));
 }
 
 #[test]
-fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
-    let mut bench = Bench::with_quota(10_000);
+fn memory_shrinks_with_history_and_a_full_store_deletes() {
+    let mut fixture = StateFixture::with_quota(10_000);
     let big = "x".repeat(3_000);
     for _ in 0..3 {
-        bench.put("a", &big);
+        fixture.put("a", &big);
     }
     let full = loop {
-        if let Err(error) = bench.put_with("a", &big, 0) {
+        if let Err(error) = fixture.put_with("a", &big, 0) {
             break error;
         }
     };
     assert_eq!(full, StoreError::NoSpace);
-    assert_eq!(bench.grant(1, 5), Ok(5));
+    assert_eq!(fixture.grant(1, 5), Ok(5));
     assert_eq!(
-        bench.grant(2, 5),
+        fixture.grant(2, 5),
         Err(StoreError::NoSpace),
         "leases take room"
     );
-    assert!(!bench.state.memory_use().1, "history is no alarm");
-    bench.delete("a", "");
-    let now = bench.state.published();
-    bench.run(WriteCommand::Compact(now)).expect("compacts");
-    assert!(bench.state.memory_use().0 < 1_000);
+    assert!(!fixture.state.memory_use().1, "history raises no alarm");
+    fixture.delete("a", "");
+    let now = fixture.state.published();
+    fixture.run(WriteCommand::Compact(now)).expect("compacts");
+    assert!(fixture.state.memory_use().0 < 1_000);
     for number in 0.. {
-        assert!(!bench.state.memory_use().1, "nothing was refused");
-        if bench.put_with(&format!("k{number}"), "small", 0).is_err() {
+        assert!(!fixture.state.memory_use().1, "nothing was refused");
+        if fixture.put_with(&format!("k{number}"), "small", 0).is_err() {
             break;
         }
     }
-    assert!(bench.state.memory_use().1, "the alarm is raised");
+    assert!(fixture.state.memory_use().1, "the alarm is raised");
     for number in 0..20 {
-        bench.delete(&format!("k{number}"), "");
+        fixture.delete(&format!("k{number}"), "");
     }
     assert!(
-        !bench.state.memory_use().1,
+        !fixture.state.memory_use().1,
         "the alarm ends with what was deleted"
     );
 }
 
 #[test]
-fn what_is_not_published_is_not_seen() {
-    let mut bench = Bench::new();
-    bench.put("a", "1");
-    let applied = bench
+fn unpublished_changes_are_not_visible() {
+    let mut fixture = StateFixture::new();
+    fixture.put("a", "1");
+    let applied = fixture
         .state
-        .apply(WriteCommand::Put(put("a", "2", 0)), bench.now);
+        .apply(WriteCommand::Put(put("a", "2", 0)), fixture.now);
     assert!(applied.is_ok());
-    assert_eq!(bench.at(0), Ok(vec![("a".into(), 2, 1)]));
-    assert_eq!(bench.at(3), Err(StoreError::FutureRevision));
-    assert_eq!(bench.state.history(2, 10).map(|found| found.len()), Ok(1));
-    let batch = bench.state.take_batch();
-    bench.state.publish(&batch);
-    assert_eq!(bench.at(0), Ok(vec![("a".into(), 2, 2)]));
+    assert_eq!(fixture.at(0), Ok(vec![("a".into(), 2, 1)]));
+    assert_eq!(fixture.at(3), Err(StoreError::FutureRevision));
+    assert_eq!(fixture.state.history(2, 10).map(|found| found.len()), Ok(1));
+    let batch = fixture.state.take_batch();
+    fixture.state.publish(&batch);
+    assert_eq!(fixture.at(0), Ok(vec![("a".into(), 2, 2)]));
 }
 
 #[test]
 fn limits_orders_and_filters_cut_as_etcd_cuts() {
-    let mut bench = Bench::new();
+    let mut fixture = StateFixture::new();
     for (key, value) in [("c", "1"), ("a", "3"), ("b", "2"), ("a", "3")] {
-        bench.put(key, value);
+        fixture.put(key, value);
     }
     let read = |change: &dyn Fn(&mut PbRangeRequest)| {
         let mut request = PbRangeRequest {
@@ -514,7 +525,7 @@ fn limits_orders_and_filters_cut_as_etcd_cuts() {
             ..PbRangeRequest::default()
         };
         change(&mut request);
-        let found = bench.state.view().range(&request).expect("readable");
+        let found = fixture.state.view().range(&request).expect("readable");
         let keys: String = found.kvs.iter().map(|kv| char::from(kv.key[0])).collect();
         (keys, found.more, found.count)
     };
@@ -537,8 +548,8 @@ fn limits_orders_and_filters_cut_as_etcd_cuts() {
 }
 
 #[test]
-fn a_value_is_never_equal_on_a_missing_key_while_numbers_are_zero_there() {
-    let mut bench = Bench::new();
+fn a_missing_key_has_no_equal_value_and_zero_numbers() {
+    let mut fixture = StateFixture::new();
     let compare = |target, union| PbCompare {
         target,
         key: b"absent".to_vec(),
@@ -546,7 +557,7 @@ fn a_value_is_never_equal_on_a_missing_key_while_numbers_are_zero_there() {
         ..PbCompare::default()
     };
     let mut holds = |compare| {
-        bench
+        fixture
             .txn(PbTxnRequest {
                 compare: vec![compare],
                 success: vec![op(PbTxnOpRequest::RequestDeleteRange(delete("x", "")))],

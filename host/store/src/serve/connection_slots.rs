@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_written_once_a_minute_with_how_often_there_was_reason() {
+    fn a_warning_is_logged_once_a_minute_with_its_count() {
         let (warning, mut written) = (Warning::default(), Vec::new());
         let start = Instant::now();
         for second in 0..180 {

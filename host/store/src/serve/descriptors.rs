@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_more_than_half_of_the_descriptors_to_others() {
+    fn connections_leave_half_of_the_descriptors_to_others() {
         for (limit, addresses, sockets) in [
             (0, 12, 4),
             (256, 72, 24),

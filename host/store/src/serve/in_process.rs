@@ -54,11 +54,11 @@ fn closed() -> Response<Body> {
 
 /// The connection for clients in this process. Cheap to clone. It does not keep the store open.
 #[derive(Clone)]
-pub struct InProcess {
+pub struct InProcessConnector {
     service: Weak<InProcessService>,
 }
 
-impl InProcess {
+impl InProcessConnector {
     pub(super) fn new(service: &Arc<InProcessService>) -> Self {
         Self {
             service: Arc::downgrade(service),
@@ -66,7 +66,7 @@ impl InProcess {
     }
 }
 
-impl Connector for InProcess {
+impl Connector for InProcessConnector {
     fn service(&self) -> StoreService {
         let service = self.service.clone();
         StoreService::new(tower::service_fn(move |request| {
@@ -85,7 +85,7 @@ impl Connector for InProcess {
     }
 }
 
-impl fmt::Debug for InProcess {
+impl fmt::Debug for InProcessConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InProcess")
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// An address to listen on.
 #[derive(Debug, Clone)]
-pub enum Listen {
+pub enum ListenAddress {
     /// On this address, which must be a loopback one; port 0 takes a free one. Every user of this machine can
     /// connect to it. Endpoints look like `http://127.0.0.1:2379`.
     Tcp(SocketAddr),

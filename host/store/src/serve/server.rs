@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{ArrivedConnection, ServedConnection};
 use super::connection_slots::ConnectionSlots;
-use super::in_process::{InProcess, InProcessService};
+use super::in_process::{InProcessConnector, InProcessService};
 use super::limits::ServerLimits;
-use super::listen::{Listen, ListenError};
+use super::listen::{ListenAddress, ListenError};
 use super::{greeting, socket, tcp};
 use crate::budget::{ConnectionAccount, MemoryBudget};
 use crate::core::StoreCore;
@@ -106,14 +106,14 @@ impl Server {
     }
 
     /// Listens until closed, and returns the endpoint as clients write it.
-    pub(crate) async fn listen(&self, at: Listen) -> Result<String, ListenError> {
+    pub(crate) async fn listen(&self, at: ListenAddress) -> Result<String, ListenError> {
         let endpoint = match at {
-            Listen::Tcp(address) => {
+            ListenAddress::Tcp(address) => {
                 let (endpoint, listener) = tcp::bind(address)?;
                 self.serve(self.tcp_slots.incoming(listener), ClientReach::Address);
                 endpoint
             }
-            Listen::Unix(path) => {
+            ListenAddress::Unix(path) => {
                 let (endpoint, listener) = socket::bind(path).await?;
                 self.serve(
                     self.socket_slots.incoming(listener),
@@ -127,8 +127,8 @@ impl Server {
     }
 
     /// Returns the connection for clients in this process.
-    pub(crate) fn connector(&self) -> InProcess {
-        InProcess::new(&self.in_process)
+    pub(crate) fn connector(&self) -> InProcessConnector {
+        InProcessConnector::new(&self.in_process)
     }
 
     /// Stops listening, ends all streams, and returns when the last connection has ended.

@@ -1,4 +1,4 @@
-//! Servers and clients for tests; the tests of sockets are in the files below.
+//! Servers and clients for tests; the tests of sockets are in the modules.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 
-use super::{InProcess, Listen, Server, ServerLimits};
+use super::{InProcessConnector, ListenAddress, Server, ServerLimits};
 use crate::core::StoreCore;
-use crate::options::Options;
+use crate::options::StoreOptions;
 
 mod bounds;
 mod closing;
@@ -25,7 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store in memory and its server.
 pub(crate) async fn server(limits: ServerLimits) -> Server {
-    let core = StoreCore::open(Options::memory()).await.unwrap();
+    let core = StoreCore::open(StoreOptions::memory()).await.unwrap();
     Server::with_limits(core, limits)
 }
 
@@ -33,13 +33,13 @@ pub(crate) async fn server(limits: ServerLimits) -> Server {
 pub(crate) async fn on_tcp(limits: ServerLimits) -> (Server, String) {
     let server = server(limits).await;
     let any = "127.0.0.1:0".parse().unwrap();
-    let endpoint = server.listen(Listen::Tcp(any)).await.unwrap();
+    let endpoint = server.listen(ListenAddress::Tcp(any)).await.unwrap();
     let address = endpoint.strip_prefix("http://").unwrap().to_owned();
     (server, address)
 }
 
 /// A client without a socket.
-pub(crate) async fn in_process(way: &InProcess) -> Client {
+pub(crate) async fn in_process(way: &InProcessConnector) -> Client {
     Client::from_channel(etcd_client::Channel::Custom(way.service()), None)
         .await
         .unwrap()

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn random_ranges_are_found_exactly_as_asking_each_of_them_finds_them() {
+    fn the_index_finds_the_ranges_that_a_full_scan_finds() {
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut index = RangeIndex::default();

@@ -9,12 +9,15 @@ use leasehold_records::{Outcome, RunRecord, TickRecord};
 
 use super::clocks;
 use super::context::JobContext;
-use super::machine::{Claim, Look, Mark};
-use super::tick::{self, Ask, Claimant, Ended, Held, Replaced, Stored};
-use super::work::TaskResult;
+use super::held_lock::HeldLock;
+use super::machine::{TickClaim, TickLook, TickMark};
+use super::task::TaskResult;
+use super::tick::{
+    self, EndedTick, HeldTicks, ReplacedRecord, StoredTicks, TickClaimant, TickRequest,
+};
 use crate::event::EventKind;
-use crate::host::cut_short;
 use crate::record_writer::text;
+use crate::shutdown::cut_short;
 use leasehold_config::Schedule;
 use leasehold_config::wall::UnixMs;
 
@@ -23,10 +26,11 @@ const MARK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads the state of a tick, without the lock.
 pub(crate) async fn look(context: Arc<JobContext>, tick: UnixMs) -> TaskResult {
-    let (store, ask) = (stored(&context), ask(&context, tick, tick));
+    let store = read_ticks(&context);
+    let request = request_tick(&context, tick, tick);
     let look = tokio::select! {
-        () = context.cancel.cancelled() => Look::Open,
-        look = tick::look(&store, &context.host, ask) => look,
+        () = context.cancel.cancelled() => TickLook::Open,
+        look = tick::look(&store, &context.host, request) => look,
     };
     TaskResult::Looked(look)
 }
@@ -34,42 +38,42 @@ pub(crate) async fn look(context: Arc<JobContext>, tick: UnixMs) -> TaskResult {
 /// Claims a tick under the lock.
 pub(crate) async fn claim(
     context: Arc<JobContext>,
-    grant: Box<Grant>,
+    held: HeldLock,
     (tick, newest): (UnixMs, UnixMs),
-    sequence: u32,
 ) -> TaskResult {
-    let who = Claimant {
+    let grant = &held.grant;
+    let claimant = TickClaimant {
         job: text(&context.name),
         host: text(&context.host),
         lock: grant.name().to_owned(),
         lock_key: grant.key().to_owned(),
         token: grant.token(),
-        run_id: context.run_id(grant.token(), sequence),
+        run_id: context.run_id(grant.token(), held.sequence),
     };
-    let ask = ask(&context, tick, newest);
-    let store = held(&context, &grant);
+    let request = request_tick(&context, tick, newest);
+    let store = hold_ticks(&context, grant);
     let (claim, over) = tokio::select! {
         biased;
-        claimed = tick::claim(&store, &who, ask) => claimed,
-        _ = grant.tenure().ended() => (Claim::Lost, Replaced::default()),
-        () = cut_short(&context.stop.abort) => (Claim::Lost, Replaced::default()),
+        claimed = tick::claim(&store, &claimant, request) => claimed,
+        _ = grant.tenure().ended() => (TickClaim::Lost, ReplacedRecord::default()),
+        () = cut_short(&context.stop.abort) => (TickClaim::Lost, ReplacedRecord::default()),
     };
     if let Some(cut_off) = over.cut_off {
         context
             .record_writer
-            .run_cut_off(unrecorded(&context, cut_off));
+            .run_cut_off(record_of_cut_off(&context, cut_off));
     }
     if let Some(overruled) = over.overruled {
         let disbelieved = EventKind::TickDisbelieved {
             tick: overruled.tick.to_string(),
             by: overruled.host,
             its_clock: overruled.shown.to_string(),
-            our_clock: ask.now.to_string(),
+            our_clock: request.now.to_string(),
         };
         let about = context.event_context_for(grant.token());
         context.event_log.emit(about, disbelieved);
     }
-    if claim == Claim::Lost && !context.stop.abort.is_cancelled() {
+    if claim == TickClaim::Lost && !context.stop.abort.is_cancelled() {
         // If the store refused the claim, its answer came before the watch's event.
         grant.tenure().end(EndReason::TokenStale);
         let reason = grant.tenure().end_reason();
@@ -79,11 +83,11 @@ pub(crate) async fn claim(
             .event_log
             .emit(about, EventKind::LockLost { reason });
     }
-    TaskResult::Claimed(grant, claim)
+    TaskResult::Claimed { grant: held, claim }
 }
 
 /// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.
-fn unrecorded(context: &JobContext, claim: TickRecord) -> RunRecord {
+fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
     let sequence = claim.run_id.rsplit('-').next();
     RunRecord {
         detail: format!(
@@ -116,11 +120,12 @@ fn unrecorded(context: &JobContext, claim: TickRecord) -> RunRecord {
 /// repeated until the deadline. A tick that stays unmarked is run again by the next holder.
 pub(crate) async fn mark(
     context: Arc<JobContext>,
-    grant: Box<Grant>,
-    (tick, mark): (UnixMs, Mark),
+    held: HeldLock,
+    (tick, mark): (UnixMs, TickMark),
     outcome: Outcome,
 ) -> TaskResult {
-    let ended = Ended {
+    let grant = &held.grant;
+    let ended = EndedTick {
         tick,
         token: grant.token(),
         mark,
@@ -129,9 +134,9 @@ pub(crate) async fn mark(
     };
     let is_held = grant.tenure().admits();
     let until = grant.tenure().last_deadline();
-    let store = Held {
-        leaves: is_held.then_some(&*grant),
-        ..held(&context, &grant)
+    let store = HeldTicks {
+        leaves: is_held.then_some(&**grant),
+        ..hold_ticks(&context, grant)
     };
     let marked = async {
         loop {
@@ -155,16 +160,16 @@ pub(crate) async fn mark(
             .event_log
             .emit(context.event_context_for(grant.token()), unmarked);
     }
-    TaskResult::Marked(grant)
+    TaskResult::Marked { grant: held }
 }
 
-fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> Ask {
+fn request_tick(context: &JobContext, tick: UnixMs, newest: UnixMs) -> TickRequest {
     let now = context.now().wall;
     let settling = match context.job.schedule() {
-        Schedule::Ticks(ticks) => clocks::settling(ticks.beat(), now),
+        Schedule::Ticks(ticks) => clocks::settling_time(ticks.beat(), now),
         Schedule::KeepRunning | Schedule::Once => Duration::ZERO,
     };
-    Ask {
+    TickRequest {
         tick,
         newest,
         now,
@@ -173,18 +178,18 @@ fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> Ask {
     }
 }
 
-fn stored(context: &JobContext) -> Stored {
-    Stored {
+fn read_ticks(context: &JobContext) -> StoredTicks {
+    StoredTicks {
         kv: context.locks.kv(),
         key: context.root.tick(&context.name),
         hosts: context.root.hosts(),
     }
 }
 
-fn held(context: &JobContext, grant: &Grant) -> Held<'static> {
-    Held {
+fn hold_ticks(context: &JobContext, grant: &Grant) -> HeldTicks<'static> {
+    HeldTicks {
         leaves: None,
-        stored: stored(context),
+        stored: read_ticks(context),
         fence: grant.fence(),
     }
 }

@@ -6,7 +6,8 @@ use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
 use super::context::JobContext;
-use super::machine::{Lack, Verdict};
+use super::lack::RunLack;
+use super::machine::RunVerdict;
 use leasehold_runtime::{RunEnd, RunReport};
 
 /// Time limit for reading from the store why a lock was lost.
@@ -15,27 +16,27 @@ const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the effect of the end on the job.
-pub(super) fn verdict(end: &RunEnd) -> Verdict {
+pub(super) fn judge_end(end: &RunEnd) -> RunVerdict {
     match end {
-        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
-        RunEnd::Again(pause) => Verdict::Again(*pause),
-        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
-        RunEnd::Lost(_) => Verdict::Lost,
-        RunEnd::Stopped => Verdict::Stopped,
-        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
+        RunEnd::Done(_) | RunEnd::Exit(0) => RunVerdict::Done,
+        RunEnd::Again(pause) => RunVerdict::Again(*pause),
+        RunEnd::Fatal(reason) => RunVerdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => RunVerdict::Lost,
+        RunEnd::Stopped => RunVerdict::Stopped,
+        RunEnd::Unstarted(reason) => RunVerdict::Lacks(RunLack::Other(reason.clone())),
         RunEnd::Retry(_)
         | RunEnd::Exit(_)
         | RunEnd::Trap { .. }
         | RunEnd::Limit { .. }
-        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
+        | RunEnd::TimedOut => RunVerdict::Failed(describe(end)),
     }
 }
 
 /// Returns the end as text for people; for a lost lock, with what the store reports.
-pub(super) async fn detail_of(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
+pub(super) async fn describe_end(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
     match end {
         RunEnd::Lost(reason) => explain(context, grant, reason).await,
-        end => detail(end),
+        end => describe(end),
     }
 }
 
@@ -51,8 +52,8 @@ pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
 }
 
 /// Returns the loss as it is logged at once, before the store is queried about it.
-pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
-    match cause(tenure, reason, LeaseState::Unknown) {
+pub(super) fn describe_loss(tenure: &Tenure, reason: &EndReason) -> String {
+    match find_cause(tenure, reason, LeaseState::Unknown) {
         Some(cause) if *reason == EndReason::LeaseEnded => format!("{reason}; {cause}"),
         _ => reason.to_string(),
     }
@@ -69,21 +70,21 @@ enum LeaseState {
 /// Describes the cause of the loss, as far as the store reports it.
 async fn explain(context: &JobContext, grant: &Grant, reason: &EndReason) -> String {
     let entry = format!("entry {} of {}", grant.key(), context.host);
-    let asked =
+    let reply =
         tokio::time::timeout(EXPLAIN_PATIENCE, context.locks.lease_ttl(grant.lease())).await;
-    let lease = match asked {
+    let lease = match reply {
         Ok(Ok(Some(_))) => LeaseState::Lives,
         Ok(Ok(None)) => LeaseState::Ended,
         Ok(Err(_)) | Err(_) => LeaseState::Unknown,
     };
-    match cause(grant.tenure(), reason, lease) {
+    match find_cause(grant.tenure(), reason, lease) {
         Some(cause) => format!("{reason}: {entry}; {cause}"),
         None => format!("{reason}: {entry}"),
     }
 }
 
 /// Returns the cause of a loss, if it lies in the store.
-fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
+fn find_cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
     let is_gone = match reason {
         EndReason::LeaseEnded => true,
         EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
@@ -94,7 +95,7 @@ fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<Strin
         | EndReason::Unverified
         | EndReason::StoreChanged { .. } => return None,
     };
-    if is_gone && let Some(renewed) = renewed_in_time(tenure) {
+    if is_gone && let Some(renewed) = describe_renewal(tenure) {
         return Some(format!(
             "the server ended its lease although it was {renewed}: an operator revoked it, the store was restored \
              from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, \
@@ -110,7 +111,7 @@ fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<Strin
 }
 
 /// Describes the last confirmation of a lease that had time left when the tenure ended.
-fn renewed_in_time(tenure: &Tenure) -> Option<String> {
+fn describe_renewal(tenure: &Tenure) -> Option<String> {
     let ended = tenure.ended_at()?;
     if ended >= tenure.last_deadline() {
         return None;
@@ -130,7 +131,7 @@ fn renewed_in_time(tenure: &Tenure) -> Option<String> {
     })
 }
 
-fn detail(end: &RunEnd) -> String {
+fn describe(end: &RunEnd) -> String {
     match end {
         RunEnd::Done(None) | RunEnd::Stopped => String::new(),
         RunEnd::Done(Some(text))
@@ -190,27 +191,30 @@ mod tests {
 
     /// Fails when a loss that the server caused reads like a missed renewal.
     #[test]
-    fn a_lease_that_ends_before_its_time_is_told_as_the_servers_doing() {
+    fn lease_ended_early_is_reported_as_ended_by_the_server() {
         let removed = EndReason::Removed { revision: 9 };
         for (reason, lease) in [
             (&EndReason::LeaseEnded, LeaseState::Unknown),
             (&removed, LeaseState::Ended),
         ] {
-            let said = cause(&ended(reason, 4), reason, lease).unwrap();
+            let text = find_cause(&ended(reason, 4), reason, lease).unwrap();
             insta::allow_duplicates!(insta::assert_snapshot!(
-                said,
+                text,
                 @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, the store was restored from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
             ));
         }
-        let logged = loss(&ended(&EndReason::LeaseEnded, 4), &EndReason::LeaseEnded);
+        let logged = describe_loss(&ended(&EndReason::LeaseEnded, 4), &EndReason::LeaseEnded);
         assert!(logged.contains("15247"), "{logged}");
-        assert_eq!(loss(&ended(&removed, 4), &removed), removed.to_string());
+        assert_eq!(
+            describe_loss(&ended(&removed, 4), &removed),
+            removed.to_string()
+        );
         let late = ended(&EndReason::LeaseEnded, 11);
         assert_eq!(
-            cause(&late, &EndReason::LeaseEnded, LeaseState::Ended),
+            find_cause(&late, &EndReason::LeaseEnded, LeaseState::Ended),
             None
         );
-        let by_hand = cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();
+        let by_hand = find_cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();
         assert!(by_hand.contains("by hand"), "{by_hand}");
     }
 

@@ -10,7 +10,7 @@ use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::Now;
+use super::machine::TimeNow;
 use crate::budget::{Budgets, SharedBudget};
 use crate::event::EventContext;
 use crate::event_log::EventLog;
@@ -65,7 +65,7 @@ pub(crate) struct JobContextMaker {
 
 impl JobContextMaker {
     /// Returns a context for this job, without any request to stop.
-    pub(crate) fn context(&self, job: Job, plugin: Plugin) -> JobContext {
+    pub(crate) fn make(&self, job: Job, plugin: Plugin) -> JobContext {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         JobContext {
@@ -94,8 +94,8 @@ impl JobContextMaker {
 
 impl JobContext {
     /// Returns this moment, on both clocks.
-    pub(crate) fn now(&self) -> Now {
-        Now {
+    pub(crate) fn now(&self) -> TimeNow {
+        TimeNow {
             boot: self.clock.now(),
             wall: self.wall.now(),
         }

@@ -5,15 +5,21 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Grant};
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::BootTime;
+use leasehold_records::{JobRecord, JobState, Outcome, Progress};
 
 use super::context::JobContext;
-use super::machine::{Ending, Lack, Machine, Rules, State};
-use super::provision::Provisions;
+use super::held_lock::HeldLock;
+use super::lack::RunLack;
+use super::machine::{JobEnding, JobMachine, JobRules, MachineState, WakeTime};
+use super::provision::RunProvisions;
+use super::task::{TaskRequest, TaskResult};
+use crate::record_writer::text;
 
 /// Time from which a change of a job is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum ChangeStart {
     /// The change is in force now.
     Now,
     /// The run under way goes on as it began; the change is in force with the next one.
@@ -27,49 +33,27 @@ pub(crate) struct JobEntry {
     pub(crate) next: Option<Box<JobContext>>,
     /// True if the job is removed when it has ended.
     pub(crate) leaving: bool,
-    pub(crate) machine: Machine,
-    pub(crate) state: State,
-    /// The grant, while no piece of work has it.
-    pub(crate) grant: Option<Box<Grant>>,
-    /// Resources of the next run, while it is about to start and no piece of work has them.
-    pub(crate) provisions: Option<Provisions>,
-    /// Reason for which the job stands back, and the time since when.
-    pub(crate) lack: Option<(Lack, SystemTime)>,
-    /// Time when the grant was acquired, until it has been logged.
-    pub(crate) acquired: Option<BootTime>,
-    /// Number of runs under the current grant so far.
-    pub(crate) sequence: u32,
-    pub(crate) since: SystemTime,
-    pub(crate) last: Option<leasehold_records::Outcome>,
-    pub(crate) detail: String,
-    /// True if the next step waits for the store, which did not answer.
-    pub(crate) awaits_store: bool,
-    /// Time when the last request that a failure is judged by was sent.
-    pub(crate) asked: BootTime,
-    pub(crate) progress: Option<leasehold_records::Progress>,
-    pub(crate) token: Option<u64>,
+    machine: JobMachine<HeldLock, RunProvisions>,
+    state: MachineState<RunProvisions>,
+    /// The last logged reason for which the job stands back, and the time since when.
+    lack: Option<(RunLack, SystemTime)>,
+    since: SystemTime,
+    last: Option<Outcome>,
+    progress: Option<Progress>,
 }
 
 impl JobEntry {
     pub(crate) fn new(context: JobContext) -> Self {
         Self {
-            machine: Machine::new(rules(&context)),
+            machine: JobMachine::new(rules(&context)),
             context: Arc::new(context),
             next: None,
             leaving: false,
-            state: State::Ended(Ending::Stopped),
-            grant: None,
-            provisions: None,
+            state: MachineState::Ended(JobEnding::Stopped),
             lack: None,
-            acquired: None,
-            sequence: 0,
             since: SystemTime::now(),
             last: None,
-            detail: String::new(),
-            awaits_store: false,
-            asked: BootTime::BOOT,
             progress: None,
-            token: None,
         }
     }
 
@@ -81,45 +65,93 @@ impl JobEntry {
         }
     }
 
-    /// Brings resources and lack in line with the present state. Resources are kept only on the way to a run, and a
-    /// lack is cleared once it has ended.
-    pub(crate) fn settle(&mut self) {
-        let (on_its_way, may_lack) = match &self.state {
-            State::StandingBack { .. } | State::Releasing { .. } => (false, true),
-            State::Looking { .. } => (true, true),
-            State::Waiting { .. } => (true, self.provisions.is_none()),
-            State::Claiming { .. } | State::Running { .. } => (true, false),
-            State::Sleeping { .. }
-            | State::Pausing { .. }
-            | State::Marking { .. }
-            | State::Ended(_) => (false, false),
-        };
-        if !on_its_way {
-            self.provisions = None;
+    pub(crate) const fn rules(&self) -> &JobRules {
+        &self.machine.rules
+    }
+
+    pub(crate) const fn has_ended(&self) -> bool {
+        matches!(self.state, MachineState::Ended(_))
+    }
+
+    /// Begins the job. Returns the requests that follow.
+    pub(crate) fn start(&mut self) -> Vec<TaskRequest> {
+        let now = self.context.now();
+        let (state, requests) = self.machine.start(now, fastrand::f64());
+        self.enter(state);
+        requests
+    }
+
+    /// Applies the result of a piece of work. Returns the requests that follow.
+    pub(crate) fn take_result(&mut self, result: TaskResult) -> Vec<TaskRequest> {
+        if let TaskResult::RunEnded { outcome, .. } = &result {
+            self.last = Some(*outcome);
+            self.progress = None;
         }
-        if !may_lack && self.lack.take().is_some() {
-            self.detail.clear();
-        }
-        if let (State::StandingBack { .. }, Some((_, since))) = (&self.state, &self.lack) {
-            self.since = *since;
+        let ended = MachineState::Ended(JobEnding::Stopped);
+        let state = std::mem::replace(&mut self.state, ended);
+        let now = self.context.now();
+        let (state, requests) = self.machine.step(state, result, now, fastrand::f64());
+        self.enter(state);
+        requests
+    }
+
+    /// Ends a job whose work had an internal error. Returns the requests that follow.
+    pub(crate) fn fail(&mut self, reason: String) -> Vec<TaskRequest> {
+        let ending = JobEnding::Failed(reason);
+        self.enter(MachineState::Ended(ending.clone()));
+        vec![TaskRequest::LogEnded(ending)]
+    }
+
+    /// Records the progress that a guest reported.
+    pub(crate) fn set_progress(&mut self, progress: Progress) {
+        self.progress = Some(progress);
+    }
+
+    fn enter(&mut self, state: MachineState<RunProvisions>) {
+        self.state = state;
+        self.since = SystemTime::now();
+        self.keep_lack();
+    }
+
+    /// Keeps the logged lack as long as the job stands back or may do so again, and dates its state from then.
+    fn keep_lack(&mut self) {
+        match &self.state {
+            MachineState::StandingBack { .. } => {
+                if let Some((_, since)) = &self.lack {
+                    self.since = *since;
+                }
+            }
+            MachineState::Looking { .. }
+            | MachineState::Waiting { .. }
+            | MachineState::Releasing { .. } => {}
+            MachineState::Sleeping(_)
+            | MachineState::Claiming { .. }
+            | MachineState::Running { .. }
+            | MachineState::Pausing { .. }
+            | MachineState::Marking { .. }
+            | MachineState::Ended(_) => self.lack = None,
         }
     }
 
+    /// Clears the logged lack: the job has all that its run needs on this host.
+    pub(crate) fn clear_lack(&mut self) {
+        self.lack = None;
+    }
+
     /// Records the reason for which the job stands back. Returns true if it differs from the last one.
-    pub(crate) fn stand_back(&mut self, lack: &Lack) -> bool {
+    pub(crate) fn stand_back(&mut self, lack: &RunLack) -> bool {
         let known = self.lack.as_ref().map(|(known, _)| known);
         let is_news = known.is_none_or(|known| !known.is_like(lack));
-        lack.reason().clone_into(&mut self.detail);
         if is_news {
             self.lack = Some((lack.clone(), self.since));
         }
-        self.settle();
+        self.keep_lack();
         is_news
     }
 
     /// True if the job stands back because it lacks a slot.
     pub(crate) const fn lacks_slot(&self) -> bool {
-        matches!(self.lack, Some((Lack::Slot(_), _)))
+        matches!(self.lack, Some((RunLack::Slot(_), _)))
     }
 
     /// Lets the job end after its present activity. Sleeps, waits and pauses end at once; a guest is not asked to
@@ -131,11 +163,11 @@ impl JobEntry {
 
     /// Takes a new version of the job. It takes effect in place if it waits for the same lock by the same rules,
     /// else when the old version has ended.
-    pub(crate) fn take_context(&mut self, mut context: Box<JobContext>) -> Taken {
-        let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
-        let runs = matches!(self.state, State::Running { .. });
+    pub(crate) fn take_context(&mut self, mut context: Box<JobContext>) -> ChangeStart {
+        let is_ending = self.machine.stopping || self.has_ended();
+        let runs = matches!(self.state, MachineState::Running { .. });
         if !is_ending && self.context.job.queues_like(&context.job) {
-            // Work under way for this job listens to these.
+            // Work under way for this job waits for these.
             context.cancel = self.context.cancel.clone();
             context.stop = self.context.stop.clone();
             let old = std::mem::replace(&mut self.context, Arc::new(*context));
@@ -145,12 +177,62 @@ impl JobEntry {
             self.next = Some(context);
             self.end();
         }
-        if runs { Taken::NextRun } else { Taken::Now }
+        if runs {
+            ChangeStart::NextRun
+        } else {
+            ChangeStart::Now
+        }
+    }
+
+    /// Returns the job's record. `None` for a state that is over in a moment, or whose record is deleted with the
+    /// host's lease.
+    pub(crate) fn record(&self) -> Option<JobRecord> {
+        let (state, next) = match &self.state {
+            MachineState::Sleeping(sleep) => {
+                let next = match sleep.until {
+                    WakeTime::Boot(until) => self.wall(until),
+                    WakeTime::Wall(until) => until,
+                };
+                (JobState::Sleeping, Some(next))
+            }
+            MachineState::Waiting { .. } => (JobState::Waiting, None),
+            MachineState::StandingBack { until, .. } => {
+                (JobState::StandingBack, until.map(|until| self.wall(until)))
+            }
+            MachineState::Running { .. } => (JobState::Running, None),
+            MachineState::Pausing { .. } => (JobState::Pausing, None),
+            MachineState::Ended(JobEnding::Finished) => (JobState::Finished, None),
+            MachineState::Ended(JobEnding::Failed(_) | JobEnding::NotAcquired(_)) => {
+                (JobState::Failed, None)
+            }
+            MachineState::Looking { .. }
+            | MachineState::Claiming { .. }
+            | MachineState::Marking { .. }
+            | MachineState::Releasing { .. }
+            | MachineState::Ended(JobEnding::Stopped) => return None,
+        };
+        Some(JobRecord {
+            job: text(&self.context.name),
+            host: text(&self.context.host),
+            lock: text(&self.context.lock),
+            state,
+            since_unix_ms: UnixMs::from_system(self.since),
+            token: self.state.token(),
+            next_unix_ms: next,
+            last: self.last,
+            detail: self.state.detail().to_owned(),
+            progress: self.progress.clone(),
+        })
+    }
+
+    /// Returns a moment of the boot-time clock as wall time.
+    fn wall(&self, at: BootTime) -> UnixMs {
+        UnixMs::from_system(SystemTime::now() + at.since(self.context.clock.now()))
     }
 }
 
-fn rules(context: &JobContext) -> Rules {
-    Rules {
+fn rules(context: &JobContext) -> JobRules {
+    JobRules {
         schedule: context.job.schedule().clone(),
         restart: context.job.restart(),
         retries: context.job.retries(),

@@ -8,13 +8,14 @@
 //! its way back to the lock, so that a host that is always full starves none of its jobs.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_records::printable;
 
 use super::context::JobContext;
-use super::machine::Lack;
+use super::lack::RunLack;
 use leasehold_config::secrets::Secrets;
 use leasehold_runtime::{Runtime, Slot};
 
@@ -23,58 +24,69 @@ use leasehold_runtime::{Runtime, Slot};
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Resources with which one run is started.
-pub(crate) struct Provisions {
+pub(crate) struct RunProvisions {
     pub(crate) slot: Slot,
     pub(crate) secrets: Secrets,
     /// The version of the job that the secrets belong to.
     of: Arc<JobContext>,
 }
 
-impl Provisions {
+impl RunProvisions {
     /// Gets the provisions before the lock is requested, or at the end of a pause: waits for a slot, but not for
     /// long.
-    pub(crate) async fn soon(context: &Arc<JobContext>) -> Result<Self, Lack> {
-        let secrets = local(context).await?;
-        let slot = match try_slot(context) {
+    pub(crate) async fn get_soon(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let secrets = read_secrets(context).await?;
+        let slot = match try_take_slot(context) {
             Some(slot) => Some(slot),
-            None => tokio::time::timeout(MOMENT, slot_in_turn(context))
+            None => tokio::time::timeout(MOMENT, take_slot_in_turn(context))
                 .await
                 .ok(),
         };
-        Self::of(context, slot, secrets)
+        Self::assemble(context, slot, secrets)
     }
 
     /// Gets the provisions under a lock that others wait for: does not wait for a slot.
-    pub(crate) async fn now(context: &Arc<JobContext>) -> Result<Self, Lack> {
-        let slot = try_slot(context);
+    pub(crate) async fn get_now(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let slot = try_take_slot(context);
         if slot.is_none() {
-            return Err(no_slot(context));
+            return Err(lack_of_slot(context));
         }
-        Self::of(context, slot, local(context).await?)
+        Self::assemble(context, slot, read_secrets(context).await?)
     }
 
     /// Gets the provisions of a job that stands back: waits for its turn to have a slot.
-    pub(crate) async fn in_turn(context: &Arc<JobContext>) -> Result<Self, Lack> {
-        let slot = slot_in_turn(context).await;
-        Self::of(context, Some(slot), local(context).await?)
+    pub(crate) async fn get_in_turn(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let slot = take_slot_in_turn(context).await;
+        Self::assemble(context, Some(slot), read_secrets(context).await?)
     }
 
     /// Returns the same provisions for this version of the job, which may have other secrets.
-    pub(crate) async fn renewed(self, context: &Arc<JobContext>) -> Result<Self, Lack> {
+    pub(crate) async fn renew(self, context: &Arc<JobContext>) -> Result<Self, RunLack> {
         if Arc::ptr_eq(&self.of, context) {
             return Ok(self);
         }
-        Self::of(context, Some(self.slot), local(context).await?)
+        Self::assemble(context, Some(self.slot), read_secrets(context).await?)
     }
 
-    fn of(context: &Arc<JobContext>, slot: Option<Slot>, secrets: Secrets) -> Result<Self, Lack> {
-        let slot = slot.ok_or_else(|| no_slot(context))?;
+    fn assemble(
+        context: &Arc<JobContext>,
+        slot: Option<Slot>,
+        secrets: Secrets,
+    ) -> Result<Self, RunLack> {
+        let slot = slot.ok_or_else(|| lack_of_slot(context))?;
         let of = context.clone();
         Ok(Self { slot, secrets, of })
     }
 }
 
-fn try_slot(context: &JobContext) -> Option<Slot> {
+impl fmt::Debug for RunProvisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Secrets are not printed.
+        f.debug_struct("RunProvisions").finish_non_exhaustive()
+    }
+}
+
+fn try_take_slot(context: &JobContext) -> Option<Slot> {
     let slots = context.runtime.slots();
     if context.job.is_dropped() {
         slots.try_take_shared()
@@ -83,7 +95,7 @@ fn try_slot(context: &JobContext) -> Option<Slot> {
     }
 }
 
-async fn slot_in_turn(context: &JobContext) -> Slot {
+async fn take_slot_in_turn(context: &JobContext) -> Slot {
     let slots = context.runtime.slots();
     if context.job.is_dropped() {
         slots.take_shared().await
@@ -92,10 +104,10 @@ async fn slot_in_turn(context: &JobContext) -> Slot {
     }
 }
 
-fn no_slot(context: &JobContext) -> Lack {
+fn lack_of_slot(context: &JobContext) -> RunLack {
     let slots = context.runtime.slots();
     let (most, reserved) = (slots.most(), slots.reserved());
-    Lack::Slot(if context.job.is_dropped() && reserved > 0 {
+    RunLack::Slot(if context.job.is_dropped() && reserved > 0 {
         format!(
             "no free slot for a plugin from the folder on this host (max_runs = {most}, of which {reserved} are \
              reserved for configured jobs)"
@@ -106,10 +118,10 @@ fn no_slot(context: &JobContext) -> Lack {
 }
 
 /// Reads the job's secrets as they are now. Fails if a directory cannot be used or the plugin is in quarantine.
-async fn local(context: &JobContext) -> Result<Secrets, Lack> {
+async fn read_secrets(context: &JobContext) -> Result<Secrets, RunLack> {
     let sha256 = &context.plugin.facts().sha256;
     if let Some(reason) = context.quarantine.reason(sha256, context.wall.now()).await {
-        return Err(Lack::Other(reason));
+        return Err(RunLack::Other(reason));
     }
     let (references, grants) = (context.job.secrets(), context.job.allow());
     if references.is_empty() && grants.dirs.is_empty() {
@@ -122,21 +134,21 @@ async fn local(context: &JobContext) -> Result<Secrets, Lack> {
     });
     match read.await {
         Ok(Ok(secrets)) => Ok(secrets),
-        Ok(Err(why)) => Err(Lack::Other(printable::line(&why))),
-        Err(error) => Err(Lack::Other(error.to_string())),
+        Ok(Err(why)) => Err(RunLack::Other(printable::line(&why))),
+        Err(error) => Err(RunLack::Other(error.to_string())),
     }
 }
 
 /// Provisions that are given up when the lock does not come soon.
-pub(crate) struct Reserve(Mutex<Option<Provisions>>);
+pub(crate) struct ProvisionReserve(Mutex<Option<RunProvisions>>);
 
-impl Reserve {
-    pub(crate) const fn new(provisions: Provisions) -> Self {
+impl ProvisionReserve {
+    pub(crate) const fn new(provisions: RunProvisions) -> Self {
         Self(Mutex::new(Some(provisions)))
     }
 
     /// Resources that are still reserved.
-    pub(crate) fn take(&self) -> Option<Provisions> {
+    pub(crate) fn take(&self) -> Option<RunProvisions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -14,67 +14,70 @@ use tokio::sync::mpsc;
 
 use super::closing;
 use super::context::JobContext;
-use super::machine::{Cause, Turn};
-use super::provision::Provisions;
-use super::work::{TaskResult, tell_acquired};
+use super::held_lock::{HeldLock, log_acquired};
+use super::machine::{RunTurn, StartCause};
+use super::provision::RunProvisions;
+use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
-use crate::fenced::{Allotted, FencedKv};
+use crate::fenced::{FencedKv, KvAllotment};
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_config::wall::unix_ms;
 use leasehold_config::{LimitKey, Remedy};
 use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
 
-/// Position of a run among all runs of the host.
-pub(crate) struct RunNumber {
-    pub(crate) sequence: u32,
-    pub(crate) turn: Turn,
-    pub(crate) cause: Cause,
-    /// Time when the lock was acquired, if that is not logged yet.
-    pub(crate) acquired: Option<BootTime>,
-}
-
-/// Runs the guest.
+/// Runs the guest for this turn.
 pub(crate) async fn run(
     context: Arc<JobContext>,
-    grant: Box<Grant>,
-    provisions: Provisions,
-    number: RunNumber,
+    mut held: HeldLock,
+    provisions: RunProvisions,
+    (turn, cause): (RunTurn, StartCause),
 ) -> TaskResult {
     let run = Run {
-        id: context.run_id(grant.token(), number.sequence),
+        id: context.run_id(held.grant.token(), held.sequence),
         started: (context.clock.now(), SystemTime::now()),
+        acquired: held.take_acquired(),
         context: &context,
-        grant: &grant,
-        number: &number,
+        grant: &held.grant,
+        sequence: held.sequence,
+        turn,
+        cause,
     };
-    let report = run.guest(provisions).await;
-    let detail = closing::detail_of(&context, &grant, &report.end).await;
-    run.tell_end(&report, &detail);
-    let verdict = closing::verdict(&report.end);
-    TaskResult::Ran(grant, verdict, Box::new(report))
+    let report = run.run_guest(provisions).await;
+    let detail = closing::describe_end(&context, &held.grant, &report.end).await;
+    run.log_end(&report, &detail);
+    held.sequence += 1;
+    TaskResult::RunEnded {
+        grant: held,
+        verdict: closing::judge_end(&report.end),
+        outcome: closing::outcome(&report.end),
+    }
 }
 
 /// A run under way.
 struct Run<'a> {
     context: &'a Arc<JobContext>,
     grant: &'a Grant,
-    number: &'a RunNumber,
+    turn: RunTurn,
+    cause: StartCause,
+    /// Number of earlier runs under the grant.
+    sequence: u32,
+    /// Time when the lock was acquired, if that is not logged yet.
+    acquired: Option<BootTime>,
     id: String,
     started: (BootTime, SystemTime),
 }
 
 impl Run<'_> {
     /// Runs the guest and forwards its events.
-    async fn guest(&self, provisions: Provisions) -> RunReport {
+    async fn run_guest(&self, provisions: RunProvisions) -> RunReport {
         let (context, grant) = (self.context, self.grant);
         // The job may have changed since the resources were obtained; a run is of one version.
-        let Provisions { slot, secrets, .. } = match provisions.renewed(context).await {
+        let RunProvisions { slot, secrets, .. } = match provisions.renew(context).await {
             Ok(provisions) => provisions,
             Err(lack) => {
                 let now = context.clock.now();
@@ -87,59 +90,52 @@ impl Run<'_> {
             context.locks.kv(),
             grant,
             context.root.kv(),
-            self.allotted(),
+            self.allot_storage(),
         );
-        let authority = Authority {
-            lock: text(&context.lock),
-            lock_key: grant.key().to_owned(),
-            token: grant.token(),
-            holder: format!("{:x}", grant.lease()),
-            tenure: grant.tenure().clone(),
-            kv: Arc::new(kv),
-        };
+        let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
-        let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
+        let (events, mut received) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
         // next tick.
-        let tell = async {
-            self.tell_start();
+        let log = async {
+            self.log_start();
             let about = self.event_context();
-            let mut told_loss = false;
-            let mut proving = pin!(proves(first.as_ref()));
+            let mut is_loss_logged = false;
+            let mut proving = pin!(prove_later(first.as_ref()));
             loop {
                 tokio::select! {
                     biased;
-                    event = heard.recv() => match event {
-                        Some(event) => pass_on(context, &about, event),
-                        None => break told_loss,
+                    event = received.recv() => match event {
+                        Some(event) => log_guest_event(context, &about, event),
+                        None => break is_loss_logged,
                     },
-                    reason = grant.tenure().ended(), if !told_loss => {
-                        told_loss = true;
-                        self.tell_loss(&reason);
+                    reason = grant.tenure().ended(), if !is_loss_logged => {
+                        is_loss_logged = true;
+                        self.log_loss(&reason);
                     }
                     never = &mut proving => match never {},
                 }
             }
         };
         let mark = first.as_ref().map(FirstRun::mark);
-        let spec = self.spec(secrets, mark);
+        let spec = self.make_spec(secrets, mark);
         let run = context
             .runtime
             .run(&context.plugin, authority, spec, events, slot);
-        let (report, told_loss) = tokio::join!(run, tell);
+        let (report, is_loss_logged) = tokio::join!(run, log);
         if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
             first.prove().await;
         }
         // A guest that was stopped first has closed its events before the loss was received here.
-        if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
-            self.tell_loss(reason);
+        if let (RunEnd::Lost(reason), false) = (&report.end, is_loss_logged) {
+            self.log_loss(reason);
         }
         report
     }
 
-    fn allotted(&self) -> Allotted {
+    fn allot_storage(&self) -> KvAllotment {
         let context = self.context;
-        Allotted {
+        KvAllotment {
             budget: context.budget.clone(),
             granted: context.job.allow().kv.clone(),
             most: context.job.limits().kv_total_bytes,
@@ -149,16 +145,16 @@ impl Run<'_> {
         }
     }
 
-    fn spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
+    fn make_spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
         let context = self.context;
         let (env, env_secrets) = secrets::environment(context.job.env());
         RunSpec {
             raw_stdout: None,
             job: text(&context.name),
             run_id: self.id.clone(),
-            attempt: self.number.turn.attempt,
-            trigger: trigger(self.number.cause),
-            scheduled_at_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            attempt: self.turn.attempt,
+            trigger: trigger_of(self.cause),
+            scheduled_at_unix_ms: self.turn.tick.map(UnixMs::as_u64),
             args: context.job.args().to_vec(),
             env,
             env_secrets,
@@ -178,19 +174,19 @@ impl Run<'_> {
     }
 
     /// Logs and records the start.
-    fn tell_start(&self) {
+    fn log_start(&self) {
         let context = self.context;
-        if let Some(at) = self.number.acquired {
-            tell_acquired(context, self.grant, at);
+        if let Some(at) = self.acquired {
+            log_acquired(context, self.grant, at);
         }
         let (at, _) = self.started;
         context.event_log.emit_at(
             at,
             self.event_context(),
             EventKind::RunStarted {
-                attempt: self.number.turn.attempt,
-                trigger: trigger_word(trigger(self.number.cause)),
-                tick: self.number.turn.tick.map(|tick| tick.to_string()),
+                attempt: self.turn.attempt,
+                trigger: describe_trigger(trigger_of(self.cause)),
+                tick: self.turn.tick.map(|tick| tick.to_string()),
                 plugin_sha256: context.plugin.facts().sha256.clone(),
             },
         );
@@ -198,10 +194,10 @@ impl Run<'_> {
     }
 
     /// Logs when and why the lock was lost.
-    fn tell_loss(&self, reason: &EndReason) {
+    fn log_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.context.clock.now());
-        let reason = closing::loss(self.grant.tenure(), reason);
+        let reason = closing::describe_loss(self.grant.tenure(), reason);
         let lost = EventKind::LockLost { reason };
         self.context
             .event_log
@@ -209,7 +205,7 @@ impl Run<'_> {
     }
 
     /// Logs and records the end.
-    fn tell_end(&self, report: &RunReport, detail: &str) {
+    fn log_end(&self, report: &RunReport, detail: &str) {
         self.context.event_log.emit(
             self.event_context(),
             EventKind::RunEnded {
@@ -225,7 +221,7 @@ impl Run<'_> {
             },
         );
         let mut record = self.record();
-        record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+        record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
         closing::fill(&mut record, report);
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
@@ -240,12 +236,12 @@ impl Run<'_> {
             lock: text(&self.context.lock),
             lock_key: self.grant.key().to_owned(),
             token: self.grant.token(),
-            sequence: self.number.sequence,
+            sequence: self.sequence,
             run_id: self.id.clone(),
-            attempt: self.number.turn.attempt,
-            tick_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            attempt: self.turn.attempt,
+            tick_unix_ms: self.turn.tick,
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
-            started_unix_ms: unix_ms(started),
+            started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
             outcome: leasehold_records::Outcome::Running,
             detail: String::new(),
@@ -260,7 +256,7 @@ impl Run<'_> {
 }
 
 /// Marks the plugin as proven once its run has lasted for [`PROBATION`].
-async fn proves(first: Option<&FirstRun>) -> Infallible {
+async fn prove_later(first: Option<&FirstRun>) -> Infallible {
     if let Some(first) = first {
         tokio::time::sleep(PROBATION).await;
         first.prove().await;
@@ -268,7 +264,7 @@ async fn proves(first: Option<&FirstRun>) -> Infallible {
     std::future::pending().await
 }
 
-fn pass_on(context: &JobContext, about: &EventContext, event: GuestEvent) {
+fn log_guest_event(context: &JobContext, about: &EventContext, event: GuestEvent) {
     match event {
         GuestEvent::Line(line) => context.event_log.emit_at(
             line.at,
@@ -306,15 +302,15 @@ fn pass_on(context: &JobContext, about: &EventContext, event: GuestEvent) {
     }
 }
 
-const fn trigger(cause: Cause) -> Trigger {
+const fn trigger_of(cause: StartCause) -> Trigger {
     match cause {
-        Cause::Continuous => Trigger::Continuous,
-        Cause::Schedule => Trigger::Schedule,
-        Cause::Once => Trigger::Manual,
+        StartCause::Continuous => Trigger::Continuous,
+        StartCause::Schedule => Trigger::Schedule,
+        StartCause::Once => Trigger::Manual,
     }
 }
 
-const fn trigger_word(trigger: Trigger) -> &'static str {
+const fn describe_trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Schedule => "schedule",
         Trigger::Manual => "once",

@@ -12,13 +12,15 @@ use leasehold_records::HolderRecord;
 use tokio::sync::watch;
 
 use super::context::JobContext;
-use super::machine::Missed;
-use super::provision::{Provisions, Reserve};
-use super::work::{self, TaskResult};
+use super::held_lock::HeldLock;
+use super::machine::AcquireMiss;
+use super::provision::{ProvisionReserve, RunProvisions};
+use super::task::TaskResult;
+use super::work;
 use crate::event::EventKind;
 use crate::record_writer::text;
 use leasehold_config::Wait;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 
 /// Wait behind the same holder after which the holder's name is logged.
 const LONG: Duration = Duration::from_secs(1);
@@ -26,26 +28,26 @@ const LONG: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Gets what a run needs, and then waits for the lock.
-pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<Provisions>) -> TaskResult {
+pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>) -> TaskResult {
     let provisions = async {
         match had {
-            Some(had) => had.renewed(&context).await,
-            None => Provisions::soon(&context).await,
+            Some(had) => had.renew(&context).await,
+            None => RunProvisions::get_soon(&context).await,
         }
     };
     let provisions = tokio::select! {
-        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
+        () = context.cancel.cancelled() => return TaskResult::Missed(AcquireMiss::Cancelled),
         provisions = provisions => provisions,
     };
     let reserve = match provisions {
-        Ok(provisions) => Reserve::new(provisions),
-        Err(lack) => return TaskResult::Missed(Missed::Lacks(lack)),
+        Ok(provisions) => ProvisionReserve::new(provisions),
+        Err(lack) => return TaskResult::Missed(AcquireMiss::Lacks(lack)),
     };
     let holder = HolderRecord {
         host: text(&context.host),
         job: text(&context.name),
         pid: std::process::id(),
-        since_unix_ms: unix_ms(SystemTime::now()),
+        since_unix_ms: UnixMs::from_system(SystemTime::now()),
     };
     let request = Acquire::new(context.root.lock(&context.lock))
         .value(holder.to_json())
@@ -69,24 +71,26 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<Provisions>) -
         places.send_replace(Some(place));
     });
     let acquired = tokio::select! {
-        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
+        () = context.cancel.cancelled() => return TaskResult::Missed(AcquireMiss::Cancelled),
         acquired = waiting => acquired,
-        never = tell_holders(&context, place) => match never {},
+        never = log_holders(&context, place) => match never {},
         never = reserve.expire() => match never {},
     };
     match acquired {
-        Ok(grant) => provided(&context, grant, reserve.take()).await,
-        Err(error @ AcquireError::Contended { .. }) => {
-            TaskResult::Missed(Missed::Contended(contended(&context, &error).await))
+        Ok(grant) => provide(&context, grant, reserve.take()).await,
+        Err(error @ AcquireError::Contended { .. }) => TaskResult::Missed(AcquireMiss::Contended(
+            describe_contention(&context, &error).await,
+        )),
+        Err(AcquireError::Closed) => TaskResult::Missed(AcquireMiss::Cancelled),
+        Err(error) if is_unanswered(&error) => {
+            TaskResult::Missed(AcquireMiss::Unanswered(error.to_string()))
         }
-        Err(AcquireError::Closed) => TaskResult::Missed(Missed::Cancelled),
-        Err(error) if is_away(&error) => TaskResult::Missed(Missed::Away(error.to_string())),
-        Err(error) => TaskResult::Missed(Missed::Trouble(error.to_string())),
+        Err(error) => TaskResult::Missed(AcquireMiss::Trouble(error.to_string())),
     }
 }
 
 /// True if the store's next answer ends the failure: the store did not answer, or the session ended meanwhile.
-const fn is_away(error: &AcquireError) -> bool {
+const fn is_unanswered(error: &AcquireError) -> bool {
     match error {
         AcquireError::Store { source, .. } => source.is_unknown(),
         AcquireError::SessionLost { .. } => true,
@@ -100,38 +104,41 @@ const fn is_away(error: &AcquireError) -> bool {
 
 /// Returns the lock with the resources of its run. If they are not available now, the lock goes to the next in the
 /// queue.
-async fn provided(
+async fn provide(
     context: &Arc<JobContext>,
     grant: Grant,
-    reserved: Option<Provisions>,
+    reserved: Option<RunProvisions>,
 ) -> TaskResult {
     let at = context.clock.now();
     let provisions = match reserved {
         Some(provisions) => Ok(provisions),
-        None => Provisions::now(context).await,
+        None => RunProvisions::get_now(context).await,
     };
     match provisions {
-        Ok(provisions) => TaskResult::Acquired(Box::new(grant), at, provisions),
+        Ok(provisions) => TaskResult::Acquired {
+            grant: HeldLock::new(grant, at),
+            provisions,
+        },
         Err(lack) => {
             work::give_back(context, grant).await;
-            TaskResult::Missed(Missed::Lacks(lack))
+            TaskResult::Missed(AcquireMiss::Lacks(lack))
         }
     }
 }
 
 /// Logs the name of each holder that is waited for long.
-async fn tell_holders(
+async fn log_holders(
     context: &JobContext,
     mut place: watch::Receiver<Option<LockPlace>>,
 ) -> Infallible {
-    let mut told = None;
+    let mut logged = None;
     loop {
         let holder = place.borrow_and_update().clone();
         let holder = holder.and_then(|place| place.holder);
         let long = async {
             match holder {
                 // Many jobs may have begun to wait at once, and should not all send requests at once.
-                Some(holder) if told.as_ref() != Some(&holder) => {
+                Some(holder) if logged.as_ref() != Some(&holder) => {
                     tokio::time::sleep(LONG.mul_f64(1.0 + fastrand::f64())).await;
                     holder
                 }
@@ -146,36 +153,36 @@ async fn tell_holders(
             },
             holder = long => holder,
         };
-        if let Some(by) = name_of(context, &holder).await {
+        if let Some(by) = read_name(context, &holder).await {
             let blocked = EventKind::Blocked {
                 by,
                 holder: holder.clone(),
             };
             context.event_log.emit(context.event_context(), blocked);
         }
-        told = Some(holder);
+        logged = Some(holder);
     }
 }
 
 /// Returns the reason for which the lock was not acquired, with the holder's name.
-async fn contended(context: &JobContext, error: &AcquireError) -> String {
-    let said = error.to_string();
+async fn describe_contention(context: &JobContext, error: &AcquireError) -> String {
+    let text = error.to_string();
     let AcquireError::Contended { holder, .. } = error else {
-        return said;
+        return text;
     };
     let name = tokio::select! {
         // A host that stops does not wait for a name.
         () = context.cancel.cancelled() => None,
-        name = name_of(context, holder) => name,
+        name = read_name(context, holder) => name,
     };
     match name {
-        Some(name) => said.replacen(holder, &format!("{name} ({holder})"), 1),
-        None => said,
+        Some(name) => text.replacen(holder, &format!("{name} ({holder})"), 1),
+        None => text,
     }
 }
 
 /// Returns the job and the host of an entry, if it exists and Leasehold wrote it.
-async fn name_of(context: &JobContext, entry: &str) -> Option<String> {
+async fn read_name(context: &JobContext, entry: &str) -> Option<String> {
     // Boxed: it is rarely needed, and would make the future of every waiting job larger.
     let asked = Box::pin(async { context.locks.kv().get(entry).await });
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
@@ -198,11 +205,11 @@ mod tests {
 
     /// Fails when the source is appended to a message that contains it.
     #[test]
-    fn an_error_is_told_once_with_its_source() {
+    fn error_text_contains_its_source_once() {
         let error = failed(StoreError::Unknown("no reply within 5s".into()));
         let text = error.to_string();
         assert_eq!(text.matches("no reply within 5s").count(), 1, "{text}");
-        assert!(is_away(&error));
+        assert!(is_unanswered(&error));
     }
 
     #[test]
@@ -211,6 +218,6 @@ mod tests {
             kind: RefusalKind::NoSpace,
             message: "etcdserver: mvcc: database space exceeded".into(),
         });
-        assert!(!is_away(&refused));
+        assert!(!is_unanswered(&refused));
     }
 }

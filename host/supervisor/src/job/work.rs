@@ -11,12 +11,13 @@ use tokio::sync::watch;
 
 use super::closing;
 use super::context::JobContext;
-use super::machine::{Claim, Lack, Look, Missed, Now, Until, Verdict};
-use super::provision::Provisions;
+use super::held_lock::HeldLock;
+use super::machine::{PauseEnd, TimeNow, WakeTime};
+use super::provision::RunProvisions;
+use super::task::TaskResult;
 use crate::event::EventKind;
-use crate::host::cut_short;
+use crate::shutdown::cut_short;
 use leasehold_config::wall::UnixMs;
-use leasehold_runtime::RunReport;
 
 /// Longest sleep between two readings of the clocks.
 const NAP: Duration = Duration::from_mins(1);
@@ -28,62 +29,29 @@ const SET: Duration = Duration::from_secs(1);
 /// once, and should not all send requests at once.
 const SPREAD: Duration = Duration::from_millis(300);
 
-/// Result of a piece of work.
-pub(crate) enum TaskResult {
-    Slept {
-        cancelled: bool,
-    },
-    /// The sleep ended early: the store answers again.
-    StoreBack,
-    Looked(Look),
-    /// The lock, the time when it was acquired, and the resources for its run. It is not logged yet: see
-    /// [`tell_acquired`].
-    Acquired(Box<Grant>, BootTime, Provisions),
-    Missed(Missed),
-    /// The job stood back, and its next run has these resources.
-    Ready(Provisions),
-    /// The job stood back in a version that has been replaced.
-    Superseded,
-    Lacks(Lack),
-    Claimed(Box<Grant>, Claim),
-    Ran(Box<Grant>, Verdict, Box<RunReport>),
-    Paused(Box<Grant>, Paused),
-    Marked(Box<Grant>),
-    Released,
-}
-
-/// Result of a pause under a kept lock.
-pub(crate) enum Paused {
-    Over(Provisions),
-    /// The pause is over, and the next run lacks something.
-    Lacks(Lack),
-    Lost,
-    Cancelled,
-}
-
 /// Sleeps until a moment. A sleep by the wall clock also ends when that clock is set.
-pub(crate) async fn sleep(context: Arc<JobContext>, until: Until) -> TaskResult {
+pub(crate) async fn sleep(context: Arc<JobContext>, until: WakeTime) -> TaskResult {
     let over = async {
         match until {
-            Until::Boot(until) => sleep_until(&*context.clock, until).await,
-            Until::Wall(until) => doze(&context, until).await,
+            WakeTime::Boot(until) => sleep_until(&*context.clock, until).await,
+            WakeTime::Wall(until) => doze(&context, until).await,
         }
     };
     tokio::select! {
-        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
-        () = over => TaskResult::Slept { cancelled: false },
+        () = context.cancel.cancelled() => TaskResult::Cancelled,
+        () = over => TaskResult::Woke,
     }
 }
 
-/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `asked`. Also
+/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `requested`. Also
 /// ends when the store has come back since.
 pub(crate) async fn sleep_or_back(
     context: Arc<JobContext>,
-    until: Until,
-    asked: BootTime,
+    until: WakeTime,
+    requested: BootTime,
 ) -> TaskResult {
     let back = async {
-        back_since(context.locks.connectivity(), asked).await;
+        wait_for_return(context.locks.connectivity(), requested).await;
         tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
     };
     tokio::select! {
@@ -92,10 +60,10 @@ pub(crate) async fn sleep_or_back(
     }
 }
 
-/// Resolves when the store answers after an outage that ended later than `asked`.
-async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
+/// Resolves when the store answers after an outage that ended later than `requested`.
+async fn wait_for_return(mut store: watch::Receiver<StoreState>, requested: BootTime) {
     let is_back =
-        |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > asked);
+        |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > requested);
     if store.wait_for(is_back).await.is_err() {
         // The client has closed: the state does not change again.
         std::future::pending::<()>().await;
@@ -105,13 +73,13 @@ async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
 /// Sleeps until the wall clock shows `until`, or until that clock is found to have been set.
 async fn doze(context: &JobContext, until: UnixMs) {
     let began = context.now();
-    while let Some(nap) = nap(began, context.now(), until) {
+    while let Some(nap) = next_nap(began, context.now(), until) {
         tokio::time::sleep(nap).await;
     }
 }
 
 /// Returns the time to sleep before the clocks are read again; `None` when the sleep is over.
-fn nap(began: Now, now: Now, until: UnixMs) -> Option<Duration> {
+fn next_nap(began: TimeNow, now: TimeNow, until: UnixMs) -> Option<Duration> {
     let left = until.since(now.wall);
     let passed = now.boot.since(began.boot);
     // Wall time now, if the clock was not set.
@@ -131,17 +99,9 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
     }
 }
 
-/// Logs when the lock was acquired. The first work under a grant calls this, a run only when its guest has begun.
-pub(crate) fn tell_acquired(context: &JobContext, grant: &Grant, at: BootTime) {
-    let wait_ms = millis(grant.waited());
-    let about = context.event_context_for(grant.token());
-    context
-        .event_log
-        .emit_at(at, about, EventKind::Acquired { wait_ms });
-}
-
 /// Gives the lock back.
-pub(crate) async fn release(context: Arc<JobContext>, grant: Grant) -> TaskResult {
+pub(crate) async fn release(context: Arc<JobContext>, held: HeldLock) -> TaskResult {
+    let grant = *held.grant;
     let token = grant.token();
     // A mark gives the lock back in its own transaction.
     let left = grant.tenure().end_reason() == Some(EndReason::Released);
@@ -170,9 +130,9 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
         match until {
             Some(until) => {
                 sleep_until(&*context.clock, until).await;
-                Provisions::soon(&context).await
+                RunProvisions::get_soon(&context).await
             }
-            None => Provisions::in_turn(&context).await,
+            None => RunProvisions::get_in_turn(&context).await,
         }
     };
     // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
@@ -183,10 +143,10 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
         }
     };
     tokio::select! {
-        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
-        () = superseded => TaskResult::Superseded,
+        () = context.cancel.cancelled() => TaskResult::Cancelled,
+        () = superseded => TaskResult::Ready(None),
         provisions = provisions => match provisions {
-            Ok(provisions) => TaskResult::Ready(provisions),
+            Ok(provisions) => TaskResult::Ready(Some(provisions)),
             Err(lack) => TaskResult::Lacks(lack),
         },
     }
@@ -194,40 +154,38 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
 
 /// Keeps the lock for a while without running. The slot is free for other jobs meanwhile; if none is free at the
 /// end of the pause, the next run does not start here.
-pub(crate) async fn pause(
-    context: Arc<JobContext>,
-    grant: Box<Grant>,
-    pause: Duration,
-) -> TaskResult {
+pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Duration) -> TaskResult {
+    let grant = &held.grant;
     let until = context.clock.now().after(pause);
     let over = async {
         sleep_until(&*context.clock, until).await;
-        Provisions::soon(&context).await
+        RunProvisions::get_soon(&context).await
     };
     let paused = tokio::select! {
         biased;
-        () = context.cancel.cancelled() => Paused::Cancelled,
-        _ = grant.tenure().ended() => Paused::Lost,
+        () = context.cancel.cancelled() => PauseEnd::Cancelled,
+        _ = grant.tenure().ended() => PauseEnd::Lost,
         provisions = over => match provisions {
-            Ok(provisions) => Paused::Over(provisions),
-            Err(lack) => Paused::Lacks(lack),
+            Ok(provisions) => PauseEnd::Over(provisions),
+            Err(lack) => PauseEnd::Lacks(lack),
         },
     };
-    if matches!(paused, Paused::Lost) {
+    if matches!(paused, PauseEnd::Lost) {
         let reason = grant
             .tenure()
             .end_reason()
-            .map_or_else(String::new, |reason| closing::loss(grant.tenure(), &reason));
+            .map_or_else(String::new, |reason| {
+                closing::describe_loss(grant.tenure(), &reason)
+            });
         context.event_log.emit(
             context.event_context_for(grant.token()),
             EventKind::LockLost { reason },
         );
     }
-    TaskResult::Paused(grant, paused)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    TaskResult::PauseEnded {
+        grant: held,
+        end: paused,
+    }
 }
 
 #[cfg(test)]
@@ -249,13 +207,17 @@ mod tests {
     /// Fails when a job that failed while the store was reachable is woken at once, again and again. Fails also
     /// when a return between the failed request and the sleep is missed.
     #[test]
-    fn a_return_wakes_only_what_was_asked_before_it() {
+    fn store_return_wakes_only_earlier_requests() {
         let (state, store) = watch::channel(reachable(5));
-        let is_woken = |asked| back_since(store.clone(), asked).now_or_never().is_some();
+        let is_woken = |requested| {
+            wait_for_return(store.clone(), requested)
+                .now_or_never()
+                .is_some()
+        };
         assert!(is_woken(boot(4)));
         assert!(!is_woken(boot(6)));
 
-        let mut waits = std::pin::pin!(back_since(store.clone(), boot(6)));
+        let mut waits = std::pin::pin!(wait_for_return(store.clone(), boot(6)));
         assert!(waits.as_mut().now_or_never().is_none());
         state.send_replace(StoreState::Lost { since: boot(6) });
         assert!(waits.as_mut().now_or_never().is_none());
@@ -265,29 +227,29 @@ mod tests {
 
     /// While the clock is not set, the sleep lasts until its time, and reads the clocks once a minute.
     #[test]
-    fn a_sleep_by_the_wall_clock_ends_when_it_is_time_or_the_clock_was_set() {
-        let now = |boot: u64, wall: u64| Now {
+    fn wall_clock_sleep_ends_on_time_or_when_the_clock_is_set() {
+        let now = |boot: u64, wall: u64| TimeNow {
             boot: BootTime::from_nanos(boot * 1_000_000_000),
             wall: UnixMs::new(wall * 1000),
         };
         let began = now(10, 1000);
         let until = UnixMs::new(1_300_000);
-        assert_eq!(nap(began, began, until), Some(NAP));
+        assert_eq!(next_nap(began, began, until), Some(NAP));
         assert_eq!(
-            nap(began, now(290, 1280), until),
+            next_nap(began, now(290, 1280), until),
             Some(Duration::from_secs(20))
         );
-        assert_eq!(nap(began, now(310, 1300), until), None);
+        assert_eq!(next_nap(began, now(310, 1300), until), None);
         // The clock was put back or forward: the job plans again.
-        assert_eq!(nap(began, now(70, 1000), until), None);
-        assert_eq!(nap(began, now(70, 1070), until), None);
+        assert_eq!(next_nap(began, now(70, 1000), until), None);
+        assert_eq!(next_nap(began, now(70, 1070), until), None);
         // Suspended for an hour: the wall clock and the boot-time clock both went on.
-        assert_eq!(nap(began, now(3610, 4600), until), None);
+        assert_eq!(next_nap(began, now(3610, 4600), until), None);
         // A small correction does not count as setting the clock.
-        let slewed = Now {
+        let slewed = TimeNow {
             wall: UnixMs::new(1_060_500),
             ..now(70, 0)
         };
-        assert_eq!(nap(began, slewed, until), Some(NAP));
+        assert_eq!(next_nap(began, slewed, until), Some(NAP));
     }
 }

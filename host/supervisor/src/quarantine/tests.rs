@@ -54,7 +54,7 @@ async fn the_plugin_that_was_polled_when_the_process_died_is_quarantined_and_its
     };
     assert_eq!(crash.record.outcome, Outcome::Crashed);
     assert_eq!(crash.record.run_id, record(SHA).run_id);
-    assert_eq!(crash.record.ended_unix_ms, Some(at(5).as_u64()));
+    assert_eq!(crash.record.ended_unix_ms, Some(at(5)));
     assert_eq!(crash.until, at(5 + HOUR));
     let reason = quarantine.reason(SHA, at(6)).await.unwrap();
     assert!(

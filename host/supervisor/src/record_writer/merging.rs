@@ -170,11 +170,13 @@ impl Merging {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_records::UnixMs;
+
     use super::*;
 
     fn ended(token: u64, outcome: Outcome) -> RunRecord {
         RunRecord {
-            ended_unix_ms: Some(1_001),
+            ended_unix_ms: Some(UnixMs::new(1_001)),
             outcome,
             output: format!("line of {token}"),
             ..super::super::sample(token)

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_records::JobState;
+use leasehold_records::{JobState, UnixMs};
 use tokio::time::Instant;
 
 pub(super) use self::pending_write::WriteBatch;
@@ -40,7 +40,7 @@ pub(super) struct RunMark {
 struct StandingRecord {
     json: Vec<u8>,
     /// State of the job and its start time; a record that differs in neither shows progress.
-    phase: Option<(JobState, u64)>,
+    phase: Option<(JobState, UnixMs)>,
     /// State that was written last.
     written: Option<JobState>,
 }

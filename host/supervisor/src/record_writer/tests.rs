@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use leasehold_lock::{ConnectOptions, Kv};
-use leasehold_records::{JobState, Outcome, RunKey};
-use leasehold_store::{Options, Store};
+use leasehold_records::{JobState, Outcome, RunKey, UnixMs};
+use leasehold_store::{Store, StoreOptions};
 
 use super::*;
 
@@ -19,7 +19,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let store = Store::open(Options::memory()).await.unwrap();
+        let store = Store::open(StoreOptions::memory()).await.unwrap();
         let options = ConnectOptions::in_process(Arc::new(store.connector()));
         Self {
             locks: Locks::connect(options).await.unwrap(),
@@ -78,7 +78,7 @@ fn started(job: &str, token: u64) -> RunRecord {
 
 fn ended(job: &str, token: u64) -> RunRecord {
     RunRecord {
-        ended_unix_ms: Some(1_003),
+        ended_unix_ms: Some(UnixMs::new(1_003)),
         outcome: Outcome::Done,
         ..started(job, token)
     }
@@ -90,7 +90,7 @@ fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
         host: "h".into(),
         lock: job.into(),
         state,
-        since_unix_ms,
+        since_unix_ms: UnixMs::new(since_unix_ms),
         token: None,
         next_unix_ms: None,
         last: None,
@@ -104,7 +104,7 @@ fn host() -> HostRecord {
         host: "h".into(),
         pid: 1,
         version: "0".into(),
-        started_unix_ms: 1,
+        started_unix_ms: UnixMs::new(1),
         jobs: vec!["j".into()],
     }
 }

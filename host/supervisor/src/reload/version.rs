@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use leasehold_config::fingerprint::Fingerprint;
 use leasehold_config::limits::Limits;
-use leasehold_config::plugin_file::{Found, Unread};
+use leasehold_config::plugin_file::{PluginFile, Unread};
 use leasehold_config::{Config, Job};
 use leasehold_runtime::{LoadError, LoadProblem, Plugin, Runtime};
 
@@ -86,7 +86,7 @@ fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), Versio
         .plugins()
         .map_or_else(Limits::default, |plugins| plugins.limits().clone())
         .plugin_bytes;
-    let found = Found::read_dropped(path, most).map_err(|unread| match unread {
+    let found = PluginFile::read_dropped(path, most).map_err(|unread| match unread {
         Unread::Changing(_) => VersionRefusal::Changing,
         Unread::Bad(text) => VersionRefusal::Bad(format!("plugin {text}")),
     })?;

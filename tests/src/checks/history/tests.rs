@@ -107,7 +107,7 @@ fn a_right_history_passes() {
 #[test]
 fn h1_a_token_without_an_entry_is_found() {
     fails(judge(&without(6)), &["H1", "c was granted", "token 6"]);
-    // An update is not a creation, and what was compacted away is not known.
+    // An update is not a creation, and compacted changes are unknown.
     let updated = [put("/l/locks/x/a", 2, 5, "a")];
     let verdict = grants_have_entries(&history(&updated), LOCKS, &log(&[("a", 5)]));
     fails(verdict, &["H1", "token 5"]);
@@ -164,7 +164,7 @@ fn h2_a_waiter_that_gave_up_and_came_back_is_behind() {
 }
 
 #[test]
-fn h2_entries_that_end_together_passed_nobody() {
+fn h2_entries_that_end_together_pass_none() {
     let changes = [entry("a", 2), entry("b", 3), gone("a", 5), gone("b", 5)];
     no_waiter_is_overtaken(&history(&changes), LOCKS, &log(&[("a", 2), ("b", 3)])).unwrap();
 }

@@ -1,6 +1,6 @@
-//! A watcher that lives through every kill: it comes back, and goes on after the last revision it saw.
+//! A watcher over all kills: it reconnects, and continues after the last revision it received.
 //!
-//! It must never look anything up: what it knows it was told by watches.
+//! It reads no key: all its facts come from watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,7 @@ impl Follower {
             // Large, as what is generated for every way a request can go.
             let following = Box::pin(async {
                 loop {
-                    // A watch that breaks is what this is about.
+                    // A broken watch is expected here.
                     let _ = follow(&endpoint, &shared).await;
                     tokio::time::sleep(PAUSE).await;
                 }

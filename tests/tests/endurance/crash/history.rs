@@ -70,7 +70,7 @@ impl History {
         self.leases.keys().copied()
     }
 
-    /// Holds a store that was killed and came back against what clients were told before.
+    /// Compares a killed and restarted store with the clients' earlier answers.
     pub(super) async fn verify(
         &mut self,
         server: &Server,
@@ -139,7 +139,10 @@ impl History {
             }
         }
         for id in &there {
-            ensure!(said.leases.contains_key(id), "nobody asked for lease {id}");
+            ensure!(
+                said.leases.contains_key(id),
+                "no client requested lease {id}"
+            );
             let reply = client.lease_time_to_live(*id, None).await?;
             // It counts whole seconds, and began to count at some time after the start.
             let passed = i64::try_from(restarted.elapsed().as_secs())? + 1;
@@ -214,7 +217,7 @@ impl History {
                 } else {
                     let asked = said.unanswered.iter().position(|asked| *asked == wishes);
                     let asked =
-                        asked.with_context(|| format!("nobody asked for {wishes:?} at {at}"))?;
+                        asked.with_context(|| format!("no client requested {wishes:?} at {at}"))?;
                     said.unanswered.swap_remove(asked);
                     self.counts.unanswered[0] += 1;
                 }
@@ -261,14 +264,14 @@ impl History {
         Ok(())
     }
 
-    /// Fails if so many kills met too little of what they are about.
+    /// Fails if the kills met too few of the events they test.
     pub(super) fn was_worth_it(&self, kills: u64) -> Result<()> {
         let counts = &self.counts;
         ensure!(counts.acknowledged >= kills * 10, "{self}");
         ensure!(counts.reads > 0 && counts.leases > 0, "{self}");
         // With several writers that never pause, a kill that interrupts none of them is rare.
         ensure!(kills < 8 || counts.unanswered != [0, 0], "{self}");
-        // Older than what is forgiven when its time is looked at.
+        // Older than the tolerance of the check on its time.
         ensure!(
             kills < 8 || counts.oldest_lease > Duration::from_secs(2),
             "{self}"

@@ -34,7 +34,7 @@ pub(super) struct Read {
     pub(super) held: Option<Held>,
 }
 
-/// Everything said in one life.
+/// All requests and answers of one life.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// By revision.
@@ -48,7 +48,7 @@ pub(super) struct Said {
     pub(super) complaints: Vec<String>,
 }
 
-/// Where all clients of one life write down what they are told.
+/// Log in which all clients of one life record their answers.
 #[derive(Debug)]
 pub(super) struct Ledger {
     said: Mutex<Said>,

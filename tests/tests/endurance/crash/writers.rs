@@ -66,7 +66,7 @@ impl Crew {
             let mut mine: BTreeMap<_, _> =
                 mine.map(|(key, held)| (key.clone(), held.lease)).collect();
             tasks.spawn(async move {
-                // Ends with the store, which is what everyone here waits for.
+                // Ends with the store, whose end all clients here wait for.
                 let _: Result<(), Over> = async {
                     loop {
                         match number {
@@ -85,7 +85,7 @@ impl Crew {
         })
     }
 
-    /// After the store's death: returns when everyone knows of it.
+    /// After the store's end: returns when all clients have noticed it.
     pub(super) async fn end(mut self) -> Result<()> {
         self.ledger.dead.cancel();
         tokio::time::timeout(SLACK, async {
@@ -275,7 +275,7 @@ async fn settle<T>(
     })
 }
 
-/// A store that answers so has understood and declined; one that dies never does.
+/// A store that returns this has read and refused the request; a killed one never returns it.
 fn is_refusal(code: Code) -> bool {
     matches!(
         code,

@@ -2,7 +2,7 @@
 //! later releases changed is not one to follow.
 //!
 //! An excuse takes one server out of the comparison of one answer, so the others must still agree. It must be as
-//! narrow as can be said, and must never be about the embedded server.
+//! narrow as possible, and none is about the embedded server.
 
 use etcd_client::proto::{PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp};
 
@@ -15,7 +15,7 @@ pub(super) struct Excuse {
     pub(super) servers: &'static [Name],
     /// The server's behaviour, and the right one.
     pub(super) what: &'static str,
-    /// Where its makers say so.
+    /// Place where etcd documents it.
     pub(super) reference: &'static str,
     /// True if this answer is such a case.
     pub(super) applies: fn(&Op, &str) -> bool,

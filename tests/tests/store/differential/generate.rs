@@ -12,7 +12,7 @@ use fastrand::Rng;
 
 use super::op::{FAR, Op, Watch};
 
-/// Every key there is in a sequence, in order. Few enough that they collide, with both ends of what bytes can be.
+/// Every key of a sequence, in order. Few enough to collide, with the smallest and the largest byte.
 pub(super) const KEYS: [&[u8]; 9] = [
     b"\0",
     b"k/",
@@ -106,7 +106,7 @@ impl Generator {
         (first, end.to_vec())
     }
 
-    /// A revision to ask for: any so far, sometimes one that is none or lies ahead.
+    /// A revision for a request: any so far, sometimes zero or one ahead.
     fn revision(&mut self) -> i64 {
         match self.rng.u32(0..40) {
             0 => FAR,
@@ -288,7 +288,7 @@ impl Generator {
         }
     }
 
-    /// Zero, which stands for "is not there", more often than by chance.
+    /// Zero, which means "does not exist", more often than by chance.
     fn known_revision(&mut self) -> i64 {
         if self.rarely(3) { 0 } else { self.revision() }
     }

@@ -1,6 +1,6 @@
-//! Sends a sequence to every server, one step at a time to all of them, and compares what they answer.
+//! Sends a sequence to every server, one step at a time to all of them, and compares the answers.
 //!
-//! A step goes to the next server only after the one before has answered, and nothing else talks to them: so
+//! A step goes to the next server only after the one before has answered, and no other client uses them: so
 //! a difference is a difference in meaning, never one of timing.
 
 use anyhow::{Context, Result};
@@ -45,7 +45,7 @@ pub(super) struct Play<'a> {
 /// Plays a sequence from a fresh start. Gives the first difference, if there is one.
 ///
 /// # Errors
-/// A server is gone, or never did what it must.
+/// A server has ended, or did not reach the required state.
 pub(super) async fn play(servers: &mut [Server], ops: &[Op]) -> Result<Option<Mismatch>> {
     for server in servers.iter_mut() {
         server.reset().await?;

@@ -95,7 +95,7 @@ impl Server {
             };
             let deleted: PbDeleteResponse = self.wire.ask("KV/DeleteRange", one).await?;
             let base = deleted.header.unwrap_or_default().revision;
-            // Not this one itself: see `excuse::AVOIDED` about what happened at the compacted revision.
+            // Not this one itself: see `excuse::AVOIDED` about the compacted revision.
             let compact = PbCompactionRequest {
                 revision: base - 1,
                 physical: false,
@@ -108,7 +108,7 @@ impl Server {
         Ok(())
     }
 
-    fn told(&self, answer: String) -> String {
+    fn falsify(&self, answer: String) -> String {
         match self.lie {
             Some(lie) => lie(&answer),
             None => answer,
@@ -163,7 +163,7 @@ impl Server {
             Op::Expire(id, keys) => self.expire(*id, keys).await?,
             Op::Watch(_) | Op::CancelWatch(_) | Op::Progress => String::new(),
         };
-        Ok(self.told(answer))
+        Ok(self.falsify(answer))
     }
 
     pub(super) async fn txn(&self, request: &PbTxnRequest) -> String {

@@ -1,6 +1,6 @@
-//! Bringing every watch of a sequence up to date, so that what they were told can be compared.
+//! Brings every watch of a sequence up to date, so that their events can be compared.
 //!
-//! A watch is known to be there when it hears of a change that is made for it; no time is long enough to
+//! A watch is known to be open when it receives a change that is made for it; no time is long enough to
 //! conclude it from silence.
 
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl Play<'_> {
         Ok(self.compare("progress".to_owned(), answers))
     }
 
-    /// Waits until every live watch has heard of the newest revision, and compares all they were told.
+    /// Waits until every live watch has received the newest revision, and compares their events.
     pub(super) async fn settle(&mut self) -> Result<Option<Mismatch>> {
         if self.watches.is_empty() {
             return Ok(None);
@@ -73,7 +73,7 @@ impl Play<'_> {
         let puts: BTreeSet<_> = put_for.filter_map(|open| open.request.a_key()).collect();
         let delete_for = live().filter(|open| open.request.no_put && !open.request.no_delete);
         let deletes: BTreeSet<_> = delete_for.filter_map(|open| open.request.a_key()).collect();
-        // Told of nothing, so nothing to wait for but the time in which it would be told too much.
+        // It receives nothing, so the only wait is for surplus events.
         if live().any(|open| open.request.no_put && open.request.no_delete) {
             tokio::time::sleep(PAST_SERVED).await;
         }
@@ -89,7 +89,7 @@ impl Play<'_> {
             Err(mismatch) => return Ok(Some(mismatch)),
         };
         self.wait_for(&put, &delete).await?;
-        Ok(self.compare_told())
+        Ok(self.compare_events())
     }
 
     /// Makes one change to these keys and gives its revision, as the sequence counts.
@@ -124,7 +124,7 @@ impl Play<'_> {
         Ok(mismatch.map_or_else(|| Ok(revision.unwrap_or_default()), Err))
     }
 
-    /// Waits until every live watch has heard of the last marker that is for it to hear.
+    /// Waits until every live watch has received its last marker.
     async fn wait_for(&mut self, put: &Marker, delete: &Marker) -> Result<()> {
         for (index, server) in self.servers.iter_mut().enumerate() {
             let Some(watches) = &mut server.watches else {
@@ -176,7 +176,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    fn compare_told(&self) -> Option<Mismatch> {
+    fn compare_events(&self) -> Option<Mismatch> {
         let mut all = Vec::new();
         let mut ids = BTreeSet::new();
         for server in self.servers.iter() {
@@ -201,7 +201,7 @@ impl Play<'_> {
     }
 }
 
-/// A change made for watches to hear of: its revision, as the sequence counts, and its keys.
+/// A change made as a marker for watches: its revision, as the sequence counts, and its keys.
 type Marker = (i64, Vec<&'static [u8]>);
 
 fn put_marker(key: &[u8]) -> PbTxnOpRequest {

@@ -1,7 +1,7 @@
-//! Answers as text: what is compared, and what a person reads in a failure.
+//! Answers as text, for the comparison and for people who read a failure.
 //!
 //! An answer's text leaves out nothing that must be equal and shows nothing that need not be: ids of members and
-//! clusters, terms, what is left of a lease, and the order of what has none.
+//! clusters, terms, the rest of a lease, and the order of unordered lists.
 
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! From a sequence that differs to a short one that a person can read.
 //!
-//! It must never lose the difference that was seen: what cannot be seen again is reported as it was.
+//! No difference is lost: one that cannot be reproduced is reported as it was.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(super) async fn shrink(
 }
 
 impl Found {
-    /// Takes these steps instead when the servers differ about them too. A server that is gone cannot say.
+    /// Takes these steps instead when the servers differ about them too. An ended server cannot differ.
     async fn try_fewer(&mut self, servers: &mut [Server], steps: Vec<Op>) -> bool {
         let Ok(Some(mismatch)) = play(servers, &steps).await else {
             return false;

@@ -22,7 +22,7 @@ const NO_PUT: i32 = 0;
 const NO_DELETE: i32 = 1;
 
 impl Watch {
-    /// As it goes over the wire.
+    /// Message of the wire.
     pub(crate) fn request(&self, epoch: Epoch) -> PbWatchRequest {
         let mut union = PbWatchRequestUnion::CreateRequest(Default::default());
         if let PbWatchRequestUnion::CreateRequest(create) = &mut union {
@@ -83,7 +83,7 @@ pub(super) fn progress() -> PbWatchRequest {
 /// Events of each watch, by its id.
 pub(super) fn transcripts(heard: &[PbWatchResponse], epoch: Epoch) -> BTreeMap<i64, Vec<String>> {
     let mut told: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    // Of each watch: the last revision it was told of, and whether the next message may still be of it.
+    // Of each watch: its last revision, and true if the next message may still be of that.
     let mut last: BTreeMap<i64, (i64, bool)> = BTreeMap::new();
     for response in heard {
         let lines = told.entry(response.watch_id).or_default();

@@ -1,6 +1,6 @@
 //! One server as raw gRPC: any message, well formed or not, goes out as it is, and the answer comes back as it is.
 //!
-//! No client library stands between, because a library would never send what a careless stranger does.
+//! No client library is used, because none sends the malformed requests of a careless client.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ impl Watches {
         sent.map_err(|_| anyhow::anyhow!("the stream of watches is closed: {:?}", self.end()))
     }
 
-    /// Waits until enough was heard; says whether it was, as opposed to the time being over.
+    /// Waits until enough was received; false when the time is up first.
     pub(crate) async fn wait(&mut self, enough: impl Fn(&[PbWatchResponse]) -> bool) -> bool {
         let wait = self
             .heard
@@ -162,7 +162,7 @@ impl Watches {
         came.is_ok_and(|heard| heard.is_ok_and(|heard| enough(&heard.responses)))
     }
 
-    /// A look at what was heard.
+    /// Copy of the responses so far.
     pub(crate) fn heard<T>(&self, look: impl FnOnce(&[PbWatchResponse]) -> T) -> T {
         look(&self.heard.borrow().responses)
     }

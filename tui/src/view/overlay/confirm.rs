@@ -1,4 +1,4 @@
-//! The question before something is done to somebody: what it will do, to whom, and the name to type.
+//! Confirmation of an admin action: its consequence, its target, and the name to type.
 
 use leasehold_records::printable;
 use ratatui::Frame;

@@ -1,4 +1,4 @@
-//! Everything about the selected row, in full: nothing is cut here, it is wrapped.
+//! Description of the selected row, in full: text is wrapped, not cut.
 
 use leasehold_records::{JobRecord, RunRecord, printable};
 use ratatui::Frame;
@@ -10,15 +10,15 @@ use super::super::scene::ViewScene;
 use super::super::{cells, paint, queue_pane, scene, sessions};
 use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
-use crate::model::{LeaveReason, ObservedLock, QueueEntry, StoreEvent};
+use crate::model::{LeaveReason, ObservedLock, QueueEntry, QueueRole, StoreEvent};
 use crate::text;
 
-/// Entries of a queue that are described; who wants more looks at the Queue view.
+/// Most entries of a queue that are described; the Queue view has all.
 const ENTRIES: usize = 500;
-/// The columns of a field's name.
+/// Columns of a field's name.
 const NAME: usize = 13;
 
-/// The lines of a description, as they are made.
+/// Lines of a description.
 struct Description<'a> {
     scene: &'a ViewScene<'a>,
     width: usize,
@@ -26,7 +26,7 @@ struct Description<'a> {
 }
 
 impl Description<'_> {
-    /// A field and all of its text.
+    /// Adds a field and all of its text.
     fn field(&mut self, name: &str, text: &str) {
         let theme = self.scene.theme;
         let width = self.width.saturating_sub(NAME + 2);
@@ -47,7 +47,7 @@ impl Description<'_> {
             .push(plain(format!(" {text}"), self.scene.theme.title));
     }
 
-    /// A moment, and how long ago that was.
+    /// Adds a moment, and the time since then.
     fn moment(&mut self, name: &str, at: u64) {
         let ago = text::age(self.scene.ago(at));
         self.field(name, &format!("{}, {ago} ago", text::clock_time(at)));
@@ -68,28 +68,28 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, t
     scrolled(frame, area, scene, &title, &lines, top);
 }
 
-/// Tells of a row, and gives the title.
+/// Describes a row, and returns the title.
 fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
     let scene = story.scene;
     let state = scene.shown.state;
     match row {
         RowKey::Lock(name) => match state.locks.get(name) {
             Some(found) => lock(story, found),
-            None => "This lock is gone".into(),
+            None => "This lock no longer exists".into(),
         },
         RowKey::Entry(name, key) => {
             let found = state.locks.get(name).and_then(|lock| {
-                let place = lock.queue.iter().position(|entry| entry.key == *key)?;
-                Some((lock, place, lock.queue.get(place)?))
+                let (role, entry) = lock.queue.find(key)?;
+                Some((lock, role, entry))
             });
             match found {
-                Some((lock, place, found)) => {
+                Some((lock, role, found)) => {
                     story.field("lock", &printable::line(&lock.name));
-                    entry(story, lock, place, found);
+                    entry(story, lock, role, found);
                     runs(story, scene.app.job(scene.now));
                     format!("{} in the queue of {}", found.who.label(), lock.label)
                 }
-                None => "This entry is gone".into(),
+                None => "This entry has been deleted".into(),
             }
         }
         RowKey::Session(lease) => {
@@ -100,13 +100,13 @@ fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
                     story.lines.extend(lines);
                     format!("Session of {}: what goes with its lease", session.whose)
                 }
-                None => "This session is gone".into(),
+                None => "This session has ended".into(),
             }
         }
         RowKey::Job(name, host) => {
             match scene::job_of(state, name, host) {
                 Some(found) => job(story, found),
-                None => story.field("job", "its record is gone"),
+                None => story.field("job", "its record has been deleted"),
             }
             runs(story, Some((name.clone(), host.clone())));
             format!("Job {name}@{host}")
@@ -170,8 +170,8 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
             &text::count(history.takeovers.count(now) as u64),
         );
     }
-    for (place, found) in lock.queue.iter().enumerate().take(ENTRIES) {
-        entry(story, lock, place, found);
+    for (role, found) in lock.queue.roles().take(ENTRIES) {
+        entry(story, lock, role, found);
     }
     if let Some(more) = lock
         .queue
@@ -184,12 +184,11 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
     format!("Lock {}", lock.label)
 }
 
-fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: &QueueEntry) {
+fn entry(story: &mut Description<'_>, lock: &ObservedLock, role: QueueRole, entry: &QueueEntry) {
     let scene = story.scene;
-    let head = if place == 0 {
-        format!("holds: {}", entry.who.label())
-    } else {
-        format!("waits at place {place}: {}", entry.who.label())
+    let head = match role {
+        QueueRole::Holder => format!("holds: {}", entry.who.label()),
+        QueueRole::Waiter(place) => format!("waits at place {place}: {}", entry.who.label()),
     };
     story.head(&head);
     story.field("key", &printable::line(&entry.key));
@@ -198,7 +197,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: 
         &format!("{} (create revision, fencing token)", entry.create_revision),
     );
     if entry.lease == 0 {
-        story.field("lease", "none: it stays until somebody deletes it");
+        story.field("lease", "none: it exists until it is deleted");
     } else {
         let ttl = cells::ttl_of(scene.app.model.leases.ttl(entry.lease, scene.shown.now));
         story.field("lease", &format!("{:x}  ttl {ttl}", entry.lease));
@@ -207,7 +206,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: 
         Some(since) => story.moment("joined", since),
         None => story.field("joined", "before this was started"),
     }
-    if let Some(also) = queue_pane::also_holds(scene, lock, place, entry, usize::MAX) {
+    if let Some(also) = queue_pane::also_holds(scene, lock, role, entry, usize::MAX) {
         story.field("also", &also);
     }
 }
@@ -217,12 +216,12 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("host", &job.host);
     story.field("lock", &job.lock);
     story.field("state", job.state.as_str());
-    story.moment("since", job.since_unix_ms);
+    story.moment("since", job.since_unix_ms.as_u64());
     if let Some(token) = job.token {
         story.field("token", &token.to_string());
     }
     if let Some(next) = job.next_unix_ms {
-        story.field("next", &text::clock_time(next));
+        story.field("next", &text::clock_time(next.as_u64()));
     }
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
@@ -231,7 +230,11 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
-        let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
+        let tick = format!(
+            "{} on {}: {outcome}",
+            text::clock_time(tick.as_u64()),
+            ran.host
+        );
         story.field("last tick", &tick);
     }
     if let Some(progress) = &job.progress {
@@ -246,7 +249,7 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     }
 }
 
-/// The newest run of a job on a host.
+/// Adds the newest run of a job on a host.
 fn runs(story: &mut Description<'_>, job: Option<(String, String)>) {
     let Some((job, host)) = job else {
         return;
@@ -263,7 +266,7 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.field("outcome", run.outcome.as_str());
     if let Some(merged) = &run.merged {
         let runs = text::count(merged.runs);
-        let since = text::clock_time(merged.first_started_unix_ms);
+        let since = text::clock_time(merged.first_started_unix_ms.as_u64());
         let tokens = format!("since {since}, from token {} on", merged.first_token);
         story.field(
             "one of",
@@ -282,13 +285,13 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
         ),
     );
     story.field("attempt", &run.attempt.to_string());
-    story.moment("started", run.started_unix_ms);
+    story.moment("started", run.started_unix_ms.as_u64());
     let Some(ended) = run.ended_unix_ms else {
         story.field("host calls", "counted when it ends");
         run_of_what(story, run);
         return;
     };
-    story.moment("ended", ended);
+    story.moment("ended", ended.as_u64());
     let calls = format!(
         "{} let through, {} refused",
         text::count(run.calls_admitted),
@@ -299,7 +302,7 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
     run_of_what(story, run);
 }
 
-/// The plugin of a run and the entry of its lock.
+/// Adds the plugin of a run and the entry of its lock.
 fn run_of_what(story: &mut Description<'_>, run: &RunRecord) {
     story.field("plugin", &printable::line(&run.plugin_sha256));
     if !run.lock_key.is_empty() {
@@ -319,7 +322,7 @@ fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
     }
     story.field("what", &event.kind.sentence());
     if event.kind.is_trouble() {
-        story.field("", "somebody should look at this");
+        story.field("", "this needs attention");
     }
     format!("Event {}", event.kind.word())
 }

@@ -1,4 +1,4 @@
-//! What the keys do, as they are bound now. Nothing here names a key: the keymap does.
+//! Help about keys, as bound now. Nothing here names a key: the keymap does.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,10 +10,10 @@ use super::scroll::{OverlayLine, middle, plain, scrolled};
 use crate::keymap::{Command, CommandGroup};
 use crate::text;
 
-/// The columns for keys, and for a whole entry.
+/// Columns of keys, and of a whole entry.
 const KEYS: usize = 10;
 const ENTRY: usize = 57;
-/// What stands between columns.
+/// Columns between entries.
 const GAP: usize = 2;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, top: usize) {

@@ -1,4 +1,4 @@
-//! What the selected job's newest run has written, from its end upwards.
+//! Output of the selected job's newest run, from its end upwards.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, u
         scrolled(frame, area, scene, "Output", &lines, 0);
         return;
     };
-    // Of this host if there is one, for that is what was selected.
+    // A run of the selected host, if there is one.
     let state = scene.shown.state;
     let run = scene::newest_run(state, &job, |run| {
         run.host == host && !run.output.is_empty()
@@ -38,9 +38,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, u
     let width = usize::from(inside(area).width).saturating_sub(1);
     let mut lines: Vec<OverlayLine> = Vec::new();
     if run.output_truncated_bytes > 0 {
-        let gone = text::bytes(run.output_truncated_bytes);
+        let dropped = text::bytes(run.output_truncated_bytes);
         lines.push(plain(
-            format!(" ({gone} of output are not kept)"),
+            format!(" ({dropped} of output are not kept)"),
             theme.warn,
         ));
     }

@@ -1,4 +1,4 @@
-//! Commands by name: what is typed, and what it finds.
+//! Palette: commands by name.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -9,7 +9,7 @@ use super::super::paint::{TextPage, TextPiece};
 use super::super::pane;
 use super::super::scene::ViewScene;
 
-/// A place in the middle of `area`, no larger than that.
+/// Area in the middle of `area`, no larger than that.
 pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     let x = area.x + (area.width - width) / 2;
@@ -20,7 +20,7 @@ pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
 /// A line of an overlay.
 pub(super) type OverlayLine = Vec<TextPiece>;
 
-/// Shows `lines` from `top` on, or from as far down as still fills the place, over all of `area`.
+/// Shows `lines` from `top` on, or the last page if `top` is beyond it, over all of `area`.
 pub(super) fn scrolled(
     frame: &mut Frame<'_>,
     area: Rect,

@@ -1,4 +1,4 @@
-//! Names that are long, wide, or meant to do harm: they change their own cells and nothing else.
+//! Names that are long, wide, or hostile: they change their own cells and nothing else.
 
 use leasehold_records::{JobState, Outcome};
 use ratatui::buffer::Buffer;
@@ -7,7 +7,7 @@ use super::stage::{app, screen, text};
 use crate::app::{App, OpenOverlay, View};
 use crate::model::fixture::FixtureStore;
 
-/// A cluster in which everything that has a name has this one, among others that are ordinary.
+/// A cluster in which everything with a name has this one, among ordinary others.
 fn named(name: &str, output: &str) -> (App, u64) {
     let mut store = FixtureStore::new();
     let (one, two) = (0x0a11, 0x0b22);
@@ -59,7 +59,7 @@ fn long_and_wide_names() {
     insta::assert_snapshot!("names", all);
 }
 
-/// What a screen would show if every sign that stands for a hidden one were an `x`.
+/// The screen with an `x` for every replacement character.
 fn harmless(buffer: &Buffer) -> Vec<String> {
     let symbols = buffer.content.iter();
     symbols
@@ -86,7 +86,7 @@ fn overlays() -> [Option<OpenOverlay>; 3] {
 }
 
 #[test]
-fn a_hostile_name_changes_nothing_but_its_own_cells() {
+fn hostile_name_changes_only_its_own_cells() {
     let hostile = "a\u{1b}[2Jb\u{7}c\u{202e}d\u{9b}1me\rf\u{2066}g";
     let plain = "ax[2Jbxcxdx1mexfxg";
     for view in View::ALL {
@@ -111,7 +111,7 @@ fn a_hostile_name_changes_nothing_but_its_own_cells() {
 }
 
 #[test]
-fn a_line_of_ten_kilobytes_is_a_line() {
+fn output_line_of_ten_kilobytes_stays_one_line() {
     for (hostile, plain) in [
         (
             "\u{1b}]0;owned\u{7}".repeat(1_000),

@@ -1,4 +1,4 @@
-//! Ten thousand locks: what is shown is right, and what is not shown costs nothing.
+//! Ten thousand locks: the rows shown are right, and rows not shown cost nothing.
 
 use leasehold_lock::KeyValue;
 
@@ -9,7 +9,7 @@ use crate::view::table::made;
 
 const LOCKS: i64 = 10_000;
 
-/// Each lock with a holder and two that wait.
+/// Each lock with a holder and two waiters.
 fn many() -> (App, u64) {
     let mut store = FixtureStore::unread();
     let mut keys: Vec<KeyValue> = Vec::new();
@@ -22,7 +22,9 @@ fn many() -> (App, u64) {
                 host: format!("host-{:03}", (lock + entry * 7) % 200),
                 job: format!("job-{lock:05}"),
                 pid: 1,
-                since_unix_ms: store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                since_unix_ms: leasehold_records::UnixMs::new(
+                    store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                ),
             };
             let mut key = kv(&key, &record.to_json(), lease);
             key.create_revision = 100 + entry * LOCKS + lock;
@@ -46,7 +48,7 @@ fn ten_thousand_locks() {
 }
 
 #[test]
-fn only_rows_that_are_seen_are_made() {
+fn only_visible_rows_are_made() {
     let (mut app, now) = many();
     app.lock = Some("/leasehold/locks/team-00/service-00000".into());
     for view in View::ALL {

@@ -1,4 +1,4 @@
-//! Loading, lost, empty, frozen, past, replayed: each has to be told from the others at a glance.
+//! Loading, lost, empty, frozen, past, replayed: each must differ from the others at a glance.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::model::fixture::FixtureStore;
 
-/// The lines that tell: the first ones and the last two.
+/// The lines that differ: the first ones and the last two.
 fn telling(app: &mut App, now: u64) -> String {
     let screen = screen(app, now, (120, 24));
     let lines = (0..8)
@@ -101,7 +101,7 @@ fn past() {
 }
 
 #[test]
-fn whether_the_store_is_heard_is_on_every_screen() {
+fn lost_store_is_shown_on_every_screen() {
     let mut store = night();
     down(&mut store);
     let (mut app, now) = app(store);

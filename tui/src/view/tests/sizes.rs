@@ -1,4 +1,4 @@
-//! However small the screen is, nothing fails, and what is too small says so.
+//! Drawing fails at no size, and a screen that is too small shows the needed size.
 
 use super::stage::{at_night, screen, text};
 use crate::app::{OpenOverlay, TextInput, View};
@@ -21,7 +21,7 @@ fn overlays() -> Vec<Option<OpenOverlay>> {
     ]
 }
 
-/// Draws at these sizes, with whatever may cover it in turn.
+/// Draws at these sizes, with each overlay in turn.
 fn draw_at(view: View, sizes: impl Iterator<Item = (u16, u16)>) {
     let overlays = overlays();
     let (mut app, now) = at_night(view);
@@ -32,7 +32,7 @@ fn draw_at(view: View, sizes: impl Iterator<Item = (u16, u16)>) {
 }
 
 #[test]
-fn at_no_size_does_it_fail() {
+fn drawing_never_fails_at_any_size() {
     for (at, view) in (0..).zip(View::ALL) {
         let all = (1..=130).flat_map(|width| (1..=40).map(move |height| (width, height)));
         // Each size with one of the views, each view at every width and every height.
@@ -44,7 +44,7 @@ fn at_no_size_does_it_fail() {
 }
 
 #[test]
-fn at_no_width_and_no_height_does_any_view_fail() {
+fn drawing_never_fails_at_any_width_or_height() {
     for view in View::ALL {
         draw_at(
             view,
@@ -58,7 +58,7 @@ fn at_no_width_and_no_height_does_any_view_fail() {
 }
 
 #[test]
-fn a_screen_that_is_too_small_says_so() {
+fn screen_too_small_shows_the_needed_size() {
     let (mut app, now) = at_night(View::Locks);
     let said = text(&mut app, now, (59, 15));
     assert!(

@@ -1,4 +1,4 @@
-//! A cluster in the middle of a bad night, and a screen to show it on.
+//! A cluster in the middle of a bad night, and a screen for it.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ const HOST_4: i64 = 0x694d_9a3f_4401_7a11;
 const HOST_9: i64 = 0x694d_9a3f_4401_0999;
 const CTL: i64 = 0x694d_9a3f_4402_1111;
 
-/// Which hosts there are and what they do.
+/// The hosts and their jobs.
 pub(super) fn night() -> FixtureStore {
     let mut store = FixtureStore::new();
     store.revision = 1_198_800;
@@ -68,7 +68,7 @@ pub(super) fn night() -> FixtureStore {
     store
 }
 
-/// Short work that is done over and over.
+/// Short work that is repeated.
 fn reports(store: &mut FixtureStore) {
     for round in 0..4 {
         for (host, lease) in [("host-2", HOST_2), ("host-3", HOST_3)] {
@@ -92,7 +92,7 @@ fn reports(store: &mut FixtureStore) {
     store.after(5_000).leave("cron/reindex", CTL);
 }
 
-/// One who waits holds what others wait for.
+/// A waiter holds a lock with waiters of its own.
 fn contention(store: &mut FixtureStore) {
     let led = store.join("billing/ledger", "led", "host-1", HOST_1);
     store.job(
@@ -188,14 +188,14 @@ pub(super) fn select(app: &mut App, now: u64, lock: &str) {
     app.list_mut().select(RowKey::Lock(name.into()));
 }
 
-/// Draws, and gives the screen.
+/// Draws, and returns the screen.
 pub(super) fn screen(app: &mut App, now: u64, (width, height): (u16, u16)) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, app, now)).unwrap();
     terminal.backend().clone()
 }
 
-/// What is on the screen, as text.
+/// The screen as text.
 pub(super) fn text(app: &mut App, now: u64, size: (u16, u16)) -> String {
     screen(app, now, size).to_string()
 }
@@ -207,7 +207,7 @@ pub(super) fn line(buffer: &Buffer, y: u16) -> String {
         .collect()
 }
 
-/// Runs of cells with looks of their own: `12-19 yellow bold`.
+/// Runs of cells with styles of their own: `12-19 yellow bold`.
 pub(super) fn looks(buffer: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buffer.area.height {
@@ -250,5 +250,5 @@ fn look(style: Style) -> String {
     words.join(" ")
 }
 
-/// The moment that nights begin at.
+/// First moment of a night.
 pub(super) const EVENING: u64 = BEGAN;

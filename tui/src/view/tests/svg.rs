@@ -1,14 +1,14 @@
-//! The picture of the dashboard that pages show is what it draws.
+//! The picture of the dashboard in the pages is the drawn screen.
 
 use super::stage::{at_night, screen};
 use crate::app::View;
 use crate::svg::render;
 
-/// Where pages find it, from the root of this crate.
+/// Path of the picture, from the root of this crate.
 const FILE: &str = "dashboard.svg";
 
 #[test]
-fn the_picture_in_the_pages_is_what_is_drawn() {
+fn dashboard_svg_is_what_the_locks_view_draws() {
     let (mut app, now) = at_night(View::Locks);
     let screen = screen(&mut app, now, (120, 35));
     let title = "The dashboard: locks, the queue of the selected one, its run, and what happened";

@@ -1,4 +1,4 @@
-//! What stands out, in every theme: runs of cells with looks of their own, line by line.
+//! Emphasis in every theme: runs of cells with styles of their own, line by line.
 
 use std::fmt::Write as _;
 

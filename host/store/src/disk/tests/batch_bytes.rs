@@ -13,7 +13,7 @@ fn bytes(batch: &CommitBatch) -> Vec<u8> {
 }
 
 #[test]
-fn a_batch_comes_back_as_it_was_and_no_beginning_of_one_is_taken_for_it() {
+fn a_batch_reads_back_and_a_part_of_one_does_not() {
     for seed in 0..200 {
         let mut rng = Rng::with_seed(seed);
         let mut batch = model::random(&Model::new(), &mut rng);
@@ -40,7 +40,7 @@ fn the_form_in_the_log_stays_what_it_is() {
 }
 
 #[test]
-fn the_length_of_a_change_is_what_its_bytes_take() {
+fn the_encoded_length_of_a_change_is_exact() {
     for change in [
         model::put("key", 2, 0, &[1; 70]),
         model::delete("key", 3, 1),

@@ -15,7 +15,7 @@ fn own(bytes: &[u8]) -> SharedKey {
 }
 
 #[test]
-fn a_change_comes_back_as_it_was() {
+fn a_change_reads_back_unchanged() {
     let leased = KeyChange {
         key: b"\0\xff"[..].into(),
         revision: i64::MAX,
@@ -52,7 +52,7 @@ fn the_form_on_the_disk_stays_what_it_is() {
 }
 
 #[test]
-fn bytes_that_are_no_change_are_refused_and_no_beginning_of_one_is_taken_for_it() {
+fn bytes_that_are_not_a_whole_change_are_refused() {
     let whole = bytes(&put("key", 2, 0, b""));
     for length in 0..whole.len() {
         assert_eq!(decode((2, 0), &whole[..length], own), None);

@@ -1,9 +1,9 @@
-//! Crashes: at every point at which something can be half done, and with everything a disk may make of it.
+//! Crashes: at every call that can be interrupted, and with every content that a disk may then have.
 //!
 //! These tests were seen to fail, each after a change of one line in what is tested: with commits of no
-//! durability, with syncs that do nothing (an acknowledgement before the sync), with superfluous rows shown,
+//! durability, with syncs that do nothing (an acknowledgement before the sync), with superfluous rows read,
 //! with rows dropped newest first, with the compaction in a later transaction than the first drops, and
-//! without the look for a file whose creation was cut off.
+//! without the check for a file whose creation was cut off.
 
 use fastrand::Rng;
 
@@ -11,7 +11,7 @@ use super::model::{self, Model};
 use crate::disk::faulty::{CrashOutcome, FaultyDisk};
 use crate::disk::{CommitBatch, Disk, DiskImage, FileDisk};
 
-/// A store as its user knows it: what was acknowledged, and what must not change.
+/// A store from its client's side: the acknowledged batches, and the ids that must not change.
 struct User {
     model: Model,
     ids: Option<(u64, u64)>,
@@ -27,8 +27,8 @@ impl User {
         }
     }
 
-    /// Opens the disk, which must hold exactly what was acknowledged, or that and the batch under way.
-    /// Says whether the batch is there; nothing when the disk stopped meanwhile.
+    /// Opens the disk, which must hold exactly the acknowledged batches, or those and the interrupted one.
+    /// Returns true if the interrupted batch is there; `None` when the disk stopped meanwhile.
     fn open(
         &mut self,
         disk: &FaultyDisk,
@@ -67,7 +67,7 @@ impl User {
 }
 
 #[test]
-fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or_absent() {
+fn acknowledged_batches_survive_any_crash_and_no_batch_is_torn() {
     let (mut crashes, mut there, mut absent) = (0, 0, 0);
     for seed in 0..150 {
         let mut rng = Rng::with_seed(seed);
@@ -111,7 +111,7 @@ fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or
     );
 }
 
-/// A few batches that touch everything a batch can hold.
+/// A few batches that have all parts of a batch.
 fn story() -> Vec<CommitBatch> {
     let mut rng = Rng::with_seed(7);
     let mut model = Model::new();
@@ -131,7 +131,7 @@ fn story() -> Vec<CommitBatch> {
     batches
 }
 
-/// Runs the story until the disk stops. Gives the batch that got no answer.
+/// Commits the batches until the disk stops. Returns the batch that got no answer.
 fn tell(user: &mut User, disk: &FaultyDisk) -> Option<CommitBatch> {
     let (mut file, _) = user.open(disk, None)?;
     file.rows_per_drop = 2;
@@ -145,8 +145,8 @@ fn tell(user: &mut User, disk: &FaultyDisk) -> Option<CommitBatch> {
 }
 
 #[test]
-fn there_is_no_call_at_which_a_crash_loses_anything() {
-    // From making the file to closing it, and the drops of a compaction that takes several transactions.
+fn a_crash_at_any_call_loses_no_acknowledged_batch() {
+    // From creating the file to closing it, and the drops of a compaction that takes several transactions.
     let unhurt = FaultyDisk::new();
     tell(&mut User::new(), &unhurt);
     let calls = unhurt.calls();
@@ -161,7 +161,7 @@ fn there_is_no_call_at_which_a_crash_loses_anything() {
             assert!(disk.has_stopped());
             let disk = disk.crash(crash, &mut rng);
             let (mut file, _) = user.open(&disk, under_way.as_ref()).expect("it opens");
-            // And it goes on.
+            // It accepts further commits.
             let batch = model::random(&user.model, &mut rng);
             file.commit(&batch).unwrap();
             user.model = user.model.after(&batch);
@@ -219,7 +219,7 @@ fn a_batch_that_the_log_takes_is_one_write_and_one_sync() {
     }
 }
 
-/// Fails when what is in the log is forgotten at its end, or taken in twice.
+/// Fails if the log's records are lost when it is full, or applied twice.
 #[test]
 fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
     let disk = FaultyDisk::new();
@@ -236,7 +236,7 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
             assert_eq!(again.size().1, file.size().1);
         }
     }
-    // A batch that no log could take goes to the file at once, after what is in the log.
+    // A batch that is larger than the log goes to the file at once, after the records in the log.
     let change = model::put("key", 300, 0, &vec![7; 2_000_000]);
     let batch = model::batch(vec![model::revision(300, [change])]);
     file.commit(&batch).unwrap();
@@ -245,7 +245,7 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
 }
 
 #[test]
-fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_next_opening() {
+fn rows_left_by_an_interrupted_compaction_are_dropped() {
     let disk = FaultyDisk::new();
     let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
     let mut changes: Vec<_> = (2..200)
@@ -260,7 +260,7 @@ fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_nex
         .collect();
     file.commit(&model::batch(revisions)).unwrap();
     let (_, full) = file.size();
-    // What is on the disk between the first transaction of a compaction and the next.
+    // The content of the disk between the first transaction of a compaction and the next.
     file.commit(&CommitBatch {
         compacted: Some(201),
         ..CommitBatch::default()

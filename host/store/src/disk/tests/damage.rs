@@ -1,4 +1,4 @@
-//! Media that hold something else, something newer, or something broken.
+//! Media with foreign, newer or damaged content.
 
 use fastrand::Rng;
 
@@ -34,14 +34,14 @@ fn edit(disk: &FaultyDisk, work: impl FnOnce(&redb::WriteTransaction)) {
 }
 
 #[test]
-fn what_is_not_a_store_is_refused_and_not_a_byte_of_it_changed() {
+fn a_file_that_is_not_a_store_is_refused_unchanged() {
     let mut nearly_blank = vec![0; 1 << 20];
     nearly_blank[9_000] = 1;
     let mut begins_otherwise = vec![0; 1 << 20];
     begins_otherwise[3] = b'x';
     for bytes in [
         b"x".to_vec(),
-        b"some text that somebody wrote".repeat(500),
+        b"some text of another program!".repeat(500),
         vec![0; 100],
         nearly_blank,
         begins_otherwise,
@@ -77,7 +77,7 @@ fn a_database_of_another_kind_is_refused_and_keeps_what_it_has() {
 }
 
 #[test]
-fn a_newer_format_is_refused_before_anything_else_is_read_and_left_as_it_is() {
+fn a_newer_format_is_refused_first_and_left_unchanged() {
     let (disk, model) = filled();
     let set = |format| {
         edit(&disk, |transaction| {
@@ -125,7 +125,7 @@ fn meta_of(disk: &FaultyDisk) -> [u64; 2] {
 }
 
 #[test]
-fn a_medium_cut_short_anywhere_is_refused_or_still_right_and_never_ends_the_process() {
+fn a_medium_cut_anywhere_is_refused_or_correct_without_panic() {
     let (disk, model) = filled();
     let whole = disk.content();
     let mut rng = Rng::with_seed(1);
@@ -146,7 +146,7 @@ fn a_medium_cut_short_anywhere_is_refused_or_still_right_and_never_ends_the_proc
 }
 
 #[test]
-fn bytes_that_rot_are_refused_or_harmless_and_never_end_the_process() {
+fn rotten_bytes_are_refused_or_harmless_without_panic() {
     let (disk, _) = filled();
     let whole = disk.content();
     let mut refused = 0;
@@ -165,7 +165,7 @@ fn bytes_that_rot_are_refused_or_harmless_and_never_end_the_process() {
     assert!(refused > 50, "{refused}");
 }
 
-/// What a crash left: the last batches are in the log alone.
+/// The disk after a crash: the last batches are in the log alone.
 fn crashed() -> (FaultyDisk, Model) {
     let disk = FaultyDisk::new();
     let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
@@ -179,9 +179,9 @@ fn crashed() -> (FaultyDisk, Model) {
     (disk.copy(), model)
 }
 
-/// Fails when a bad record is taken for the end of the log whatever follows it.
+/// Fails if a bad record counts as the end of the log while good records follow it.
 #[test]
-fn a_record_of_the_log_that_rots_is_damage_unless_it_is_the_last() {
+fn a_rotten_log_record_is_damage_unless_it_is_the_last() {
     let (disk, model) = crashed();
     let log = disk.log().content();
     let mut refused = 0;
@@ -211,7 +211,7 @@ fn a_record_of_the_log_that_rots_is_damage_unless_it_is_the_last() {
 }
 
 #[test]
-fn a_log_that_is_missing_after_a_crash_is_damage_and_after_closing_it_is_not() {
+fn a_missing_log_is_damage_only_after_a_crash() {
     let (disk, model) = crashed();
     let log = disk.log().content();
     for bytes in [Vec::new(), log[..4096].to_vec()] {
@@ -226,9 +226,9 @@ fn a_log_that_is_missing_after_a_crash_is_damage_and_after_closing_it_is_not() {
     assert!(Model::of(&image) == model);
 }
 
-/// As when a backup of one of the two files is put beside the other.
+/// The state after a backup of one of the two files was put beside the other.
 #[test]
-fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
+fn a_file_and_a_log_of_different_times_are_refused() {
     let disk = FaultyDisk::new();
     let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
     let old = disk.content();
@@ -259,12 +259,12 @@ fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
     }
     insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
 
-    // The remedy that the second names.
+    // The remedy of the second error.
     let (_, image) = FileDisk::open_media(FaultyDisk::holding(whole).media()).unwrap();
     assert!(Model::of(&image) == model);
 }
 
-/// The two files and what was acknowledged, at one moment.
+/// The two files and the acknowledged batches, at one moment.
 struct Moment {
     file: Vec<u8>,
     log: Vec<u8>,
@@ -319,7 +319,7 @@ fn moments() -> Vec<Moment> {
     moments
 }
 
-/// Fails when the log is not compared with the file, or is marked only before or only after the file is.
+/// Fails if the log is not compared with the file, or is marked only before or only after the file.
 #[test]
 fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
     let moments = moments();
@@ -331,7 +331,7 @@ fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
             let newest = &moments[at.max(log_at)].model;
             match FileDisk::open_media(disk.media()) {
                 Ok((_, image)) => {
-                    // An older log beside the same file is what both were at that moment.
+                    // An older log beside the same file is the state of both at that moment.
                     let is_whole_backup = file.file == moments[log_at].file;
                     let found = Model::of(&image);
                     assert!(
@@ -351,9 +351,9 @@ fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
     assert!(older_file > pairs / 2, "{older_file} of {pairs}");
 }
 
-/// Fails when the generation is a number alone.
+/// Fails if the generation is only a number.
 #[test]
-fn two_lives_after_one_backup_are_not_put_together() {
+fn two_lives_after_one_backup_are_refused() {
     let (disk, model) = crashed();
     let [one, two] = [disk.copy(), disk.copy()].map(|disk| {
         let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
@@ -383,7 +383,7 @@ fn of_format_2((disk, model): (FaultyDisk, Model)) -> (FaultyDisk, Model) {
 }
 
 #[test]
-fn a_store_of_the_second_format_is_taken_over_with_what_is_in_its_log_whenever_it_stops() {
+fn a_store_of_the_second_format_is_upgraded_with_its_log() {
     let mut stopped = 0;
     for call in 1.. {
         let (disk, model) = of_format_2(crashed());

@@ -1,4 +1,4 @@
-//! The words for everything that can go wrong with a disk.
+//! Messages of all disk errors.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::disk::DiskError;
 use crate::disk::location::DiskLocation;
 
 #[test]
-fn every_message_says_what_failed_where_and_what_to_do() {
+fn every_message_names_failure_location_and_remedy() {
     let location = DiskLocation::Directory("/var/lib/leasehold".into());
     let redb = |cause: redb::Error| DiskError::redb(&location, "write to", cause);
     let io = |errno: Errno| redb(redb::Error::Io(io::Error::from(errno)));

@@ -27,7 +27,7 @@ fn one_more(model: &Model) -> CommitBatch {
     )])
 }
 
-/// Whether the disk holds what was acknowledged, and the batch under way as a whole or not at all.
+/// Checks that the disk holds the acknowledged batches, and the interrupted batch as a whole or not at all.
 fn expect(disk: &FaultyDisk, model: &Model, under_way: &CommitBatch) -> FileDisk {
     let (file, image) = FileDisk::open_media(disk.media()).unwrap();
     let found = Model::of(&image);
@@ -36,7 +36,7 @@ fn expect(disk: &FaultyDisk, model: &Model, under_way: &CommitBatch) -> FileDisk
 }
 
 #[test]
-fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is_there_later() {
+fn a_commit_out_of_space_reports_it_and_loses_nothing() {
     let mut failures = 0;
     for step in 0.. {
         let mut rng = Rng::with_seed(step);
@@ -48,7 +48,7 @@ fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is
         };
         failures += 1;
         assert!(error.is_out_of_space(), "{error}");
-        // Space alone does not help: what the failed commit left is unknown.
+        // Space alone does not help: the content after the failed commit is unknown.
         disk.leave_space(None);
         for next in [&batch, &CommitBatch::default()] {
             let error = file.commit(next).unwrap_err();
@@ -56,7 +56,7 @@ fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is
         }
         drop(file);
         drop(expect(&disk, &model, &batch));
-        // What the opening found and went on with was on the disk, and not only in its cache.
+        // The content that the opening used was on the disk, and not only in its cache.
         expect(
             &disk.crash(CrashOutcome::LosesAll, &mut rng),
             &model,
@@ -67,7 +67,7 @@ fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is
 }
 
 #[test]
-fn a_full_disk_refuses_a_new_store_and_takes_it_once_there_is_space() {
+fn a_full_disk_refuses_a_new_store_until_space_is_freed() {
     let whole = FaultyDisk::new();
     drop(FileDisk::open_media(whole.media()).unwrap());
     let zeros = whole.log().content().len();
@@ -82,7 +82,7 @@ fn a_full_disk_refuses_a_new_store_and_takes_it_once_there_is_space() {
         disk.leave_space(None);
         let (_, image) = FileDisk::open_media(disk.media()).unwrap();
         assert_eq!(Model::of(&image), Model::new());
-        // Most of what is written is the log's zeros.
+        // Most of the written bytes are the log's zeros.
         room += if room < zeros { 20_000 } else { 300 };
     }
     assert!(room > zeros + 1000, "{room}");
@@ -107,7 +107,7 @@ fn a_full_disk_that_cannot_be_opened_loses_nothing() {
 }
 
 #[test]
-fn a_sync_that_fails_acknowledges_nothing_and_neither_does_any_commit_after_it() {
+fn a_failed_sync_fails_its_commit_and_all_later_ones() {
     for seed in 0..40 {
         let mut rng = Rng::with_seed(seed);
         let (disk, mut file, model) = used(&mut rng);
@@ -115,7 +115,7 @@ fn a_sync_that_fails_acknowledges_nothing_and_neither_does_any_commit_after_it()
         let batch = one_more(&model);
         let error = file.commit(&batch).unwrap_err();
         assert!(matches!(error, DiskError::Io { .. }), "{error}");
-        // The next sync may well succeed, though what the first one should have written is gone.
+        // The next sync may succeed, though the bytes of the first one are lost.
         disk.fail_syncs(false);
         let error = file.commit(&batch).unwrap_err();
         assert!(matches!(error, DiskError::Stopped { .. }), "{error}");
@@ -137,7 +137,7 @@ fn after_an_error_closing_writes_nothing() {
 }
 
 #[test]
-fn reads_that_fail_are_told_as_they_are() {
+fn a_failed_read_is_reported_as_a_read_error() {
     let (disk, file, _) = used(&mut Rng::with_seed(4));
     drop(file);
     let full = disk.content();
@@ -150,10 +150,10 @@ fn reads_that_fail_are_told_as_they_are() {
 }
 
 #[test]
-fn an_open_disk_that_cannot_be_read_any_more_does_not_take_the_process_with_it() {
+fn an_open_disk_that_fails_to_read_does_not_panic() {
     let (disk, mut file, mut model) = used(&mut Rng::with_seed(6));
     disk.fail_reads(true);
-    // What redb needs may be in its memory, for a while.
+    // redb may have the pages it needs in its cache, for a while.
     for _ in 0..20 {
         let batch = one_more(&model);
         if file.commit(&batch).is_ok() {

@@ -1,4 +1,4 @@
-//! Real files: who may open them, how they are made, and what is left alone.
+//! Real files: their permissions, their creation, and foreign files left alone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_missing_directory_is_made_for_its_owner_alone_and_found_again() {
+fn a_missing_directory_is_created_private_and_reopened() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("a/b/store");
     let (mut file, first) = FileDisk::open(&directory).unwrap();
@@ -68,7 +68,7 @@ fn a_second_opening_is_refused_until_the_first_is_closed() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_named() {
+fn the_error_for_an_impossible_directory_names_it() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("file"), "").unwrap();
     let error = refusal(&root.path().join("file/store"));
@@ -78,7 +78,7 @@ fn a_directory_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn a_file_of_something_else_is_refused_and_left_alone() {
+fn a_foreign_file_is_refused_and_left_alone() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("store.redb");
     let text = "not a database\n".repeat(1000);
@@ -97,7 +97,7 @@ fn an_empty_file_becomes_a_new_store() {
 }
 
 #[test]
-fn a_directory_where_the_file_should_be_is_named() {
+fn the_error_for_a_directory_in_place_of_the_file_names_it() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("store.redb")).unwrap();
     let error = refusal(root.path());

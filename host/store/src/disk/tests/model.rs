@@ -1,4 +1,4 @@
-//! What a disk must hold after some batches, by a plain reading of the rules, and batches to try them with.
+//! Model of a disk's content after some batches, and random batches to test it with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Model {
         }
     }
 
-    /// What an opened disk shows.
+    /// The model of an opened disk's image.
     pub(super) fn of(image: &DiskImage) -> Self {
         let changes: BTreeMap<_, _> = image
             .changes
@@ -46,7 +46,7 @@ impl Model {
         }
     }
 
-    /// What tells it from another, without its values.
+    /// Returns its content without values, for comparisons.
     pub(super) fn summary(&self) -> String {
         let changes: Vec<_> = self.changes.keys().collect();
         format!(
@@ -55,7 +55,7 @@ impl Model {
         )
     }
 
-    /// What it is after a batch.
+    /// Returns the model after a batch.
     pub(super) fn after(&self, batch: &CommitBatch) -> Self {
         let mut next = self.clone();
         for revision in &batch.revisions {
@@ -74,7 +74,7 @@ impl Model {
         next
     }
 
-    /// What nothing needs after a compaction: for each key all changes at or below it but the last, and the
+    /// Returns the changes that a compaction makes superfluous: for each key all changes at or below it but the last, and the
     /// last as well when it is a delete below it.
     pub(super) fn superfluous(&self, compacted: i64) -> Vec<(i64, u32)> {
         let old: Vec<_> = self.changes.range(..=(compacted, u32::MAX)).collect();

@@ -49,12 +49,12 @@ async fn campaigning_again_with_the_same_lease_proclaims() {
 }
 
 #[tokio::test]
-async fn a_leadership_that_is_over_can_neither_speak_nor_end_the_next_one() {
+async fn an_ended_leadership_cannot_proclaim_or_end_the_next_one() {
     let (server, mut client) = start().await;
     let lease = lease(&mut client).await;
     let first = leader(&client.campaign("e", "one", lease).await.unwrap());
     resign(&mut client, first.clone()).await;
-    // The same key, created anew.
+    // The same key, created again.
     let second = leader(&client.campaign("e", "two", lease).await.unwrap());
     assert_eq!(first.key(), second.key());
     assert_ne!(first.rev(), second.rev());
@@ -75,11 +75,11 @@ async fn a_leadership_that_is_over_can_neither_speak_nor_end_the_next_one() {
 }
 
 #[tokio::test]
-async fn an_observer_hears_of_each_leader_and_of_what_it_says() {
+async fn an_observer_receives_each_leader_and_its_proclamations() {
     let (server, mut client) = start().await;
-    let mut heard = client.observe("e").await.unwrap();
+    let mut observed = client.observe("e").await.unwrap();
     let mut next = async || {
-        let message = tokio::time::timeout(PATIENCE, heard.message()).await;
+        let message = tokio::time::timeout(PATIENCE, observed.message()).await;
         let message = message.expect("there is news").unwrap().unwrap();
         message.kv().unwrap().value_str().unwrap().to_owned()
     };
@@ -88,7 +88,7 @@ async fn an_observer_hears_of_each_leader_and_of_what_it_says() {
     assert_eq!(next().await, "first");
     let mut other = client.clone();
     let campaign = tokio::spawn(async move { other.campaign("e", "second", second).await });
-    until("the second stands behind", async || {
+    until("the second has entered", async || {
         let key = format!("e/{second:x}");
         client.get(key, None).await.unwrap().count() == 1
     })
@@ -110,7 +110,7 @@ async fn an_observer_hears_of_each_leader_and_of_what_it_says() {
 }
 
 #[tokio::test]
-async fn a_candidate_that_gives_up_is_no_candidate() {
+async fn a_candidate_that_gives_up_leaves_the_queue() {
     let (server, mut client) = start().await;
     let (first, second) = (lease(&mut client).await, lease(&mut client).await);
     client.campaign("e", "first", first).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_candidate_that_gives_up_is_no_candidate() {
     let mut other = client.clone();
     let campaign = other.campaign("e", "second", second);
     assert!(tokio::time::timeout(patience, campaign).await.is_err());
-    until("it is gone", async || {
+    until("it is deleted", async || {
         let key = format!("e/{second:x}");
         client.get(key, None).await.unwrap().count() == 0
     })

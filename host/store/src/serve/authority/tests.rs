@@ -1,9 +1,9 @@
-//! Requests by other names, in every form that a client may write them.
+//! Requests with other authorities, in every encoding that a client may use.
 
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// `www.example.com`, packed (RFC 7541, C.4.1).
+/// `www.example.com`, Huffman-coded (RFC 7541, C.4.1).
 const PACKED: [u8; 12] = [
     0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
 ];
@@ -15,7 +15,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What comes out when the bytes arrive in pieces of this size.
+/// Returns the rewritten bytes when they arrive in pieces of this size.
 fn fed(bytes: &[u8], piece: usize) -> Vec<u8> {
     let mut frames = Frames::Passing(PREFACE.len());
     let mut out = Vec::new();
@@ -26,7 +26,7 @@ fn fed(bytes: &[u8], piece: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_packed_text_is_measured() {
+fn the_length_of_a_huffman_text_is_decoded() {
     assert_eq!(unpacked_length(&PACKED), Some(15));
     // `302` and `Mon, 21 Oct 2013 20:13:21 GMT` (C.6.1).
     assert_eq!(unpacked_length(&[0x64, 0x02]), Some(3));
@@ -39,7 +39,7 @@ fn a_packed_text_is_measured() {
 }
 
 #[test]
-fn an_authority_is_replaced_by_one_as_long_however_it_is_written_and_arrives() {
+fn an_authority_is_replaced_by_one_of_the_same_length() {
     let packed = [&[0x83, 0x86, 0x41, 0x8c][..], &PACKED, &[0x84]].concat();
     let plain = [&[0x83, 0x86, 0x01, 15][..], b"/run/store.sock", &[0x84]].concat();
     let wanted = |name: u8| [&[0x83, 0x86, name, 15][..], &[b'x'; 15], &[0x84]].concat();
@@ -72,7 +72,7 @@ fn an_authority_is_replaced_by_one_as_long_however_it_is_written_and_arrives() {
 }
 
 #[test]
-fn what_names_no_authority_or_makes_no_sense_is_passed_on() {
+fn a_frame_without_authority_or_malformed_is_passed_on() {
     for payload in [
         &[0x83, 0x86, 0x84, 0xbe][..],
         &[0x41],
@@ -89,7 +89,7 @@ fn what_names_no_authority_or_makes_no_sense_is_passed_on() {
 }
 
 #[test]
-fn no_bytes_make_it_panic_or_lose_what_is_no_request() {
+fn random_bytes_do_not_panic_and_are_passed_on() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..20_000 {
         let mut block = vec![0; random.usize(0..60)];

@@ -29,7 +29,7 @@ fn refused<T>(answer: Result<T, Error>) -> Status {
 }
 
 #[tokio::test]
-async fn a_message_beyond_a_connections_share_is_refused_in_words_and_the_connection_lives() {
+async fn a_message_over_the_share_is_refused_and_the_connection_stays() {
     let (server, address) = with_share(1024).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let status = refused(client.put("large", vec![0; 1_200_000], None).await);
@@ -43,7 +43,7 @@ async fn a_message_beyond_a_connections_share_is_refused_in_words_and_the_connec
 }
 
 #[tokio::test]
-async fn an_answer_beyond_the_share_is_given_and_the_next_once_it_is_read() {
+async fn an_answer_over_the_share_is_sent_and_delays_the_next() {
     let (server, address) = with_share(512).await;
     let mut inside = in_process(&server.connector()).await;
     inside.put("large", vec![0; 1_000_000], None).await.unwrap();
@@ -56,12 +56,12 @@ async fn an_answer_beyond_the_share_is_given_and_the_next_once_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_watch_beyond_the_share_is_cancelled_with_the_reason_and_the_others_go_on() {
+async fn a_watch_over_the_share_is_cancelled_and_the_others_stay() {
     let (server, address) = with_share(150).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let mut stream = client.watch("a", None).await.unwrap();
     assert!(stream.message().await.unwrap().unwrap().created());
-    // 10 KiB of key cost five times that.
+    // A key of 10 KiB counts five times.
     let long = "k".repeat(10 << 10);
     stream.watch(long.clone(), None).await.unwrap();
     let first = stream.message().await.unwrap().unwrap();
@@ -89,7 +89,7 @@ async fn a_watch_beyond_the_share_is_cancelled_with_the_reason_and_the_others_go
 }
 
 #[tokio::test]
-async fn what_is_held_ends_with_its_requests_and_its_connection() {
+async fn the_budget_is_returned_with_request_and_connection() {
     let (server, address) = with_share(64 << 10).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     client.put("a", vec![0; 1 << 20], None).await.unwrap();
@@ -114,7 +114,7 @@ async fn what_is_held_ends_with_its_requests_and_its_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_served() {
+async fn a_connection_without_a_slot_is_closed_and_a_later_one_served() {
     let (server, address) = on_tcp(ServerLimits {
         tcp_connections: 3,
         slot_wait: Duration::from_millis(200),
@@ -147,7 +147,7 @@ async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_s
 }
 
 #[tokio::test]
-async fn an_older_http_is_answered_and_nothing_else_is() {
+async fn an_older_http_is_answered_and_other_bytes_are_not() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     for (text, is_http) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),

@@ -1,4 +1,4 @@
-//! Closing tells every client and waits for none of them for long.
+//! Closing ends all streams and waits for no client for long.
 
 use etcd_client::{Client, Error};
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ async fn closing_ends_streams_and_returns_though_clients_stay() {
     assert!(renewals.message().await.unwrap().is_some());
     let mut watch = client.watch("x", None).await.unwrap();
 
-    // Somebody who neither reads nor writes any more.
+    // A client that neither reads nor writes any more.
     let mut frozen = TcpStream::connect(&address).await.unwrap();
     frozen
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
@@ -27,7 +27,7 @@ async fn closing_ends_streams_and_returns_though_clients_stay() {
     let closing = tokio::time::timeout(PATIENCE, server.close());
     assert!(closing.await.is_ok());
     assert!(!matches!(renewals.message().await, Ok(Some(_))));
-    // The first message says that the watch was created.
+    // The first message confirms the watch.
     let mut last = watch.message().await;
     if matches!(last, Ok(Some(_))) {
         last = watch.message().await;
@@ -37,7 +37,7 @@ async fn closing_ends_streams_and_returns_though_clients_stay() {
     assert!(client.get("x", None).await.is_err());
 }
 
-/// A way in that stops delivering replies when the second token is cancelled.
+/// A connector that stops delivering replies when the second token is cancelled.
 async fn unread(address: String, stop: CancellationToken) -> Client {
     over(move || {
         let (opening, stop) = (TcpStream::connect(address.clone()), stop.clone());
@@ -50,7 +50,7 @@ async fn unread(address: String, stop: CancellationToken) -> Client {
                 let mut from = from;
                 tokio::select! {
                     _ = tokio::io::copy(&mut from, &mut heard) => {}
-                    // The stream stays open, and nobody reads it.
+                    // The stream stays open, and the client does not read it.
                     () = stop.cancelled() => std::future::pending().await,
                 }
             });
@@ -61,7 +61,7 @@ async fn unread(address: String, stop: CancellationToken) -> Client {
 }
 
 #[tokio::test]
-async fn closing_does_not_wait_for_who_does_not_read() {
+async fn closing_does_not_wait_for_a_client_that_does_not_read() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let stop = CancellationToken::new();
     let mut client = unread(address, stop.clone()).await;
@@ -74,7 +74,7 @@ async fn closing_does_not_wait_for_who_does_not_read() {
             tokio::spawn(async move { client.get("large", None).await })
         })
         .collect();
-    // More than fits on the way is being written by now.
+    // By now the server writes more than fits on the way.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let closing = tokio::time::timeout(PATIENCE / 2, server.close());
     assert!(closing.await.is_ok());
@@ -84,7 +84,7 @@ async fn closing_does_not_wait_for_who_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_closed_store_lets_nobody_in() {
+async fn a_closed_store_refuses_connections() {
     let server = server(ServerLimits::default()).await;
     let way = server.connector();
     let mut client = in_process(&way).await;
@@ -105,7 +105,7 @@ async fn a_server_that_is_dropped_ends_its_connections() {
     let mut client = Client::connect([&address], None).await.unwrap();
     assert!(answers(&mut client).await);
     drop(server);
-    until("nobody listens", async || {
+    until("the listener is closed", async || {
         TcpStream::connect(&address).await.is_err()
     })
     .await;

@@ -1,4 +1,4 @@
-//! Whatever arrives on a connection ends at worst that connection.
+//! Hostile bytes on a connection end at worst that connection.
 
 use etcd_client::Client;
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ async fn connect(address: &str) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// Whether the server ends the connection.
+/// Returns true if the server ends the connection.
 async fn is_ended(mut connection: TcpStream) -> bool {
     let mut heard = Vec::new();
     let reading = connection.read_to_end(&mut heard);
@@ -20,7 +20,7 @@ async fn is_ended(mut connection: TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn bytes_that_mean_nothing_end_their_connection_and_nothing_else() {
+async fn random_bytes_end_their_connection_alone() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     assert!(answers(&mut client).await);
@@ -54,14 +54,14 @@ async fn bytes_that_mean_nothing_end_their_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_or_half_a_greeting_loses_the_place() {
+async fn a_connection_without_a_full_greeting_is_closed() {
     let limits = ServerLimits {
         tcp_connections: 3,
         greeting_timeout: Duration::from_millis(300),
         ..ServerLimits::default()
     };
     let (server, address) = on_tcp(limits).await;
-    // Those in this process have places of their own.
+    // Clients in this process take no slot.
     let mut inside = in_process(&server.connector()).await;
     let mut silent = Vec::new();
     for length in [0, 5, 23] {
@@ -82,7 +82,7 @@ async fn who_says_nothing_or_half_a_greeting_loses_the_place() {
 }
 
 #[tokio::test]
-async fn who_greets_and_then_says_nothing_is_asked_and_ended() {
+async fn a_silent_connection_is_pinged_and_closed() {
     let limits = ServerLimits {
         ping_every: Duration::from_millis(200),
         ping_timeout: Duration::from_millis(200),
@@ -101,7 +101,7 @@ async fn who_greets_and_then_says_nothing_is_asked_and_ended() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_too_large_is_refused_in_etcds_words_and_the_connection_lives() {
+async fn a_write_over_the_limit_is_refused_in_etcds_words() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let mut put = async |mebibytes_and_a_half: usize| {
@@ -122,13 +122,13 @@ async fn a_write_that_is_too_large_is_refused_in_etcds_words_and_the_connection_
 }
 
 #[tokio::test]
-async fn two_hundred_connections_that_come_and_go_leave_nothing() {
+async fn two_hundred_closed_connections_free_their_slots() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut clients = Vec::new();
     for at in 0..200 {
         let mut client = Client::connect([&address], None).await.unwrap();
         if at % 2 == 0 {
-            // Half of them in the middle of something.
+            // Half of them in the middle of a request.
             let watch = client.watch("x", None).await.unwrap();
             clients.push((client, Some(watch)));
         } else {
@@ -138,7 +138,7 @@ async fn two_hundred_connections_that_come_and_go_leave_nothing() {
     }
     assert!(server.tcp_slots.free() <= ServerLimits::default().tcp_connections - 200);
     drop(clients);
-    // The accepting task keeps one in hand.
+    // The accepting task holds one slot.
     until("all places are free", async || {
         server.tcp_slots.free() >= ServerLimits::default().tcp_connections - 1
     })
@@ -149,14 +149,14 @@ async fn two_hundred_connections_that_come_and_go_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_back_everything_at_once_keeps_its_connection() {
+async fn a_client_that_cancels_all_requests_keeps_its_connection() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut connection = connect(&address).await;
     let mut bytes = OPENING.to_vec();
     let streams = (0..500).map(|at| 2 * at + 1);
     for stream in streams {
         bytes.extend(members_request(stream, "x"));
-        // A reset: the client no longer wants it.
+        // A reset: the client cancels the request.
         bytes.extend(frame(stream, 3, 0, &[0, 0, 0, 8]));
     }
     bytes.extend(members_request(2001, "x"));

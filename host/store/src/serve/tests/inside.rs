@@ -1,4 +1,4 @@
-//! Clients in the same process: served where they ask, and told when the store closes.
+//! Clients in the same process: served on their tasks, and refused once the store closes.
 
 use std::pin::pin;
 
@@ -10,7 +10,7 @@ use tonic::Code;
 use super::*;
 use crate::store::Store;
 
-/// A runtime with one thread, as the guard of locks has.
+/// A runtime with one thread, as that of the lease thread.
 fn single() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -20,7 +20,7 @@ fn closed(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn closing_ends_watches_and_waits_and_turns_later_requests_away() {
+async fn closing_ends_watches_and_refuses_later_requests() {
     let server = server(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     assert!(answers(&mut client).await);
@@ -49,7 +49,7 @@ async fn closing_ends_watches_and_waits_and_turns_later_requests_away() {
 }
 
 #[tokio::test]
-async fn closing_waits_for_no_client_that_has_forgotten_its_requests() {
+async fn closing_does_not_wait_for_requests_that_are_not_polled() {
     let server = server(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     let mut unread = client.watch("alive", None).await.unwrap();
@@ -61,12 +61,12 @@ async fn closing_waits_for_no_client_that_has_forgotten_its_requests() {
     let closing = tokio::time::timeout(PATIENCE, server.close());
     assert!(closing.await.is_ok());
     assert!(waiting.await.is_err());
-    // What was said before the end may still be heard.
+    // Responses sent before the close may still arrive.
     while let Ok(Some(_)) = unread.message().await {}
 }
 
 #[tokio::test]
-async fn a_way_in_does_not_keep_the_store_open() {
+async fn a_connector_does_not_keep_the_store_open() {
     let server = server(ServerLimits::default()).await;
     let core = std::sync::Arc::downgrade(&server.core);
     let mut client = in_process(&server.connector()).await;
@@ -81,7 +81,7 @@ fn a_store_on_a_disk_serves_runtimes_with_one_thread() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = single();
     runtime.block_on(async {
-        let options = Options::directory(directory.path().join("store"));
+        let options = StoreOptions::directory(directory.path().join("store"));
         let store = Store::open(options).await.unwrap();
         let mut client = in_process(&store.connector()).await;
         assert!(answers(&mut client).await);
@@ -94,7 +94,7 @@ fn a_store_on_a_disk_serves_runtimes_with_one_thread() {
 }
 
 #[tokio::test]
-async fn a_wait_whose_runtime_ends_gives_its_place_up() {
+async fn a_wait_whose_runtime_ends_leaves_the_queue() {
     let server = server(ServerLimits::default()).await;
     let way = server.connector();
     let mut client = in_process(&way).await;
@@ -114,7 +114,7 @@ async fn a_wait_whose_runtime_ends_gives_its_place_up() {
         let all = GetOptions::new().with_prefix().with_count_only();
         client.clone().get("l/", Some(all)).await.unwrap().count()
     };
-    until("it stands in line", async || entries().await == 2).await;
+    until("it has entered the queue", async || entries().await == 2).await;
     until("the place is free", async || entries().await == 1).await;
     tokio::task::spawn_blocking(|| waiter.join().unwrap())
         .await

@@ -1,4 +1,4 @@
-//! Every method of etcd's API is answered as `DIFFERENCES.md` has it.
+//! Every method of etcd's API is answered as `DIFFERENCES.md` declares.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-/// The services of etcd 3.5 and their methods, as its definitions have them.
+/// The services of etcd 3.5 and their methods, from its definitions.
 const METHODS: [(&str, &str); 9] = [
     ("etcdserverpb.KV", "Range Put DeleteRange Txn Compact"),
     ("etcdserverpb.Watch", "Watch"),
@@ -40,7 +40,7 @@ const METHODS: [(&str, &str); 9] = [
     ("grpc.health.v1.Health", "Check Watch"),
 ];
 
-/// The answer to each method as the document has it.
+/// The declared answer to each method.
 fn declared() -> BTreeMap<String, String> {
     let rows = include_str!("../../../DIFFERENCES.md").lines();
     let rows = rows.filter_map(|row| row.strip_prefix("| `")?.strip_suffix(" |"));
@@ -60,7 +60,7 @@ async fn refusal(server: &Server, method: &str) -> Option<Status> {
         )))
         .unwrap();
     let answering = server.connector().service().oneshot(request);
-    // Some wait for ever: an election without a leader.
+    // Some methods wait for ever: an election without a leader.
     let answer = tokio::time::timeout(Duration::from_millis(500), answering).await;
     let answer = answer.ok()?.unwrap();
     Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok)

@@ -1,4 +1,4 @@
-//! Every way in leads to the same store, and only ways on this machine are opened.
+//! All endpoints serve the same store, and only this machine's addresses are opened.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,11 +17,11 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn every_way_in_leads_to_the_same_store() {
+async fn every_endpoint_serves_the_same_store() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+    let socket = server.listen(ListenAddress::Unix(path)).await.unwrap();
 
     let mut inside = in_process(&server.connector()).await;
     let mut by_socket = over_unix(&socket).await;
@@ -39,7 +39,7 @@ async fn every_way_in_leads_to_the_same_store() {
 }
 
 #[tokio::test]
-async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
+async fn the_member_lists_exactly_the_addresses_it_listens_on() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     let members = client.member_list().await.unwrap();
@@ -52,11 +52,11 @@ async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_private_socket_is_shown_only_to_those_who_can_use_it() {
+async fn a_private_socket_is_listed_only_for_its_owner() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+    let socket = server.listen(ListenAddress::Unix(path)).await.unwrap();
     let address = format!("http://{address}");
     let members = async |mut client: Client| {
         let members = client.member_list().await.unwrap();
@@ -74,17 +74,17 @@ async fn a_private_socket_is_shown_only_to_those_who_can_use_it() {
 }
 
 #[tokio::test]
-async fn another_machine_is_never_let_in() {
+async fn an_address_of_another_machine_is_refused() {
     let server = server(ServerLimits::default()).await;
     for address in ["0.0.0.0:0", "192.0.2.1:2379", "[::]:0"] {
         let refused = server
-            .listen(Listen::Tcp(address.parse().unwrap()))
+            .listen(ListenAddress::Tcp(address.parse().unwrap()))
             .await
             .unwrap_err();
         assert!(matches!(refused, ListenError::NotThisMachine(_)));
     }
     let refused = server
-        .listen(Listen::Tcp("0.0.0.0:2379".parse().unwrap()))
+        .listen(ListenAddress::Tcp("0.0.0.0:2379".parse().unwrap()))
         .await
         .unwrap_err();
     insta::assert_snapshot!(refused.to_string(), @"the embedded store does not listen on 0.0.0.0:2379: it serves this machine only (127.0.0.1 or [::1]), without users or TLS; for more machines run a real etcd");
@@ -92,10 +92,10 @@ async fn another_machine_is_never_let_in() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn the_error_for_a_taken_address_names_it() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let refused = server
-        .listen(Listen::Tcp(address.parse().unwrap()))
+        .listen(ListenAddress::Tcp(address.parse().unwrap()))
         .await
         .unwrap_err()
         .to_string();
@@ -107,11 +107,14 @@ async fn an_address_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_socket_is_private_and_goes_with_its_server() {
+async fn a_socket_is_private_and_removed_with_its_server() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/for/it/store.sock");
     let server = server(ServerLimits::default()).await;
-    let endpoint = server.listen(Listen::Unix(path.clone())).await.unwrap();
+    let endpoint = server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     assert_eq!(endpoint, format!("unix://{}", path.display()));
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
@@ -120,17 +123,23 @@ async fn a_socket_is_private_and_goes_with_its_server() {
 }
 
 #[tokio::test]
-async fn the_socket_of_a_dead_server_is_replaced_and_that_of_a_live_one_is_not() {
+async fn the_socket_of_a_dead_server_only_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
-    // Closing a listener does not remove its file: that is what a killed process leaves.
+    // Closing a listener does not remove its file: a killed process leaves the same.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
 
     let first = server(ServerLimits::default()).await;
-    let endpoint = first.listen(Listen::Unix(path.clone())).await.unwrap();
+    let endpoint = first
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     let second = server(ServerLimits::default()).await;
-    let refused = second.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    let refused = second
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ListenError::InUse(_)), "{refused}");
     assert!(answers(&mut over_unix(&endpoint).await).await);
     first.close().await;
@@ -138,12 +147,15 @@ async fn the_socket_of_a_dead_server_is_replaced_and_that_of_a_live_one_is_not()
 }
 
 #[tokio::test]
-async fn what_is_no_socket_is_left_alone() {
+async fn a_file_that_is_not_a_socket_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("precious");
     std::fs::write(&path, "data").unwrap();
     let server = server(ServerLimits::default()).await;
-    let refused = server.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    let refused = server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ListenError::NotASocket(_)), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), b"data");
     server.close().await;
@@ -154,20 +166,26 @@ async fn a_socket_that_another_server_put_there_since_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
     let server = server(ServerLimits::default()).await;
-    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     std::fs::remove_file(&path).unwrap();
     let _theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
     server.close().await;
     assert!(path.exists());
 }
 
-/// Go's client of etcd does this: the whole path on a socket, the whole address when it asks for a status.
+/// Go's client of etcd sends this: the whole path on a socket, the whole address when it asks for a status.
 #[tokio::test]
 async fn clients_that_address_a_path_or_a_url_are_served() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     for authority in ["/run/store.sock", "http://127.0.0.1:2379", "a%2fb", "x"] {
         let request = [OPENING, &members_request(1, authority)].concat();
         let mut by_socket = UnixStream::connect(&path).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a subscriber is told of, and when.
+//! Wake-ups of subscribers.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn waits(subscription: &WatchSubscription) -> bool {
 }
 
 #[tokio::test]
-async fn a_subscriber_hears_of_its_ranges_and_of_nothing_else() {
+async fn a_subscriber_is_woken_for_its_ranges_only() {
     let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
@@ -45,7 +45,7 @@ async fn a_subscriber_hears_of_its_ranges_and_of_nothing_else() {
 }
 
 #[tokio::test]
-async fn revisions_that_nobody_waited_for_are_heard_of_at_once_from_the_first_to_the_last() {
+async fn earlier_revisions_are_returned_at_once_as_first_and_last() {
     let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(KeyRange::new(b"a", b"b"));
@@ -59,18 +59,18 @@ async fn revisions_that_nobody_waited_for_are_heard_of_at_once_from_the_first_to
 }
 
 #[tokio::test]
-async fn a_wait_given_up_loses_nothing() {
+async fn a_dropped_wait_loses_no_revision() {
     let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
     assert!(waits(&subscription).await);
     registry.publish(&[revision(2, &[b"a"])]);
     {
-        // Never polled: what it would have given stays.
+        // Never polled: its revisions stay.
         let _given_up = subscription.changed();
     }
     assert_eq!(subscription.changed().await, 2);
-    // The permit of that publication is still there, and stands for nothing.
+    // The permit of that publication is left, without a revision.
     assert!(waits(&subscription).await);
 }
 
@@ -121,7 +121,7 @@ fn dropping_a_subscription_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn whoever_reads_what_was_told_has_been_told_of_it() {
+async fn the_announced_revision_follows_its_wake_ups() {
     let registry = Arc::new(WatchRegistry::default());
     registry.begin(7);
     registry.begin(9);
@@ -144,7 +144,7 @@ async fn whoever_reads_what_was_told_has_been_told_of_it() {
 }
 
 #[tokio::test]
-async fn closing_ends_the_wait_of_those_who_wait_for_it() {
+async fn closing_ends_waits_for_the_close() {
     let registry = Arc::new(WatchRegistry::default());
     let waiter = tokio::spawn({
         let registry = Arc::clone(&registry);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_records::{JobRecord, JobState, Root, RunRecord};
+use leasehold_records::{JobRecord, JobState, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
 use super::pending_write::WriteContent;
@@ -49,8 +49,8 @@ impl Outbox {
         record: &RunRecord,
         now: Instant,
     ) {
-        let took = record.ended_unix_ms.unwrap_or(0);
-        let took = Duration::from_millis(took.saturating_sub(record.started_unix_ms));
+        let took = record.ended_unix_ms.unwrap_or_default();
+        let took = took.since(record.started_unix_ms);
         self.took.insert(record.job.clone(), took);
         let is_short_of = self.merging.waits_until(&record.job, now).is_some();
         if is_short_of
@@ -167,7 +167,7 @@ impl Outbox {
         &mut self,
         key: Arc<str>,
         json: Vec<u8>,
-        phase: Option<(JobState, u64)>,
+        phase: Option<(JobState, UnixMs)>,
         due: Instant,
         rides: bool,
     ) {

@@ -1,6 +1,6 @@
 //! The outbox, by the test's own clock.
 
-use leasehold_records::Outcome;
+use leasehold_records::{Outcome, UnixMs};
 
 use leasehold_lock::Batch;
 use leasehold_records::{JobRecord, Root, RunRecord};
@@ -20,7 +20,7 @@ fn started(token: u64) -> RunRecord {
 
 fn ended(token: u64, after_ms: u64) -> RunRecord {
     RunRecord {
-        ended_unix_ms: Some(1_000 + after_ms),
+        ended_unix_ms: Some(UnixMs::new(1_000 + after_ms)),
         outcome: Outcome::Done,
         ..started(token)
     }
@@ -32,7 +32,7 @@ fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
         host: "h".into(),
         lock: "l".into(),
         state,
-        since_unix_ms,
+        since_unix_ms: UnixMs::new(since_unix_ms),
         token: None,
         next_unix_ms: None,
         last: None,

@@ -1,4 +1,4 @@
-//! What is large, slow or many.
+//! Large events, slow clients and many watches.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_large_revision_is_whole_unless_fragments_were_asked_for() {
 }
 
 #[tokio::test]
-async fn a_revision_larger_than_any_answer_ends_watches_without_fragments_and_no_others() {
+async fn a_revision_over_the_answer_limit_ends_unfragmented_watches() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     for fragment in [false, true] {
@@ -79,7 +79,7 @@ async fn a_revision_larger_than_any_answer_ends_watches_without_fragments_and_no
 }
 
 #[tokio::test]
-async fn a_response_is_closed_at_the_end_of_a_revision_once_it_is_large() {
+async fn a_large_response_is_closed_at_the_end_of_a_revision() {
     let past = FakeHistory::new();
     let large = "x".repeat(100 << 10);
     for _ in 0..10 {
@@ -100,7 +100,7 @@ async fn a_response_is_closed_at_the_end_of_a_revision_once_it_is_large() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_makes_the_store_read_nothing_and_take_no_requests() {
+async fn an_unread_stream_reads_no_history_and_no_requests() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -120,7 +120,7 @@ async fn a_client_that_does_not_read_makes_the_store_read_nothing_and_take_no_re
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_asking_gets_its_events_all_the_same() {
+async fn requests_without_a_pause_do_not_delay_events() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -154,7 +154,7 @@ async fn ten_thousand_watches_on_one_stream_each_get_their_own_events() {
 }
 
 #[tokio::test]
-async fn a_live_watch_gets_every_event_however_many_are_taken_up_at_a_time() {
+async fn a_live_watch_gets_every_event_over_several_pieces() {
     for count in [255, 256, 257, 512, 513] {
         let past = FakeHistory::new();
         let mut client = StreamClient::new(&past);

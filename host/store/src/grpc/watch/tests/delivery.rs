@@ -1,4 +1,4 @@
-//! What a watch is sent, and when.
+//! Events that a watch is sent, and their order.
 
 use super::fake::{
     FakeHistory, KeyAction, StreamClient, WatchRequest, events, from, key, lock, revision,
@@ -6,7 +6,7 @@ use super::fake::{
 use KeyAction::{Delete, Put};
 
 #[tokio::test]
-async fn a_watch_without_start_gets_what_comes_after_its_created() {
+async fn a_watch_without_start_gets_events_after_its_creation() {
     let past = FakeHistory::new();
     past.write(&[Put("a", "old")]);
     let mut client = StreamClient::new(&past);
@@ -31,7 +31,7 @@ async fn a_watch_without_start_gets_what_comes_after_its_created() {
 }
 
 #[tokio::test]
-async fn a_revision_that_is_visible_before_it_is_told_of_is_neither_lost_nor_sent_twice() {
+async fn a_revision_visible_before_its_announcement_is_sent_once() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -107,7 +107,7 @@ async fn a_watch_from_the_past_catches_up_and_goes_on_live() {
 }
 
 #[tokio::test]
-async fn watches_that_catch_up_from_different_places_read_the_history_together() {
+async fn watches_behind_at_different_revisions_share_their_reads() {
     let past = FakeHistory::new();
     for number in 0..600 {
         past.write(&[Put("a", &number.to_string())]);
@@ -143,7 +143,7 @@ async fn watches_that_catch_up_from_different_places_read_the_history_together()
 }
 
 #[tokio::test]
-async fn a_watch_from_the_future_is_silent_until_then() {
+async fn a_watch_from_a_future_revision_is_silent_until_then() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     assert_eq!(client.create(from(4)).await, (0, 1));
@@ -158,7 +158,7 @@ async fn a_watch_from_the_future_is_silent_until_then() {
 }
 
 #[tokio::test]
-async fn a_start_at_the_compaction_works_and_one_below_is_created_and_then_cancelled() {
+async fn a_start_below_the_compaction_is_created_then_cancelled() {
     let past = FakeHistory::new();
     for value in ["1", "2", "3", "4"] {
         past.write(&[Put("a", value)]);
@@ -185,7 +185,7 @@ async fn a_start_at_the_compaction_works_and_one_below_is_created_and_then_cance
 }
 
 #[tokio::test]
-async fn a_live_watch_overtaken_by_the_compaction_is_cancelled_and_an_idle_one_is_not() {
+async fn a_compaction_cancels_overtaken_watches_and_no_idle_one() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -210,7 +210,7 @@ async fn a_live_watch_overtaken_by_the_compaction_is_cancelled_and_an_idle_one_i
 }
 
 #[tokio::test]
-async fn the_value_before_comes_with_every_event_but_a_creation() {
+async fn the_previous_value_comes_with_every_event_but_a_creation() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client
@@ -230,7 +230,7 @@ async fn the_value_before_comes_with_every_event_but_a_creation() {
 }
 
 #[tokio::test]
-async fn filtered_events_are_left_out_and_a_response_with_none_is_not_sent() {
+async fn filtered_events_and_empty_responses_are_left_out() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client

@@ -30,7 +30,7 @@ pub(super) struct FakeHistory {
     revisions: Mutex<Vec<Arc<RevisionChanges>>>,
     compacted: Mutex<i64>,
     pub(super) registry: Arc<WatchRegistry>,
-    /// How many revisions were ever read.
+    /// Number of revisions read so far.
     pub(super) read: Mutex<usize>,
 }
 
@@ -41,14 +41,14 @@ impl FakeHistory {
         Arc::new(past)
     }
 
-    /// One revision, visible and told of.
+    /// Adds a revision, visible and announced.
     pub(super) fn write(&self, kind: &[KeyAction<'_>]) -> i64 {
         let revision = self.write_untold(kind);
         self.registry.publish(&[Arc::clone(&revision)]);
         revision.number
     }
 
-    /// One revision that can be read and that nobody was told of.
+    /// Adds a revision that can be read and is not announced.
     pub(super) fn write_untold(&self, kind: &[KeyAction<'_>]) -> Arc<RevisionChanges> {
         let mut revisions = lock(&self.revisions);
         let number = i64::try_from(revisions.len()).unwrap() + 2;
@@ -80,7 +80,7 @@ impl FakeHistory {
         revision
     }
 
-    /// What a watch of a range from a revision is to see up to another: revisions and keys.
+    /// Returns the events that a watch of a range must get between two revisions: revisions and keys.
     pub(super) fn expected(&self, asked: (&str, &str, i64), to: i64) -> Vec<(i64, Vec<u8>)> {
         let (key, end, from) = asked;
         let key = if key.is_empty() { "\0" } else { key };
@@ -101,7 +101,7 @@ impl FakeHistory {
     }
 }
 
-/// The change that a key's value just before a revision comes from.
+/// Returns the change with a key's value just before a revision.
 fn latest(revisions: &[Arc<RevisionChanges>], key: &[u8], before: i64) -> Option<Arc<KeyChange>> {
     let earlier = revisions
         .iter()
@@ -157,7 +157,7 @@ pub(super) struct StreamClient {
     pub(super) cancel: CancellationToken,
 }
 
-/// What a test asks for when it creates a watch.
+/// Parameters of a watch that a test creates.
 #[derive(Clone, Copy, Default)]
 pub(super) struct WatchRequest<'a> {
     pub(super) key: &'a str,
@@ -229,7 +229,7 @@ impl StreamClient {
         self.send(union);
     }
 
-    /// Creates a watch and gives its id and the revision of its `created`.
+    /// Creates a watch, and returns its id and the revision of its `created`.
     pub(super) async fn create(&mut self, ask: WatchRequest<'_>) -> (i64, i64) {
         self.ask(ask);
         let response = self.next().await;
@@ -257,7 +257,7 @@ impl StreamClient {
             .unwrap()
     }
 
-    /// Whether there is nothing to be had.
+    /// Returns true if no response is ready.
     pub(super) async fn is_quiet(&mut self) -> bool {
         timeout(Duration::from_millis(30), self.responses.next())
             .await
@@ -269,7 +269,7 @@ pub(super) fn revision(response: &PbWatchResponse) -> i64 {
     response.header.as_ref().unwrap().revision
 }
 
-/// An event in a few words: `+a=1@4`, `-a@5`, with the value before it, if any, as `(was 0)`.
+/// An event as text: `+a=1@4`, `-a@5`, with the value before it, if any, as `(was 0)`.
 pub(super) fn words(event: &PbEvent) -> String {
     let kv = event.kv.as_ref().unwrap();
     let key = String::from_utf8_lossy(&kv.key);
@@ -287,7 +287,7 @@ pub(super) fn words(event: &PbEvent) -> String {
     }
 }
 
-/// A response's events in a few words.
+/// A response's events as text.
 pub(super) fn events(response: &PbWatchResponse) -> Vec<String> {
     response.events.iter().map(words).collect()
 }

@@ -1,4 +1,4 @@
-//! Being told up to where everything has been sent.
+//! Progress responses.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::fake::{
 use KeyAction::Put;
 
 #[tokio::test]
-async fn progress_is_told_after_every_event_up_to_it() {
+async fn progress_is_sent_after_every_event_up_to_it() {
     let past = FakeHistory::new();
     for _ in 0..700 {
         past.write(&[Put("a", "x")]);
@@ -38,7 +38,7 @@ async fn progress_is_told_after_every_event_up_to_it() {
 }
 
 #[tokio::test]
-async fn progress_waits_for_a_revision_that_can_be_seen_already_but_was_not_told_of() {
+async fn progress_waits_for_a_visible_revision_to_be_announced() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -64,7 +64,7 @@ async fn progress_of_a_stream_without_watches_is_the_current_revision() {
 }
 
 #[tokio::test]
-async fn a_watch_that_asked_for_it_hears_when_nothing_happened_for_an_interval() {
+async fn an_idle_watch_gets_progress_after_an_interval() {
     let interval = Duration::from_secs(1);
     let past = FakeHistory::new();
     let mut client = StreamClient::with_progress(&past, interval);

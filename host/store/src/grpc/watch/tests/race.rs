@@ -1,4 +1,4 @@
-//! Many streams while somebody writes: whatever the interleaving, no event is missing, none comes twice.
+//! Many streams and a concurrent writer: whatever the interleaving, no event is missing, none comes twice.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::fake::{FakeHistory, KeyAction, StreamClient, WatchRequest, revision};
 
 const KEYS: [&str; 5] = ["a/1", "a/2", "b", "c/1", "c/2"];
-/// How many streams there are.
+/// Number of streams.
 const STREAMS: u32 = 30;
 
 const RANGES: [(&str, &str); 5] = [
@@ -18,7 +18,7 @@ const RANGES: [(&str, &str); 5] = [
     ("", "\0"),
 ];
 
-/// Writes, each revision visible a moment before it is told of. When everybody watches, ends with a revision
+/// Writes, each revision visible a moment before it is announced. When all streams watch, ends with a revision
 /// that they all see.
 async fn write(past: Arc<FakeHistory>, ready: Arc<Semaphore>, count: usize, seed: u64) -> i64 {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -115,7 +115,7 @@ async fn watch(past: Arc<FakeHistory>, ready: Arc<Semaphore>, number: u64) {
             seen.push((kv.mod_revision, kv.key));
         }
     }
-    // What is left of the last revision is in the same response.
+    // The rest of the last revision is in the same response.
     for (key, end, start, seen, _) in expected {
         assert_eq!(
             seen,
@@ -126,7 +126,7 @@ async fn watch(past: Arc<FakeHistory>, ready: Arc<Semaphore>, number: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_watch_misses_an_event_or_gets_one_twice_whatever_is_written_meanwhile() {
+async fn concurrent_writes_reach_every_watch_exactly_once() {
     for round in 0..10 {
         let past = FakeHistory::new();
         let ready = Arc::new(Semaphore::new(0));

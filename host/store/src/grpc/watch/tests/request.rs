@@ -1,4 +1,4 @@
-//! What clients ask of a stream, and how it ends.
+//! Requests of clients on a stream, and its end.
 
 use futures_util::StreamExt;
 
@@ -35,7 +35,7 @@ async fn ids_are_given_upwards_and_a_given_one_is_taken_once() {
 }
 
 #[tokio::test]
-async fn ranges_mean_what_they_mean_in_etcd() {
+async fn ranges_select_the_keys_they_select_in_etcd() {
     let past = FakeHistory::new();
     past.write(&[Put("a", "1"), Put("b", "1"), Put("c", "1")]);
     let mut client = StreamClient::new(&past);
@@ -75,7 +75,7 @@ async fn ranges_mean_what_they_mean_in_etcd() {
 }
 
 #[tokio::test]
-async fn a_cancelled_watch_says_so_last_and_an_unknown_one_says_nothing() {
+async fn a_cancelled_watch_is_answered_and_an_unknown_one_is_not() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -96,7 +96,7 @@ async fn a_cancelled_watch_says_so_last_and_an_unknown_one_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_watch_cancelled_while_it_catches_up_gets_no_more_and_its_id_can_come_again() {
+async fn a_watch_cancelled_while_behind_ends_and_frees_its_id() {
     let past = FakeHistory::new();
     for _ in 0..2000 {
         past.write(&[Put("a", "x")]);
@@ -113,7 +113,7 @@ async fn a_watch_cancelled_while_it_catches_up_gets_no_more_and_its_id_can_come_
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_leaves_nothing_behind() {
+async fn a_dropped_stream_leaves_no_subscription() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -128,7 +128,7 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_all_goes_on_listening() {
+async fn a_client_that_ends_its_requests_still_gets_events() {
     let past = FakeHistory::new();
     let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
@@ -139,7 +139,7 @@ async fn a_client_that_has_said_all_goes_on_listening() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_and_a_store_that_closes_end_the_stream_as_unavailable() {
+async fn a_stop_or_close_ends_the_stream_as_unavailable() {
     let past = FakeHistory::new();
     for stop in [true, false] {
         let mut client = StreamClient::new(&past);

@@ -25,7 +25,7 @@ fn revision(response: &WatchResponse) -> i64 {
 }
 
 #[tokio::test]
-async fn a_watch_goes_from_the_past_into_the_present_and_knows_what_was_before() {
+async fn a_watch_from_the_past_goes_on_live_with_previous_values() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     for value in ["1", "2", "3"] {
@@ -57,7 +57,7 @@ async fn a_watch_goes_from_the_past_into_the_present_and_knows_what_was_before()
 }
 
 #[tokio::test]
-async fn a_watch_below_the_compaction_ends_with_the_revision_to_start_from() {
+async fn a_watch_below_the_compaction_ends_with_its_revision() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     for value in ["1", "2", "3"] {
@@ -79,7 +79,7 @@ async fn a_watch_below_the_compaction_ends_with_the_revision_to_start_from() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_up_neither_writers_nor_other_watches() {
+async fn an_unread_watch_delays_no_writer_and_no_other_watch() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut stuck = client(&address).await;
     let mut unread = stuck.watch("a", None).await.unwrap();

@@ -1,0 +1,156 @@
+//! Validation of the values of all layers: the result is a job whose values are valid and fit together.
+//!
+//! Every error is recorded; with any error there is no job. Missing grants are never filled in
+//! here.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::context::ConfigError;
+use super::drift::Drift;
+use super::guest;
+use super::ignored_in_eq::IgnoredInEq;
+use super::job::{Job, OwnResources};
+use super::origin::Origins;
+use super::policy::Policy;
+use super::raw_job::RawJob;
+use super::schedule::Wait;
+use super::section::{Field, Section};
+use super::timing::{self, DEFAULT_TTL, Timing};
+use crate::allow::{Allow, SecretRef};
+use crate::limits::{LimitKey, Limits};
+
+/// Parts of one job.
+pub(super) struct JobParts<'a> {
+    /// Its name, if valid.
+    pub(super) name: Option<String>,
+    /// Position for errors about the job as a whole.
+    pub(super) place: Option<Range<usize>>,
+    /// The plugin's file, if valid.
+    pub(super) plugin: Option<PathBuf>,
+    /// Digest of the bytes whose manifest was read.
+    pub(super) manifest_digest: Option<[u8; 32]>,
+    /// A line for people.
+    pub(super) description: Option<String>,
+    /// True if the plugin lies in the folder for plugins.
+    pub(super) is_dropped: bool,
+    /// Resources that it has by its name alone.
+    pub(super) own: OwnResources,
+    /// Values of all layers together, the uppermost first.
+    pub(super) raw: RawJob,
+    /// Locations of its secrets, if valid.
+    pub(super) secrets: Option<BTreeMap<String, SecretRef>>,
+    /// Its grants, if valid.
+    pub(super) allow: Option<Allow>,
+    /// Limits for absent keys.
+    pub(super) limits: Limits,
+    /// Rate error of the host's clock.
+    pub(super) drift: Option<Drift>,
+    /// Origin of each value.
+    pub(super) origins: Origins,
+    /// The job's own table, which errors refer to.
+    pub(super) section: &'a Section<'a>,
+}
+
+impl JobParts<'_> {
+    /// Returns the job, if it has no error.
+    pub(super) fn settle(self) -> Option<Job> {
+        let times = self.times();
+        let RawJob {
+            sha256,
+            lock,
+            schedule,
+            args,
+            env,
+            config,
+            policy,
+        } = self.raw;
+        let schedule = schedule.settle(self.section);
+        let restart = policy.restart.settle(self.section);
+        let limits = policy.limits.validate(&self.limits);
+        let config = config.or_default(guest::ConfigEntries::new());
+        let (ttl, stop_margin) = times?;
+        let name = self.name?;
+        Some(Job {
+            plugin: self.plugin?,
+            sha256: sha256.optional().ok()?,
+            lock: lock.or_default(name.clone())?,
+            name,
+            wait: policy.wait.or_default(Wait::Forever)?,
+            schedule: schedule?,
+            timeout: policy.timeout.optional().ok()?,
+            ttl,
+            stop_margin,
+            retries: policy.retries.or_default(0)?,
+            restart: restart?,
+            args: args.or_default(Vec::new())?,
+            env: env.or_default(BTreeMap::new())?,
+            config_json: guest::to_json(config?),
+            secrets: self.secrets?,
+            allow: self.allow?,
+            limits: limits?,
+            description: self.description,
+            is_dropped: self.is_dropped,
+            own: self.own,
+            manifest_digest: self.manifest_digest,
+            origins: IgnoredInEq(self.origins),
+        })
+    }
+
+    /// Returns TTL and stop margin, if both are valid and fit together.
+    fn times(&self) -> Option<(Duration, Duration)> {
+        let Policy {
+            ttl: raw_ttl,
+            stop_margin: raw_margin,
+            limits,
+            ..
+        } = &self.raw.policy;
+        let ttl = raw_ttl.clone().or_default(DEFAULT_TTL);
+        let memory = limits.field(LimitKey::Memory);
+        let default = self.limits.amount(LimitKey::Memory);
+        let memory_bytes = memory.clone().or_default(default);
+        let memory_bytes = memory_bytes.map(|memory| memory.number);
+        let default = timing::default_margin(memory_bytes.unwrap_or(self.limits.memory_bytes));
+        let stop_margin = raw_margin.clone().or_default(default);
+        let timing = Timing {
+            ttl: ttl.unwrap_or(DEFAULT_TTL),
+            stop_margin: stop_margin?,
+            drift: self.drift.unwrap_or_default(),
+            memory_bytes: memory_bytes.unwrap_or(self.limits.memory_bytes),
+        };
+        let place = |spans| {
+            let nearest = self.section.nearest_place(spans);
+            nearest.or(self.place.clone()).unwrap_or(0..0)
+        };
+        let margin_span = raw_margin.span();
+        let mut sound = true;
+        let mut judge = |finding: Option<ConfigError>| {
+            sound &= finding.is_none();
+            if let Some(finding) = finding {
+                self.section.context().report(finding);
+            }
+        };
+        if memory_bytes.is_some() {
+            let spans = [margin_span.clone(), memory.span()];
+            judge(timing.refuse_short_margin(place(spans)));
+        }
+        if ttl.is_some() && self.drift.is_some() {
+            judge(timing.refuse_short_ttl(place([raw_ttl.span(), margin_span])));
+        }
+        sound.then_some((ttl?, stop_margin?))
+    }
+}
+
+/// Returns a job's lock and the bytes that name it, or the bytes of the job's name if that is its
+/// lock.
+pub(super) fn lock_of(raw: &RawJob, named: Option<&Spanned<String>>) -> Option<Spanned<String>> {
+    match &raw.lock {
+        Field::Value(lock) => Some(lock.clone()),
+        Field::Invalid => None,
+        Field::Absent => named.cloned(),
+    }
+}

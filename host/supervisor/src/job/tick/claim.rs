@@ -1,0 +1,244 @@
+//! Claiming: a holder of the lock takes a tick, before its guest runs.
+
+use std::time::Duration;
+
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::{FencedError, StoreError};
+use leasehold_records::{TickRecord, TickState};
+
+use super::decision::{TickDecision, decide, find_doubt, is_ahead, keep_believed, previous_tick};
+use super::owner::filter_by_owner;
+use super::request::TickRequest;
+use super::store::TickStore;
+use crate::job::machine::TickClaim;
+
+/// Most attempts at a claim before the lock is given back. Each attempt reads the record anew, and only hosts that
+/// hold the lock claim.
+const TRIES: u32 = 5;
+/// Pause before a tick that runs under another lock is read again.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// Identity of the host and the run that claim.
+#[derive(Clone, Debug)]
+pub(crate) struct TickClaimant {
+    pub(crate) job: String,
+    pub(crate) host: String,
+    /// The full name of the lock that it holds.
+    pub(crate) lock: String,
+    /// The key of its entry there.
+    pub(crate) lock_key: String,
+    pub(crate) token: u64,
+    pub(crate) run_id: String,
+}
+
+/// A tick that was not believed and was overwritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OverruledTick {
+    pub(crate) tick: UnixMs,
+    /// The host that had claimed it, and what its clock showed then.
+    pub(crate) host: String,
+    pub(crate) shown: UnixMs,
+}
+
+/// The parts of the overwritten record that are logged or recorded.
+#[derive(Debug, Default)]
+pub(crate) struct ReplacedRecord {
+    /// A tick that was not believed.
+    pub(crate) overruled: Option<OverruledTick>,
+    /// A claim whose run was cut off: its host has died or has lost the lock.
+    pub(crate) cut_off: Option<TickRecord>,
+}
+
+impl ReplacedRecord {
+    /// Returns the facts of this record, which a claim at `now` overwrites.
+    fn new(record: Option<&TickRecord>, now: UnixMs) -> Self {
+        let overruled = record
+            .filter(|record| is_ahead(record.tick_unix_ms, now))
+            .map(|record| OverruledTick {
+                tick: record.tick_unix_ms,
+                host: record.host.clone(),
+                shown: record.clock_unix_ms(),
+            });
+        let cut_off = record.filter(|record| record.state == TickState::Claimed);
+        Self {
+            overruled,
+            cut_off: cut_off.cloned(),
+        }
+    }
+}
+
+/// Claims a tick for a holder of the lock. Also returns the record that the claim was written over.
+pub(crate) async fn claim(
+    store: &impl TickStore,
+    claimant: &TickClaimant,
+    request: TickRequest,
+) -> (TickClaim, ReplacedRecord) {
+    let mut replaced = ReplacedRecord::default();
+    for _ in 0..TRIES {
+        match try_claim(store, claimant, request, &mut replaced).await {
+            Ok(Some(claim @ TickClaim::Ours { .. })) => return (claim, replaced),
+            Ok(Some(claim)) | Err(claim) => return (claim, ReplacedRecord::default()),
+            Ok(None) => {}
+        }
+    }
+    let unconfirmed = "the store did not confirm the claim of the tick".into();
+    (TickClaim::Trouble(unconfirmed), ReplacedRecord::default())
+}
+
+/// Makes one attempt at a claim. `None` if the record has to be read again. `replaced` keeps the facts of an earlier
+/// attempt whose answer was lost.
+///
+/// # Errors
+///
+/// A claim that ended before the record was compared with the request.
+async fn try_claim(
+    store: &impl TickStore,
+    claimant: &TickClaimant,
+    request: TickRequest,
+    replaced: &mut ReplacedRecord,
+) -> Result<Option<TickClaim>, TickClaim> {
+    let (record, revision) = read_record(store, claimant, request).await?;
+    if let Some(record) = &record
+        && let Some(claim) = find_taken(store, record, claimant).await?
+    {
+        return Ok(Some(claim));
+    }
+    // Also before the first claim: a host that has just started may be the one whose clock is wrong.
+    let living = store.hosts().await;
+    let living =
+        living.map_err(|error| TickClaim::Trouble(format!("the records of hosts: {error}")))?;
+    let known = record.as_ref().map(|record| (record, revision));
+    let clock = (request.now, request.settling);
+    if let Some(lack) = find_doubt(known, &claimant.host, clock, &living) {
+        return Err(TickClaim::Lacks(lack));
+    }
+    *replaced = ReplacedRecord::new(record.as_ref(), request.now);
+    let before = record
+        .as_ref()
+        .and_then(|record| previous_tick(record, revision, &claimant.host));
+    let record = record.and_then(|record| keep_believed(record, request.now));
+    let (tick, attempt) = match decide(record.as_ref(), request) {
+        TickDecision::Run { tick, attempt } => (tick, attempt),
+        TickDecision::Over { known, reason } => return Ok(Some(TickClaim::Over { known, reason })),
+        TickDecision::NotYet { wait, reason } => {
+            return Ok(Some(TickClaim::NotYet { wait, reason }));
+        }
+    };
+    let claimed = TickRecord {
+        before,
+        ..claimed_record(claimant, request, (tick, attempt))
+    };
+    match store.write_fenced(revision, claimed.to_json()).await {
+        Ok(()) => Ok(Some(TickClaim::Ours { tick, attempt })),
+        Err(FencedError::Stale) => Ok(Some(TickClaim::Lost)),
+        // Another host wrote meanwhile, or the result is unknown: the record is read again.
+        Err(FencedError::Conflict) => Ok(None),
+        Err(FencedError::Store(error)) if error.is_unknown() => Ok(None),
+        Err(FencedError::Store(error)) => Err(TickClaim::Trouble(format!(
+            "the tick could not be claimed: {error}"
+        ))),
+    }
+}
+
+/// Reads the record as it counts for this job, and the revision of its last change.
+///
+/// # Errors
+///
+/// A claim that ends because the record cannot be read, or belongs to a job that has precedence.
+async fn read_record(
+    store: &impl TickStore,
+    claimant: &TickClaimant,
+    request: TickRequest,
+) -> Result<(Option<TickRecord>, i64), TickClaim> {
+    let found = store
+        .read()
+        .await
+        .map_err(|error| describe_unreadable(&error))?;
+    let record = found
+        .as_ref()
+        .map(|found| TickRecord::from_json(&found.json))
+        .transpose()
+        .map_err(|error| {
+            TickClaim::Trouble(format!(
+                "the record of ticks: {error}; delete the key ticks/{} under the root",
+                claimant.job
+            ))
+        })?;
+    let record = filter_by_owner(record, request.is_dropped).map_err(TickClaim::Lacks)?;
+    Ok((record, found.map_or(0, |found| found.revision)))
+}
+
+fn describe_unreadable(error: &StoreError) -> TickClaim {
+    TickClaim::Trouble(format!("the record of ticks: {error}"))
+}
+
+/// Returns the result of a claim on a tick that this host has claimed before, or that runs under another lock.
+///
+/// # Errors
+///
+/// A claim that ends because the entry of the other lock cannot be read.
+async fn find_taken(
+    store: &impl TickStore,
+    record: &TickRecord,
+    claimant: &TickClaimant,
+) -> Result<Option<TickClaim>, TickClaim> {
+    if is_own(record, claimant) {
+        // This host wrote it, and the answer did not arrive.
+        return Ok(Some(TickClaim::Ours {
+            tick: record.tick_unix_ms,
+            attempt: record.attempt,
+        }));
+    }
+    if !is_elsewhere(record, claimant) {
+        return Ok(None);
+    }
+    let exists = store.entry_exists(&record.lock_key, record.token).await;
+    let exists = exists.map_err(|error| describe_unreadable(&error))?;
+    Ok(exists.then(|| TickClaim::NotYet {
+        wait: ELSEWHERE,
+        reason: describe_elsewhere(record),
+    }))
+}
+
+/// Returns the record of this claim, without the tick of another host before it.
+fn claimed_record(
+    claimant: &TickClaimant,
+    request: TickRequest,
+    (tick, attempt): (UnixMs, u32),
+) -> TickRecord {
+    TickRecord {
+        job: claimant.job.clone(),
+        tick_unix_ms: tick,
+        state: TickState::Claimed,
+        host: claimant.host.clone(),
+        lock_key: claimant.lock_key.clone(),
+        token: claimant.token,
+        attempt,
+        run_id: claimant.run_id.clone(),
+        claimed_unix_ms: request.now,
+        ended_unix_ms: None,
+        outcome: None,
+        retry_unix_ms: None,
+        before: None,
+        dropped: request.is_dropped,
+    }
+}
+
+fn is_own(record: &TickRecord, claimant: &TickClaimant) -> bool {
+    record.state == TickState::Claimed
+        && record.token == claimant.token
+        && record.run_id == claimant.run_id
+}
+
+/// True if the tick was begun under another lock than this one, which proves nothing about that lock's holder.
+fn is_elsewhere(record: &TickRecord, claimant: &TickClaimant) -> bool {
+    let entry = record.lock_key.strip_prefix(&claimant.lock);
+    record.state == TickState::Claimed && !entry.is_some_and(|entry| entry.starts_with('/'))
+}
+
+fn describe_elsewhere(record: &TickRecord) -> String {
+    format!(
+        "{} runs the tick of {} under another lock: {}",
+        record.host, record.tick_unix_ms, record.lock_key
+    )
+}

@@ -1,0 +1,225 @@
+//! The jobs of a running host, and the tasks that work for them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::end::HostEnd;
+use crate::event::EventKind;
+use crate::event_log::EventLog;
+use crate::job::claiming;
+use crate::job::context::JobContext;
+use crate::job::entry::JobEntry;
+use crate::job::lack::RunLack;
+use crate::job::machine::JobEnding;
+use crate::job::run;
+use crate::job::task::{TaskRequest, TaskResult};
+use crate::job::waiting;
+use crate::job::work;
+use crate::millis::millis;
+use crate::record_writer::{RecordWriter, text};
+
+/// All jobs of one host, in order of arrival; a number is never used again.
+pub(super) struct JobTable {
+    pub(super) entries: BTreeMap<usize, JobEntry>,
+    next_number: usize,
+    pub(super) tasks: JoinSet<TaskResult>,
+    owners: HashMap<Id, usize>,
+    event_log: EventLog,
+    record_writer: RecordWriter,
+    /// The worst end of any job so far.
+    pub(super) end: HostEnd,
+    /// Jobs whose state has changed since its record was written.
+    pub(super) unwritten: BTreeSet<usize>,
+}
+
+impl JobTable {
+    pub(super) fn new(event_log: EventLog, record_writer: RecordWriter) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            next_number: 0,
+            tasks: JoinSet::new(),
+            owners: HashMap::new(),
+            event_log,
+            record_writer,
+            end: HostEnd::Done,
+            unwritten: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a job without starting it. Returns its number.
+    pub(super) fn add(&mut self, context: JobContext) -> usize {
+        let at = self.next_number;
+        self.next_number += 1;
+        self.entries.insert(at, JobEntry::new(context));
+        at
+    }
+
+    pub(super) fn find(&self, job: &str) -> Option<usize> {
+        let mut entries = self.entries.iter();
+        entries.find_map(|(at, entry)| (&*entry.context.name == job).then_some(*at))
+    }
+
+    pub(super) fn start(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(&at) {
+            let requests = entry.start();
+            self.carry_out(at, requests);
+        }
+    }
+
+    /// Handles the end of a job: starts its successor, removes the job, or does nothing.
+    pub(super) fn handle_end(&mut self, at: usize) {
+        let Some(entry) = self.entries.get_mut(&at) else {
+            return;
+        };
+        if let Some(next) = entry.next.take() {
+            *entry = entry.succeeded_by(*next);
+            self.start(at);
+        } else if entry.leaving {
+            self.record_writer
+                .job_gone(text(&entry.context.name), text(&entry.context.host));
+            self.entries.remove(&at);
+            self.unwritten.remove(&at);
+        }
+    }
+
+    /// Applies the result of a task to its job.
+    pub(super) fn take_joined(&mut self, joined: Result<(Id, TaskResult), JoinError>) {
+        let (id, result) = match joined {
+            Ok((id, result)) => (id, Ok(result)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(at) = self.owners.remove(&id) else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(&at) else {
+            return;
+        };
+        let requests = match result {
+            Ok(result) => entry.take_result(result),
+            Err(error) => {
+                // The task panicked. It dropped its grant, and with it the lock.
+                tracing::error!(%error, "a task panicked");
+                entry.fail(format!("internal: a task panicked: {error}"))
+            }
+        };
+        self.carry_out(at, requests);
+    }
+
+    /// Carries out the requests of a job that has just entered a state.
+    fn carry_out(&mut self, at: usize, requests: Vec<TaskRequest>) {
+        let is_over = self.entries.get(&at).is_some_and(JobEntry::has_ended);
+        self.unwritten.insert(at);
+        for request in requests {
+            self.act(at, request);
+        }
+        if is_over {
+            self.handle_end(at);
+        }
+    }
+
+    fn act(&mut self, at: usize, request: TaskRequest) {
+        let Some(entry) = self.entries.get_mut(&at) else {
+            return;
+        };
+        let context = entry.context.clone();
+        match request {
+            TaskRequest::Sleep {
+                until,
+                unanswered: Some(asked),
+            } => self.spawn(at, work::sleep_or_back(context, until, asked)),
+            TaskRequest::Sleep { until, .. } => self.spawn(at, work::sleep(context, until)),
+            TaskRequest::Look { tick } => self.spawn(at, claiming::look(context, tick)),
+            TaskRequest::Acquire(provisions) => {
+                if provisions.is_some() {
+                    entry.clear_lack();
+                }
+                self.spawn(at, waiting::acquire(context, provisions));
+            }
+            TaskRequest::StandBack { until } => self.spawn(at, work::stand_back(context, until)),
+            TaskRequest::Claim {
+                mut grant,
+                tick,
+                newest,
+            } => {
+                grant.log_acquired(&context);
+                self.spawn(at, claiming::claim(context, grant, (tick, newest)));
+            }
+            TaskRequest::Run {
+                grant,
+                provisions,
+                turn,
+            } => {
+                let cause = entry.rules().cause();
+                self.spawn(at, run::run(context, grant, provisions, (turn, cause)));
+            }
+            TaskRequest::Pause { grant, pause } => {
+                self.spawn(at, work::pause(context, grant, pause));
+            }
+            TaskRequest::Mark {
+                grant,
+                tick,
+                mark,
+                outcome,
+            } => self.spawn(at, claiming::mark(context, grant, (tick, mark), outcome)),
+            TaskRequest::Release(mut grant) => {
+                grant.log_acquired(&context);
+                self.spawn(at, work::release(context, grant));
+            }
+            TaskRequest::LogSkipped(reason) => self.log(at, EventKind::Skipped { reason }),
+            TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
+            TaskRequest::LogBackoff { delay, reason } => {
+                let delay_ms = millis(delay);
+                self.log(at, EventKind::Backoff { delay_ms, reason });
+            }
+            TaskRequest::LogEnded(ending) => self.log_ended(at, ending),
+        }
+    }
+
+    fn spawn(&mut self, at: usize, work: impl Future<Output = TaskResult> + Send + 'static) {
+        let task = self.tasks.spawn(work);
+        self.owners.insert(task.id(), at);
+    }
+
+    /// Logs an event of this job.
+    fn log(&self, at: usize, event: EventKind) {
+        if let Some(entry) = self.entries.get(&at) {
+            self.event_log.emit(entry.context.event_context(), event);
+        }
+    }
+
+    /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is
+    /// logged.
+    fn log_standing_back(&mut self, at: usize, lack: &RunLack) {
+        let mut others = self.entries.iter().filter(|(other, _)| **other != at);
+        let is_logged =
+            matches!(lack, RunLack::Slot(_)) && others.any(|(_, entry)| entry.lacks_slot());
+        let Some(entry) = self.entries.get_mut(&at) else {
+            return;
+        };
+        if entry.stand_back(lack) && !is_logged {
+            let reason = lack.reason().to_owned();
+            self.log(at, EventKind::StandingBack { reason });
+        }
+    }
+
+    fn log_ended(&mut self, at: usize, ending: JobEnding) {
+        let (end, error) = match ending {
+            JobEnding::Finished => return self.log(at, EventKind::JobFinished),
+            JobEnding::Stopped => return,
+            JobEnding::Failed(error) => (HostEnd::JobFailed, error),
+            JobEnding::NotAcquired(error) => (HostEnd::NotAcquired, error),
+        };
+        self.end = self.end.max(end);
+        self.log(at, EventKind::JobFailed { error });
+    }
+
+    /// Writes the records of all jobs whose state has changed.
+    pub(super) fn write_records(&mut self) {
+        for at in std::mem::take(&mut self.unwritten) {
+            if let Some(record) = self.entries.get(&at).and_then(JobEntry::record) {
+                self.record_writer.job(record);
+            }
+        }
+    }
+}
