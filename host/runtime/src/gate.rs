@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_as_admitted_lies_before_the_recorded_deadline() {
+    fn last_admitted_call_lies_before_the_deadline() {
         let (clock, gate) = one_second();
         clock.advance(Duration::from_nanos(999_999_999));
         assert!(gate.enter().is_ok());

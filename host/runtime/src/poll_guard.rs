@@ -52,7 +52,7 @@ mod tests {
     /// Promise P2. Fails if the guard races a timer instead of checking before the poll.
     /// Fails on the mutant "the poll guard does not ask", see scripts/mutants.
     #[tokio::test]
-    async fn a_guest_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {
+    async fn guest_frozen_past_its_deadline_is_not_polled_again() {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
         let tenure = Tenure::detached(clock.clone(), clock.now().after(Duration::from_hours(1)));
         let leash = Leash::new(tenure, None, StopSignal::new(Duration::ZERO));

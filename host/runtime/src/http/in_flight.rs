@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_drops_what_is_under_way_though_nobody_polls_it() {
+    fn closing_drops_requests_that_are_not_polled() {
         let (_, leash) = leash();
         let in_flight = InFlightRequests::default();
         let alive = Arc::new(());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flight_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {
+    async fn request_frozen_past_its_deadline_is_not_polled_again() {
         let (clock, leash) = leash();
         let in_flight = InFlightRequests::default();
         let clock_inside = clock.clone();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_file_that_takes_long_gives_its_place_up_and_a_second_one_does_not() {
+    async fn slow_small_file_gives_its_place_up_and_a_second_does_not() {
         let queue = PrepareQueue::of(2, MOMENT);
         let (mut first, mut second) = (queue.place(10).await, queue.place(10).await);
         assert!(!is_free(&queue, 10).await);

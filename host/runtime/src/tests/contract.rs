@@ -83,7 +83,7 @@ async fn a_fenced_write_goes_to_the_store_under_the_granted_prefix() {
 }
 
 #[tokio::test]
-async fn a_key_outside_the_granted_prefix_is_denied_and_a_large_value_is_too_large() {
+async fn ungranted_key_is_denied_and_large_value_is_too_large() {
     let mut rig = Rig::new();
     rig.limits.kv_value_bytes = 10;
     rig.grants.kv = vec!["demo/".to_owned()];

@@ -189,7 +189,7 @@ async fn a_trap_deep_in_the_guest_names_the_functions_it_happened_in() {
 /// Compilers keep the larger part of a guest's stack in its memory. For the engine, an overflow there is
 /// only an access out of bounds.
 #[tokio::test]
-async fn an_endless_recursion_that_runs_out_of_its_own_stack_is_explained() {
+async fn endless_recursion_out_of_stack_is_explained() {
     let rig = Rig::new();
     let dive = guests::bare(
         "(memory 1) (global $sp (mut i32) (i32.const 4096))

@@ -61,7 +61,7 @@ async fn a_guest_that_fills_its_memory_over_and_over_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_guest_that_floods_its_output_is_stopped_and_its_output_is_bounded() {
+async fn flooding_guest_is_stopped_and_its_output_is_bounded() {
     let mut rig = Rig::new();
     rig.limits.output_bytes = 4096;
     let flood = guests::command(
@@ -100,7 +100,7 @@ const PUT: &str = "(call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.
 
 /// Promise P3, at a point in time that is likely when etcd hangs.
 #[tokio::test]
-async fn a_guest_frozen_inside_a_host_call_makes_no_further_call_after_the_thaw() {
+async fn guest_frozen_in_a_host_call_makes_no_call_after_the_thaw() {
     let mut rig = Rig::new();
     rig.grants.kv = vec!["demo/".to_owned()];
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
@@ -228,7 +228,7 @@ async fn a_tenure_that_has_ended_before_the_run_starts_no_guest() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_taken_away_stops_a_blocked_guest_and_the_report_says_why() {
+async fn lost_lock_stops_a_blocked_guest_with_the_reason() {
     let rig = Rig::new();
     let tenure = lasting(Duration::from_mins(1));
     let body = "(drop (call $stop (i32.const 3600000))) (i32.const 512)";
@@ -256,7 +256,7 @@ async fn a_run_ends_at_its_timeout() {
 }
 
 #[tokio::test]
-async fn an_abort_stops_a_guest_at_once_and_a_request_stops_it_after_the_grace() {
+async fn abort_stops_at_once_and_a_request_after_the_grace() {
     let rig = Rig::new();
     let minute = Duration::from_mins(1);
     let aborted = spec();

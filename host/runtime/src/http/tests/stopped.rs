@@ -26,7 +26,7 @@ async fn a_server_that_never_answers_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stops_in_its_middle_is_given_up_after_the_limit() {
+async fn response_that_stops_midway_ends_after_the_limit() {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
     let server = Server::answering(half).await;
     let (allow, origin) = to(&server);
@@ -43,7 +43,7 @@ async fn an_answer_that_stops_in_its_middle_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
-async fn closing_the_flights_closes_the_connection_though_the_request_is_still_held() {
+async fn connection_of_a_held_request_is_closed_at_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let mut rig = Rig::new(&allow(&[&origin]), &Names::saying(&[]));

@@ -68,7 +68,7 @@ fn surveyed() -> String {
 }
 
 #[tokio::test]
-async fn the_end_of_a_process_is_told_in_words_about_the_plugin() {
+async fn end_of_a_process_is_explained_for_the_plugin() {
     let types = r#"echo '{"Begins":"Types"}'"#;
     let mut all = String::new();
     for (name, script) in [
