@@ -60,6 +60,6 @@ impl Kv {
     /// [`StoreError`]; an unknown one may have been carried out, as a whole.
     pub async fn commit(&self, batch: Batch) -> Result<i64, StoreError> {
         let reply = self.requests().txn(Txn::new().and_then(batch.ops)).await?;
-        Ok(reply.revision)
+        Ok(reply.revision.get())
     }
 }

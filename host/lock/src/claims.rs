@@ -6,7 +6,7 @@
 //! An entry is the pair (key, create revision), never the key alone: the same client re-enters under the same key,
 //! and a deletion of the earlier entry must not touch the later one.
 
-use crate::end_reason::EndReason;
+use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 mod claim;
 
 pub(crate) use claim::ClaimStatus;
-use claim::{ClaimStage, LockClaim, ahead_of};
+use claim::{ClaimStage, LockClaim, ahead_of, removed_at};
 
 /// Revisions that the watch covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum WatchCoverage {
     /// Nothing is delivered.
     Down,
     /// Everything after this revision is delivered.
-    Since(i64),
+    Since(Revision),
 }
 
 /// One reading of the queue.
@@ -42,7 +42,7 @@ pub(crate) struct ClaimSet {
     /// A reading is wanted though none seems to be missing: the last one is old, or the store may have gone back.
     verify: bool,
     /// Deletions that a claim still in the making, or a reading under way, may have missed.
-    recent: Vec<(String, i64)>,
+    recent: Vec<(String, Revision)>,
 }
 
 impl ClaimSet {
@@ -77,9 +77,9 @@ impl ClaimSet {
     pub(crate) fn settle(
         &mut self,
         id: u64,
-        create_revision: i64,
+        create_revision: Revision,
         entries: &[QueueKey],
-        as_of: i64,
+        as_of: Revision,
     ) {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
@@ -101,9 +101,9 @@ impl ClaimSet {
     pub(crate) fn settle_far(
         &mut self,
         id: u64,
-        create_revision: i64,
+        create_revision: Revision,
         entry: &QueueKey,
-        as_of: i64,
+        as_of: Revision,
     ) {
         if let Some(claim) = self.by_id.get_mut(&id) {
             claim.far = true;
@@ -112,7 +112,13 @@ impl ClaimSet {
     }
 
     /// Takes in a reading of a far claim's follower at `revision`: the existence of our entry, and the entries ahead.
-    pub(crate) fn read_far(&mut self, id: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
+    pub(crate) fn read_far(
+        &mut self,
+        id: u64,
+        revision: Revision,
+        exists: bool,
+        ahead: &[QueueKey],
+    ) {
         let Some(claim) = self.by_id.get_mut(&id) else {
             return;
         };
@@ -133,13 +139,19 @@ impl ClaimSet {
     }
 
     /// The claim now holds the lock.
-    pub(crate) fn hold(&mut self, id: u64, create_revision: i64, as_of: i64, tenure: Tenure) {
+    pub(crate) fn hold(
+        &mut self,
+        id: u64,
+        create_revision: Revision,
+        as_of: Revision,
+        tenure: Tenure,
+    ) {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
             let as_of = match claim.stage {
                 // The entry was deleted after it came first and before the claim held.
                 ClaimStage::Deleted { revision, .. } => {
-                    tenure.end(EndReason::Removed { revision });
+                    tenure.end(removed_at(revision));
                     return self.put_back(recent);
                 }
                 // Revisions verified during the wait stay verified.
@@ -158,7 +170,7 @@ impl ClaimSet {
         self.put_back(recent);
     }
 
-    fn put_back(&mut self, recent: Vec<(String, i64)>) {
+    fn put_back(&mut self, recent: Vec<(String, Revision)>) {
         self.recent = recent;
         self.forget_recent();
     }
@@ -192,7 +204,7 @@ impl ClaimSet {
         self.reading.is_none() && (self.verify && self.wants_watch() || self.rests_on_older(since))
     }
 
-    fn rests_on_older(&self, since: i64) -> bool {
+    fn rests_on_older(&self, since: Revision) -> bool {
         self.by_id.values().any(|claim| match claim.stage {
             ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. } => {
                 !claim.far && as_of < since
@@ -202,9 +214,11 @@ impl ClaimSet {
     }
 
     /// The create revision of our youngest entry: a reading needs no younger ones.
-    pub(crate) fn youngest(&self) -> i64 {
+    pub(crate) fn youngest(&self) -> Revision {
         let near = self.by_id.values().filter(|claim| !claim.far);
-        near.map(LockClaim::create_revision).max().unwrap_or(0)
+        near.map(LockClaim::create_revision)
+            .max()
+            .unwrap_or(Revision::NONE)
     }
 
     /// The tenures of the claims that hold.
@@ -216,7 +230,7 @@ impl ClaimSet {
     }
 
     /// The watch delivers everything after `revision`.
-    pub(crate) fn opened(&mut self, revision: i64) {
+    pub(crate) fn opened(&mut self, revision: Revision) {
         self.reach = WatchCoverage::Since(revision);
     }
 
@@ -254,8 +268,8 @@ impl ClaimSet {
     pub(crate) fn reading_done(
         &mut self,
         reading: QueueReading,
-        revision: i64,
-        youngest: i64,
+        revision: Revision,
+        youngest: Revision,
         entries: &[QueueKey],
     ) {
         // Deletions since it began were not kept when it was abandoned.
@@ -275,7 +289,7 @@ impl ClaimSet {
     }
 
     /// Keys deleted at these revisions, in order.
-    pub(crate) fn deleted(&mut self, keys: impl Iterator<Item = (String, i64)>) {
+    pub(crate) fn deleted(&mut self, keys: impl Iterator<Item = (String, Revision)>) {
         let keep = self.keeps_recent();
         for (key, revision) in keys {
             for claim in self.by_id.values_mut() {

@@ -215,7 +215,10 @@ impl KeyFeed {
                     return None;
                 };
                 let changes = self.changes_after(read_at, events);
-                (!changes.is_empty()).then_some(FeedItem::Changes { revision, changes })
+                (!changes.is_empty()).then_some(FeedItem::Changes {
+                    revision: revision.get(),
+                    changes,
+                })
             }
         }
     }
@@ -238,7 +241,9 @@ impl KeyFeed {
     }
 
     fn changes_after(&self, read_at: i64, events: Vec<WatchEvent>) -> Vec<KeyChange> {
-        let news = events.into_iter().filter(|event| event.revision > read_at);
+        let news = events
+            .into_iter()
+            .filter(|event| event.revision.get() > read_at);
         news.filter_map(|event| {
             let key = String::from_utf8(event.key).ok()?;
             if self.except.iter().any(|prefix| key.starts_with(prefix)) {
@@ -253,14 +258,14 @@ impl KeyFeed {
                 } => Some(KeyValue {
                     key: key.clone(),
                     value,
-                    create_revision: create,
-                    mod_revision: event.revision,
-                    lease,
+                    create_revision: create.get(),
+                    mod_revision: event.revision.get(),
+                    lease: lease.get(),
                 }),
             };
             Some(KeyChange {
                 key,
-                revision: event.revision,
+                revision: event.revision.get(),
                 now,
             })
         })

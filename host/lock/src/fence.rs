@@ -3,16 +3,17 @@
 use etcd_client::{Compare, CompareOp};
 
 use crate::error::StoreError;
+use crate::ids::Revision;
 
 /// The condition that a write carries: the entry with this key and create revision exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     pub(crate) key: String,
-    pub(crate) create_revision: i64,
+    pub(crate) create_revision: Revision,
 }
 
 impl Fence {
-    pub(crate) const fn new(key: String, create_revision: i64) -> Self {
+    pub(crate) const fn new(key: String, create_revision: Revision) -> Self {
         Self {
             key,
             create_revision,
@@ -20,7 +21,8 @@ impl Fence {
     }
 
     pub(crate) fn compare(&self) -> Compare {
-        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create_revision)
+        let created = self.create_revision.get();
+        Compare::create_revision(self.key.as_str(), CompareOp::Equal, created)
     }
 }
 

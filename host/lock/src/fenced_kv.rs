@@ -37,7 +37,7 @@ impl Kv {
         let reply = self.requests().txn(txn).await?;
         reply
             .succeeded
-            .then_some(reply.revision)
+            .then_some(reply.revision.get())
             .ok_or(FencedError::Stale)
     }
 
@@ -122,11 +122,11 @@ impl Kv {
             .or_else([lock]);
         let reply = self.requests().txn(txn).await?;
         if reply.succeeded {
-            return Ok(reply.revision);
+            return Ok(reply.revision.get());
         }
         let exists = entries(&reply, 0)
             .first()
-            .is_some_and(|entry| entry.create_revision == fence.create_revision);
+            .is_some_and(|entry| entry.create_revision == fence.create_revision.get());
         Err(if exists {
             FencedError::Conflict
         } else {

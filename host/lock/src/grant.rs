@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::fence::Fence;
+use crate::ids::{Revision, Token};
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;
@@ -23,7 +24,7 @@ use crate::tenure::Tenure;
 #[must_use = "dropping a grant gives the lock back"]
 pub struct Grant {
     name: String,
-    create_revision: i64,
+    create_revision: Revision,
     tenure: Tenure,
     claim: QueueClaim,
     entry: OwnEntry,
@@ -35,7 +36,7 @@ pub struct Grant {
 impl Grant {
     pub(crate) const fn new(
         name: String,
-        create_revision: i64,
+        create_revision: Revision,
         tenure: Tenure,
         claim: QueueClaim,
         entry: OwnEntry,
@@ -65,12 +66,12 @@ impl Grant {
     /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
     /// receiver that remembers the highest one can refuse late effects of earlier holders.
     pub fn token(&self) -> u64 {
-        token_of(self.create_revision)
+        Token::from(self.create_revision).get()
     }
 
     /// The lease that carries our entry.
     pub fn lease(&self) -> i64 {
-        self.entry.lease()
+        self.entry.lease().get()
     }
 
     /// The duration of the acquisition.
@@ -148,11 +149,6 @@ impl Grant {
     }
 }
 
-/// The fencing token of the entry created at `create_revision`.
-pub(crate) fn token_of(create_revision: i64) -> u64 {
-    u64::try_from(create_revision).unwrap_or(0)
-}
-
 impl Drop for Grant {
     fn drop(&mut self) {
         self.release_tenure();
@@ -166,7 +162,7 @@ impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Grant")
             .field("key", &self.entry.key())
-            .field("token", &self.create_revision)
+            .field("token", &self.create_revision.get())
             .field("tenure", &self.tenure)
             .field("claim", &self.claim)
             .finish_non_exhaustive()

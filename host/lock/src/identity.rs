@@ -19,6 +19,7 @@ use etcd_client::ResponseHeader;
 
 use crate::clock::Clock;
 use crate::end_reason::EndReason;
+use crate::ids::Revision;
 use crate::tenure::SessionDeadline;
 
 /// The store behind one client, as its replies have shown it.
@@ -44,19 +45,19 @@ struct GuardedSession {
 /// Knowledge of the store at the moment a request was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenRevision {
-    revision: i64,
+    revision: Revision,
     epoch: u64,
 }
 
 impl StoreIdentity {
     /// The highest revision that any reply has shown. Acquired tokens must lie above it.
-    pub(crate) fn highest(&self) -> i64 {
-        self.highest.load(Ordering::Acquire)
+    pub(crate) fn highest(&self) -> Revision {
+        Revision::new(self.highest.load(Ordering::Acquire))
     }
 
     /// The highest revision shown since the store last went back.
-    pub(crate) fn seen(&self) -> i64 {
-        self.seen.load(Ordering::Acquire)
+    pub(crate) fn seen(&self) -> Revision {
+        Revision::new(self.seen.load(Ordering::Acquire))
     }
 
     /// Records the current knowledge, for judging the reply to a request that is about to be sent.
@@ -88,7 +89,7 @@ impl StoreIdentity {
 
     /// Judges a linearizable reply at `revision` to a request sent when `before` was known. Ends every session
     /// when the reply proves that the store went back.
-    pub(crate) fn judge(&self, revision: i64, before: SeenRevision) {
+    pub(crate) fn judge(&self, revision: Revision, before: SeenRevision) {
         if revision >= before.revision {
             return;
         }
@@ -98,12 +99,16 @@ impl StoreIdentity {
             return;
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.seen.store(revision, Ordering::Release);
+        self.seen.store(revision.get(), Ordering::Release);
         let detail = format!(
             "it went back from revision {} to {revision} (restored from an older copy, or wiped)",
             before.revision
         );
-        tracing::error!(from = before.revision, to = revision, "the store went back");
+        tracing::error!(
+            from = before.revision.get(),
+            to = revision.get(),
+            "the store went back"
+        );
         for session in sessions.drain(..) {
             if let Some(deadline) = session.deadline.upgrade() {
                 let detail = detail.clone();
@@ -159,57 +164,61 @@ mod tests {
         deadline
     }
 
-    fn see(identity: &StoreIdentity, revision: i64) {
-        identity.seen.fetch_max(revision, Ordering::AcqRel);
-        identity.highest.fetch_max(revision, Ordering::AcqRel);
+    fn see(identity: &StoreIdentity, revision: Revision) {
+        identity.seen.fetch_max(revision.get(), Ordering::AcqRel);
+        identity.highest.fetch_max(revision.get(), Ordering::AcqRel);
     }
 
     /// Promise P1. Fails when a reply below the seen revision is taken as merely late.
     #[test]
     fn a_reply_below_what_was_seen_before_ends_every_session() {
         let identity = StoreIdentity::default();
-        see(&identity, 50);
+        see(&identity, Revision::new(50));
         let (first, second) = (session(&identity), session(&identity));
         let before = identity.before_sending();
-        identity.judge(49, before);
+        identity.judge(Revision::new(49), before);
         for deadline in [first, second] {
             assert!(
                 matches!(deadline.ended(), Some(EndReason::StoreChanged { .. })),
                 "{deadline:?}"
             );
         }
-        assert_eq!(identity.highest(), 50, "tokens up to it were given out");
+        assert_eq!(
+            identity.highest(),
+            Revision::new(50),
+            "tokens up to it were given out"
+        );
     }
 
     #[test]
     fn a_reply_that_was_overtaken_by_others_proves_nothing() {
         let identity = StoreIdentity::default();
-        see(&identity, 50);
+        see(&identity, Revision::new(50));
         let deadline = session(&identity);
         let before = identity.before_sending();
-        see(&identity, 80);
-        identity.judge(50, before);
+        see(&identity, Revision::new(80));
+        identity.judge(Revision::new(50), before);
         assert!(deadline.ended().is_none());
     }
 
     #[test]
     fn a_store_that_went_back_is_used_again_by_new_sessions() {
         let identity = StoreIdentity::default();
-        see(&identity, 50);
+        see(&identity, Revision::new(50));
         let (earlier, another) = (identity.before_sending(), identity.before_sending());
-        identity.judge(20, earlier);
+        identity.judge(Revision::new(20), earlier);
         let deadline = session(&identity);
-        identity.judge(20, another);
-        identity.judge(21, identity.before_sending());
+        identity.judge(Revision::new(20), another);
+        identity.judge(Revision::new(21), identity.before_sending());
         assert!(deadline.ended().is_none(), "both replies showed one return");
     }
 
     #[test]
     fn a_session_opened_while_the_store_went_back_is_over() {
         let identity = StoreIdentity::default();
-        see(&identity, 50);
+        see(&identity, Revision::new(50));
         let before = identity.before_sending();
-        identity.judge(20, before);
+        identity.judge(Revision::new(20), before);
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
         let deadline = SessionDeadline::new(BootTime::from_nanos(u64::MAX));
         identity.register(&deadline, &clock, before);

@@ -3,6 +3,7 @@
 //! Fenced access, for work under a lock, is in `fenced_kv`.
 
 use crate::error::StoreError;
+use crate::ids::Revision;
 use crate::key_range::key_ranges;
 use crate::pages::{PageContent, PageFacts, PageResult, PageRetry, PagedReading};
 use crate::requests::{StoreReply, StoreRequests};
@@ -260,7 +261,7 @@ impl Kv {
         }
         Ok(KeyScan {
             found,
-            revision: pages.revision(),
+            revision: pages.revision().get(),
             unreadable,
         })
     }
@@ -277,7 +278,7 @@ impl Kv {
             async move { kv.put(key, value, options).await }
         };
         let reply = self.requests.send(put).await?;
-        self.requests.revision(reply.header())
+        self.requests.revision(reply.header()).map(Revision::get)
     }
 
     /// Deletes one key. Returns true if it existed.

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::claims::{ClaimSet, ClaimStatus, QueueReading};
+use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 
@@ -101,7 +102,13 @@ impl LocalQueue {
     }
 
     /// Takes in a reading of a far claim's follower.
-    pub(crate) fn read_far(&self, claim: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
+    pub(crate) fn read_far(
+        &self,
+        claim: u64,
+        revision: Revision,
+        exists: bool,
+        ahead: &[QueueKey],
+    ) {
         self.lock().claims.read_far(claim, revision, exists, ahead);
     }
 
@@ -123,7 +130,11 @@ impl LocalQueue {
     }
 
     /// Takes in the result of such a reading; `None` when it failed.
-    pub(crate) fn reading_done(&self, reading: QueueReading, found: Option<(i64, &[QueueKey])>) {
+    pub(crate) fn reading_done(
+        &self,
+        reading: QueueReading,
+        found: Option<(Revision, &[QueueKey])>,
+    ) {
         let mut shared = self.lock();
         match found {
             // Entries younger than the reading cannot be in it.
@@ -205,7 +216,7 @@ impl QueueClaim {
     }
 
     /// The entry exists at `create_revision`, and a reading at `as_of` showed `entries`.
-    pub(crate) fn settle(&self, create_revision: i64, entries: &[QueueKey], as_of: i64) {
+    pub(crate) fn settle(&self, create_revision: Revision, entries: &[QueueKey], as_of: Revision) {
         self.change(|shared| {
             shared
                 .claims
@@ -215,7 +226,7 @@ impl QueueClaim {
     }
 
     /// The entry exists at `create_revision` in a long queue, right behind `entry`, and will have a follower.
-    pub(crate) fn settle_far(&self, create_revision: i64, entry: &QueueKey, as_of: i64) {
+    pub(crate) fn settle_far(&self, create_revision: Revision, entry: &QueueKey, as_of: Revision) {
         self.change(|shared| {
             shared
                 .claims
@@ -224,7 +235,7 @@ impl QueueClaim {
         });
     }
 
-    pub(crate) fn hold(&self, create_revision: i64, as_of: i64, tenure: Tenure) {
+    pub(crate) fn hold(&self, create_revision: Revision, as_of: Revision, tenure: Tenure) {
         self.change(|shared| shared.claims.hold(self.id, create_revision, as_of, tenure));
     }
 
@@ -249,18 +260,19 @@ mod tests {
     #[test]
     fn reading_abandoned_with_its_watch_is_wanted_by_the_next() {
         let queue = LocalQueue::new("/l/".into(), Duration::from_secs(10));
-        let claim = queue.claim("/l/me").expect("an open room");
+        let claim = queue.claim("/l/me").expect("an open queue");
         let entry = |key: &str, create_revision| QueueKey {
             key: key.into(),
-            create_revision,
+            create_revision: Revision::new(create_revision),
         };
-        claim.settle(10, &[entry("/l/a", 3), entry("/l/me", 10)], 10);
+        let entries = [entry("/l/a", 3), entry("/l/me", 10)];
+        claim.settle(Revision::new(10), &entries, Revision::new(10));
         let mut shared = queue.lock();
-        shared.claims.opened(20);
+        shared.claims.opened(Revision::new(20));
         shared.claims.reading_began();
         shared.watch_closed();
         assert!(!shared.claims.wants_reading(), "there is nothing to follow");
-        shared.claims.opened(30);
+        shared.claims.opened(Revision::new(30));
         assert!(shared.claims.wants_reading());
         drop(shared);
     }

@@ -14,6 +14,7 @@ use crate::connectivity_probe::observe;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
+use crate::ids::LeaseId;
 use crate::kv::Kv;
 use crate::lease_thread::LeaseThread;
 use crate::link::StoreLink;
@@ -193,13 +194,13 @@ impl Locks {
     /// [`StoreError`] when the store grants no lease.
     pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
         let open = || self.0.open(ttl, LeasePurpose::Records);
-        Ok(self.0.pool.records(ttl, open).await?.lease)
+        Ok(self.0.pool.records(ttl, open).await?.lease.get())
     }
 
     /// Ends the session of a lease for records that does not exist in the store. The next call of [`Locks::lease`]
     /// opens another.
     pub fn end_session(&self, lease: i64) {
-        self.0.pool.end_records(lease);
+        self.0.pool.end_records(LeaseId::new(lease));
     }
 
     /// The time to live that the store still gives `lease`, and the granted one, in seconds; `None` when the lease

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::ids::Revision;
 use crate::local_queue::LocalQueue;
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;
@@ -38,7 +39,7 @@ const HELD_FOR: Duration = Duration::from_millis(5);
 pub(crate) fn unread() -> QueueKey {
     QueueKey {
         key: String::new(),
-        create_revision: 0,
+        create_revision: Revision::NONE,
     }
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct QueueFollower {
     pub(crate) mux: Arc<WatchMux>,
     pub(crate) requests: StoreRequests,
     pub(crate) key: String,
-    pub(crate) create_revision: i64,
+    pub(crate) create_revision: Revision,
 }
 
 /// The watch of one entry.
@@ -135,7 +136,7 @@ impl QueueFollower {
     }
 
     /// Reads, at one revision, whether our entry exists, and the entries ahead.
-    async fn read(&self) -> (i64, bool, Vec<QueueKey>) {
+    async fn read(&self) -> (Revision, bool, Vec<QueueKey>) {
         loop {
             match self
                 .requests

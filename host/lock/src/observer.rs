@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
+use crate::ids::{LeaseId, Token};
 
 /// A long-lived stream to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +24,18 @@ pub enum StreamKind {
 /// once: it may count and send to a bounded channel, and must never block, lock for long or call the client.
 pub trait LockObserver: Send + Sync + 'static {
     /// A renewal of `lease` was sent.
-    fn renewal_sent(&self, lease: i64) {
+    fn renewal_sent(&self, lease: LeaseId) {
         let _ = lease;
     }
 
     /// A renewal of `lease` was confirmed, `took` after its sending, and has moved the deadline.
-    fn renewal_confirmed(&self, lease: i64, took: Duration) {
+    fn renewal_confirmed(&self, lease: LeaseId, took: Duration) {
         let _ = (lease, took);
     }
 
     /// A renewal of `lease` has had no reply for `waited`. Called once per half of the renewal interval until one
     /// arrives.
-    fn renewal_late(&self, lease: i64, waited: Duration) {
+    fn renewal_late(&self, lease: LeaseId, waited: Duration) {
         let _ = (lease, waited);
     }
 
@@ -54,18 +55,18 @@ pub trait LockObserver: Send + Sync + 'static {
     }
 
     /// `lock` was acquired with `token`, after waiting for `waited`.
-    fn lock_acquired(&self, lock: &str, token: u64, waited: Duration) {
+    fn lock_acquired(&self, lock: &str, token: Token, waited: Duration) {
         let _ = (lock, token, waited);
     }
 
     /// `lock` was lost: the tenure of `token` ended without being released. Called once per grant, when the end is
     /// first noticed; at the latest when the grant is dropped.
-    fn lock_lost(&self, lock: &str, token: u64, reason: &EndReason) {
+    fn lock_lost(&self, lock: &str, token: Token, reason: &EndReason) {
         let _ = (lock, token, reason);
     }
 
     /// The session of `lease` ended without being released. The locks on it are lost.
-    fn session_lost(&self, lease: i64, reason: &EndReason) {
+    fn session_lost(&self, lease: LeaseId, reason: &EndReason) {
         let _ = (lease, reason);
     }
 }
@@ -100,12 +101,12 @@ impl fmt::Debug for ObserverHandle {
 pub(crate) struct LossReport {
     observer: ObserverHandle,
     lock: String,
-    token: u64,
+    token: Token,
     is_sent: AtomicBool,
 }
 
 impl LossReport {
-    pub(crate) const fn new(observer: ObserverHandle, lock: String, token: u64) -> Self {
+    pub(crate) const fn new(observer: ObserverHandle, lock: String, token: Token) -> Self {
         Self {
             observer,
             lock,
@@ -148,16 +149,16 @@ impl RecordingObserver {
 
 #[cfg(test)]
 impl LockObserver for RecordingObserver {
-    fn renewal_sent(&self, lease: i64) {
-        self.record(format!("renewal_sent {lease:x}"));
+    fn renewal_sent(&self, lease: LeaseId) {
+        self.record(format!("renewal_sent {lease}"));
     }
 
-    fn renewal_confirmed(&self, lease: i64, took: Duration) {
-        self.record(format!("renewal_confirmed {lease:x} {took:?}"));
+    fn renewal_confirmed(&self, lease: LeaseId, took: Duration) {
+        self.record(format!("renewal_confirmed {lease} {took:?}"));
     }
 
-    fn renewal_late(&self, lease: i64, _: Duration) {
-        self.record(format!("renewal_late {lease:x}"));
+    fn renewal_late(&self, lease: LeaseId, _: Duration) {
+        self.record(format!("renewal_late {lease}"));
     }
 
     fn request_retried(&self, cause: &StoreError) {
@@ -172,16 +173,16 @@ impl LockObserver for RecordingObserver {
         self.record(format!("endpoint_changed {previous} {current}"));
     }
 
-    fn lock_acquired(&self, lock: &str, token: u64, _: Duration) {
+    fn lock_acquired(&self, lock: &str, token: Token, _: Duration) {
         self.record(format!("lock_acquired {lock} {token}"));
     }
 
-    fn lock_lost(&self, lock: &str, token: u64, reason: &EndReason) {
+    fn lock_lost(&self, lock: &str, token: Token, reason: &EndReason) {
         self.record(format!("lock_lost {lock} {token} {reason}"));
     }
 
-    fn session_lost(&self, lease: i64, reason: &EndReason) {
-        self.record(format!("session_lost {lease:x} {reason}"));
+    fn session_lost(&self, lease: LeaseId, reason: &EndReason) {
+        self.record(format!("session_lost {lease} {reason}"));
     }
 }
 
@@ -201,15 +202,15 @@ mod tests {
             ObserverHandle::new(Arc::new(Silent)),
         ] {
             handle.notify(|observer| {
-                observer.renewal_sent(1);
-                observer.renewal_confirmed(1, Duration::ZERO);
-                observer.renewal_late(1, Duration::ZERO);
+                observer.renewal_sent(LeaseId::NONE);
+                observer.renewal_confirmed(LeaseId::NONE, Duration::ZERO);
+                observer.renewal_late(LeaseId::NONE, Duration::ZERO);
                 observer.request_retried(&StoreError::Unknown(String::new()));
                 observer.stream_broken(StreamKind::Watches, "");
                 observer.endpoint_changed("a", "b");
-                observer.lock_acquired("l", 1, Duration::ZERO);
-                observer.lock_lost("l", 1, &EndReason::LeaseEnded);
-                observer.session_lost(1, &EndReason::LeaseEnded);
+                observer.lock_acquired("l", Token::default(), Duration::ZERO);
+                observer.lock_lost("l", Token::default(), &EndReason::LeaseEnded);
+                observer.session_lost(LeaseId::NONE, &EndReason::LeaseEnded);
             });
         }
     }
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn loss_is_reported_once_and_a_release_never() {
         let (recorder, observer) = RecordingObserver::new();
-        let report = LossReport::new(observer, "/l".into(), 7);
+        let report = LossReport::new(observer, "/l".into(), Token::new(7));
         report.send(&EndReason::Released);
         assert!(recorder.take().is_empty());
         report.send(&EndReason::TokenStale);

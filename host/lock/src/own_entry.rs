@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::backoff::Backoff;
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
+use crate::ids::{LeaseId, Revision};
 use crate::locks::LockClient;
 use crate::pool::EntrySlot;
 
@@ -37,7 +38,7 @@ const OUTAGE: Duration = Duration::from_mins(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct EntryState {
     /// The create revision, once a reply has shown it.
-    create_revision: Option<i64>,
+    create_revision: Option<Revision>,
     /// Puts that were sent and may still be carried out.
     unanswered: u32,
 }
@@ -53,7 +54,7 @@ impl EntryState {
 
     /// Notes that the entry was found at `create_revision`, made by a put whose answer was lost: each put makes it at
     /// most once.
-    const fn found(&mut self, create_revision: i64) {
+    const fn found(&mut self, create_revision: Revision) {
         self.create_revision = Some(create_revision);
         self.answered();
     }
@@ -88,8 +89,10 @@ impl OwnEntry {
         &self.shared
     }
 
-    pub(crate) fn lease(&self) -> i64 {
-        self.slot.as_ref().map_or(0, |slot| slot.session().lease)
+    pub(crate) fn lease(&self) -> LeaseId {
+        self.slot
+            .as_ref()
+            .map_or(LeaseId::NONE, |slot| slot.session().lease)
     }
 
     /// Notes that a put is about to be sent. It counts as unanswered from now on, also if this future is dropped.
@@ -103,12 +106,12 @@ impl OwnEntry {
     }
 
     /// Notes that the last put was answered: the entry existed already, from an earlier one.
-    pub(crate) const fn found_existing(&mut self, create_revision: i64) {
+    pub(crate) const fn found_existing(&mut self, create_revision: Revision) {
         self.state.answered();
         self.state.found(create_revision);
     }
 
-    pub(crate) const fn set_created(&mut self, create_revision: i64) {
+    pub(crate) const fn set_created(&mut self, create_revision: Revision) {
         self.state.create_revision = Some(create_revision);
     }
 
@@ -268,10 +271,10 @@ mod tests {
         state.sending(); // never answered
         state.sending();
         state.answered();
-        state.create_revision = Some(7);
+        state.create_revision = Some(Revision::new(7));
         state.create_revision = None; // given back
         assert!(!state.is_clear(), "the first put may still arrive");
-        state.found(9);
+        state.found(Revision::new(9));
         state.create_revision = None;
         assert!(state.is_clear());
     }
@@ -293,7 +296,7 @@ mod tests {
         state.sending();
         state.sending();
         state.answered();
-        state.found(7);
+        state.found(Revision::new(7));
         assert_eq!(state.unanswered, 0);
         state.create_revision = None;
         assert!(state.is_clear());

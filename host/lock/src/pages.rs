@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use etcd_client::GetOptions;
 
 use crate::error::StoreError;
+use crate::ids::Revision;
 use crate::key_range::KeyRange;
 
 /// Bytes of a page to aim for: a quarter of a message's limit, for values that grow from page to page.
@@ -41,7 +42,7 @@ enum PinnedRevision {
     /// The first page decides.
     No,
     /// All pages at this one.
-    At(i64),
+    At(Revision),
     /// Each page at the newest: the pinned one was compacted too often.
     Newest,
 }
@@ -52,7 +53,7 @@ pub(crate) struct PageRequest {
     pub(crate) from: Vec<u8>,
     end: Vec<u8>,
     limit: u64,
-    revision: i64,
+    revision: Revision,
     content: PageContent,
 }
 
@@ -61,7 +62,7 @@ impl PageRequest {
         let options = GetOptions::new()
             .with_range(self.end.clone())
             .with_limit(i64::try_from(self.limit).unwrap_or(i64::MAX))
-            .with_revision(self.revision);
+            .with_revision(self.revision.get());
         match self.content {
             PageContent::Names => options.with_keys_only(),
             PageContent::Values => options,
@@ -73,7 +74,7 @@ impl PageRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageFacts {
     /// The store's revision as the page was read.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     /// Its keys.
     pub(crate) keys: u64,
     /// The length of their names and values.
@@ -120,7 +121,7 @@ pub(crate) struct PagedReading {
     read_bytes: usize,
     pinned: PinnedRevision,
     /// The revision of the first page since the last restart.
-    revision: i64,
+    revision: Revision,
     restarts: u32,
     /// True when the next key alone was too large.
     stepping_over: bool,
@@ -142,7 +143,7 @@ impl PagedReading {
             most_bytes: usize::MAX,
             read_bytes: 0,
             pinned: PinnedRevision::No,
-            revision: 0,
+            revision: Revision::NONE,
             restarts: 0,
             stepping_over: false,
         }
@@ -178,13 +179,13 @@ impl PagedReading {
             content,
             revision: match self.pinned {
                 PinnedRevision::At(revision) => revision,
-                PinnedRevision::No | PinnedRevision::Newest => 0,
+                PinnedRevision::No | PinnedRevision::Newest => Revision::NONE,
             },
         })
     }
 
     /// The revision at which all keys of the reading existed, unless they are newer.
-    pub(crate) const fn revision(&self) -> i64 {
+    pub(crate) const fn revision(&self) -> Revision {
         self.revision
     }
 

@@ -21,6 +21,7 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
+use crate::ids::LeaseId;
 use crate::lease_uses::LeaseUses;
 use crate::requests::StoreRequests;
 use crate::session::LeaseSession;
@@ -140,7 +141,7 @@ impl SessionPool {
     }
 
     /// Ends the session for records whose lease does not exist in the store.
-    pub(crate) fn end_records(&self, lease: i64) {
+    pub(crate) fn end_records(&self, lease: LeaseId) {
         for per_ttl in locked(&self.ttls).values() {
             let records = locked(&per_ttl.records);
             if let Some(session) = records.as_ref().filter(|session| session.lease == lease) {
@@ -194,7 +195,7 @@ impl SessionPool {
         let revoking = async {
             let mut backoff = Backoff::reconnect();
             while let Err(error) = revoke(requests, session.lease).await {
-                tracing::debug!(lease = session.lease, %error, "cannot revoke a lease yet");
+                tracing::debug!(lease = session.lease.get(), %error, "cannot revoke a lease yet");
                 sleep(backoff.next()).await;
             }
         };
@@ -224,7 +225,7 @@ impl SessionPool {
         let all = async {
             while let Some((lease, revoked)) = revoking.next().await {
                 if let Err(error) = revoked {
-                    tracing::debug!(lease, %error, "lease left to expire");
+                    tracing::debug!(lease = lease.get(), %error, "lease left to expire");
                 }
             }
         };
@@ -273,10 +274,10 @@ impl PerTtl {
 }
 
 /// `Ok` when the lease certainly does not exist.
-async fn revoke(requests: &StoreRequests, lease: i64) -> Result<(), StoreError> {
+async fn revoke(requests: &StoreRequests, lease: LeaseId) -> Result<(), StoreError> {
     let revoke = || {
         let mut leases = requests.client().lease_client();
-        async move { leases.revoke(lease).await }
+        async move { leases.revoke(lease.get()).await }
     };
     match requests.send(revoke).await {
         Ok(_)

@@ -2,11 +2,13 @@
 
 use etcd_client::GetResponse;
 
+use crate::ids::Revision;
+
 /// One entry of a queue as a read shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct QueueKey {
     pub(crate) key: String,
-    pub(crate) create_revision: i64,
+    pub(crate) create_revision: Revision,
 }
 
 /// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that is not text is
@@ -19,7 +21,7 @@ pub(crate) fn entries_of(range: &GetResponse, prefix: &str) -> Vec<QueueKey> {
             let key = kv.key_str().ok()?;
             is_entry(key, prefix).then(|| QueueKey {
                 key: key.to_owned(),
-                create_revision: kv.create_revision(),
+                create_revision: Revision::new(kv.create_revision()),
             })
         })
         .collect();

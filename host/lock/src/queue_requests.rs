@@ -5,6 +5,7 @@ use etcd_client::{
 };
 
 use crate::error::StoreError;
+use crate::ids::{LeaseId, Revision};
 use crate::queue_keys::{QueueKey, entries_of};
 use crate::queue_role::{QueueRole, with_roles};
 use crate::requests::{StoreReply, StoreRequests};
@@ -23,7 +24,7 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) prefix: &'a str,
     pub(crate) key: &'a str,
     pub(crate) value: &'a [u8],
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
     pub(crate) mode: EnqueueMode,
     pub(crate) tail: TailRead,
 }
@@ -42,11 +43,11 @@ pub(crate) enum TailRead {
 #[derive(Debug)]
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
-    pub(crate) create_revision: Option<i64>,
+    pub(crate) create_revision: Option<Revision>,
     /// True if this very request made it, not an earlier one whose answer was lost.
     pub(crate) created_now: bool,
     /// The revision at which all this was true.
-    pub(crate) as_of: i64,
+    pub(crate) as_of: Revision,
     /// Entries of the lock known from this reply, oldest first, ours included.
     pub(crate) entries: Vec<QueueKey>,
     /// True if the lock has more entries than `entries` shows. The older ones are missing then.
@@ -74,7 +75,7 @@ fn tail(prefix: &str, limit: usize) -> TxnOp {
 
 impl Enqueued {
     /// The role of the entry created at `create_revision`; `None` if this reply does not show its place.
-    pub(crate) fn role_at(&self, create_revision: i64) -> Option<QueueRole> {
+    pub(crate) fn role_at(&self, create_revision: Revision) -> Option<QueueRole> {
         if self.truncated {
             return None;
         }
@@ -95,7 +96,7 @@ impl StoreRequests {
                 Compare::create_revision(entry.prefix, CompareOp::Equal, 0).with_prefix()
             }
         };
-        let leased = PutOptions::new().with_lease(entry.lease);
+        let leased = PutOptions::new().with_lease(entry.lease.get());
         let put = TxnOp::put(entry.key, entry.value, Some(leased));
         let txn = Txn::new().when([unless]);
         let txn = match entry.tail {
@@ -114,8 +115,8 @@ impl StoreRequests {
             reply
                 .range(0)
                 .and_then(|range| range.kvs().first())
-                .filter(|kv| kv.lease() == entry.lease)
-                .map(etcd_client::KeyValue::create_revision)
+                .filter(|kv| kv.lease() == entry.lease.get())
+                .map(|kv| Revision::new(kv.create_revision()))
         };
         Ok(enqueued(&reply, entry, create_revision))
     }
@@ -124,9 +125,9 @@ impl StoreRequests {
     pub(crate) async fn delete_entry(
         &self,
         key: &str,
-        create_revision: i64,
+        create_revision: Revision,
     ) -> Result<(), StoreError> {
-        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision);
+        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision.get());
         let txn = Txn::new()
             .when([exists])
             .and_then([TxnOp::delete(key, None)]);
@@ -140,7 +141,7 @@ impl StoreRequests {
         from: &str,
         end: Vec<u8>,
         limit: usize,
-    ) -> Result<(i64, Vec<QueueKey>, bool), StoreError> {
+    ) -> Result<(Revision, Vec<QueueKey>, bool), StoreError> {
         let options = GetOptions::new()
             .with_range(end)
             .with_keys_only()
@@ -152,7 +153,7 @@ impl StoreRequests {
         let entries = range.kvs().iter().filter_map(|kv| {
             Some(QueueKey {
                 key: kv.key_str().ok()?.to_owned(),
-                create_revision: kv.create_revision(),
+                create_revision: Revision::new(kv.create_revision()),
             })
         });
         Ok((reply.revision, entries.collect(), range.more()))
@@ -162,12 +163,12 @@ impl StoreRequests {
     pub(crate) async fn queue(
         &self,
         prefix: &str,
-        youngest: i64,
-    ) -> Result<(i64, Vec<QueueKey>), StoreError> {
+        youngest: Revision,
+    ) -> Result<(Revision, Vec<QueueKey>), StoreError> {
         let options = GetOptions::new()
             .with_prefix()
             .with_keys_only()
-            .with_max_create_revision(youngest);
+            .with_max_create_revision(youngest.get());
         let reply = self.read(prefix, Some(options)).await?;
         let entries = reply
             .range(0)
@@ -179,26 +180,26 @@ impl StoreRequests {
     pub(crate) async fn own_create_revision(
         &self,
         key: &str,
-        lease: i64,
-    ) -> Result<Option<i64>, StoreError> {
+        lease: LeaseId,
+    ) -> Result<Option<Revision>, StoreError> {
         let reply = self.read(key, None).await?;
         Ok(reply
             .range(0)
             .and_then(|range| range.kvs().first())
-            .filter(|kv| kv.lease() == lease)
-            .map(etcd_client::KeyValue::create_revision))
+            .filter(|kv| kv.lease() == lease.get())
+            .map(|kv| Revision::new(kv.create_revision())))
     }
 
     /// True if the entry `(key, create_revision)` exists.
     pub(crate) async fn entry_exists(
         &self,
         key: &str,
-        create_revision: i64,
+        create_revision: Revision,
     ) -> Result<bool, StoreError> {
         let keys_only = GetOptions::new().with_keys_only();
         let reply = self.read(key, Some(keys_only)).await?;
         let found = reply.range(0).and_then(|range| range.kvs().first());
-        Ok(found.is_some_and(|kv| kv.create_revision() == create_revision))
+        Ok(found.is_some_and(|kv| kv.create_revision() == create_revision.get()))
     }
 
     /// Reads, at one revision, the existence of the entry `(key, create_revision)` and the youngest entries ahead.
@@ -206,15 +207,15 @@ impl StoreRequests {
         &self,
         prefix: &str,
         key: &str,
-        create_revision: i64,
-    ) -> Result<(i64, bool, Vec<QueueKey>), StoreError> {
+        create_revision: Revision,
+    ) -> Result<(Revision, bool, Vec<QueueKey>), StoreError> {
         for limit in [2, 0] {
             // No key among these is younger, so the first of them is the entry, if it exists.
             let options = GetOptions::new()
                 .with_prefix()
                 .with_keys_only()
                 .with_sort(SortTarget::Create, SortOrder::Descend)
-                .with_max_create_revision(create_revision)
+                .with_max_create_revision(create_revision.get())
                 .with_limit(limit);
             let reply = self.read(prefix, Some(options)).await?;
             let Some(range) = reply.range(0) else {
@@ -234,7 +235,11 @@ impl StoreRequests {
 }
 
 /// The facts of an enqueue reply.
-fn enqueued(reply: &StoreReply, entry: &NewEntry<'_>, create_revision: Option<i64>) -> Enqueued {
+fn enqueued(
+    reply: &StoreReply,
+    entry: &NewEntry<'_>,
+    create_revision: Option<Revision>,
+) -> Enqueued {
     let range = reply.range(1);
     let (entries, total) = match (entry.tail, create_revision, range) {
         (TailRead::Nothing, Some(create_revision), _) => {

@@ -20,6 +20,14 @@ impl QueueRole {
         }
     }
 
+    /// The number of entries ahead: 0 for a holder.
+    pub const fn place(self) -> usize {
+        match self {
+            Self::Holder => 0,
+            Self::Waiter(ahead) => ahead,
+        }
+    }
+
     /// True for a holder.
     pub const fn is_holder(self) -> bool {
         matches!(self, Self::Holder)

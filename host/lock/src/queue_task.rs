@@ -14,6 +14,7 @@ use crate::claims::QueueReading;
 use crate::clock::{BootTime, Clock};
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
+use crate::ids::Revision;
 use crate::local_queue::{Contention, LocalQueue, QueueState};
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;
@@ -43,7 +44,10 @@ pub(crate) struct QueueTask {
 }
 
 /// Result of a reading of the queue: its revision, the youngest create revision that it covers, and the entries.
-type ReadResult = (QueueReading, Result<(i64, i64, Vec<QueueKey>), StoreError>);
+type ReadResult = (
+    QueueReading,
+    Result<(Revision, Revision, Vec<QueueKey>), StoreError>,
+);
 
 /// A period during which the watch of a queue is open.
 struct WatchSession<'a> {
@@ -53,7 +57,7 @@ struct WatchSession<'a> {
     is_open: bool,
     /// The highest revision seen when the watch was requested. A watch that opens below it may be of a store that
     /// went back.
-    seen: i64,
+    seen: Revision,
     /// The start of the failures of readings, during which nothing confirms ownership.
     failing_since: Option<BootTime>,
     reading: Option<BoxFuture<'a, ReadResult>>,
@@ -214,7 +218,7 @@ impl QueueTask {
         }
     }
 
-    async fn read(&self, reading: QueueReading, youngest: i64) -> ReadResult {
+    async fn read(&self, reading: QueueReading, youngest: Revision) -> ReadResult {
         let found = self.requests.queue(&self.queue.prefix, youngest).await;
         let found = found.map(|(revision, entries)| (revision, youngest, entries));
         (reading, found)

@@ -116,7 +116,7 @@ impl LeaseRenewer {
             match end {
                 StreamEnd::SessionOver => return,
                 StreamEnd::Broken(error) => {
-                    tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
+                    tracing::debug!(lease = self.session.lease.get(), %error, "renewal stream down");
                     let cause = error.to_string();
                     self.notify(|observer| observer.stream_broken(StreamKind::Renewals, &cause));
                     self.requests.link().move_to_other(at).await;
@@ -242,7 +242,7 @@ impl LeaseRenewer {
                 }
             }
         };
-        let opening = timeout(patience, client.keep_alive(self.session.lease));
+        let opening = timeout(patience, client.keep_alive(self.session.lease.get()));
         tokio::pin!(elsewhere, opening);
         let opened = loop {
             tokio::select! {
@@ -286,7 +286,7 @@ impl LeaseRenewer {
             });
             return Err(StreamEnd::SessionOver);
         }
-        if reply.id() != self.session.lease {
+        if reply.id() != self.session.lease.get() {
             return Err(StoreError::Unknown("a reply for another lease".into()).into());
         }
         let Some(sent) = self.renewals.replied() else {
@@ -308,7 +308,10 @@ impl LeaseRenewer {
         let overtaken = self.latency.saturating_sub(self.read_latency);
         if self.renewals.was_read_after(sent) && overtaken >= self.pace.least().max(OVERTAKEN) {
             if self.dating == LeaseDating::Renewal {
-                tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
+                tracing::debug!(
+                    lease = self.session.lease.get(),
+                    "renewals go through a proxy"
+                );
             }
             self.dating = LeaseDating::Remaining;
         }
@@ -355,7 +358,7 @@ impl LeaseRenewer {
                 result: Err(error),
             } => {
                 self.renewals.read_failed(sent);
-                tracing::debug!(lease = self.session.lease, %error, "a renewal is not proven");
+                tracing::debug!(lease = self.session.lease.get(), %error, "a renewal is not proven");
                 let denied = matches!(
                     error,
                     StoreError::Refused {
@@ -379,7 +382,7 @@ impl LeaseRenewer {
             RenewalCheck::Remaining {
                 result: Err(error), ..
             } => {
-                tracing::debug!(lease = self.session.lease, %error, "the time left is not known");
+                tracing::debug!(lease = self.session.lease.get(), %error, "the time left is not known");
                 Ok(true)
             }
         }

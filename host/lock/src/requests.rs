@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
+use crate::ids::{LeaseId, Revision};
 use crate::link::StoreLink;
 use crate::observer::ObserverHandle;
 use crate::renewal::ReplyOrigin;
@@ -230,7 +231,7 @@ impl StoreRequests {
         &self,
         header: Option<&ResponseHeader>,
         before: SeenRevision,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Revision, StoreError> {
         let revision = self.revision(header)?;
         if header.is_some_and(|header| header.cluster_id() != 0) {
             self.identity.judge(revision, before);
@@ -242,23 +243,24 @@ impl StoreRequests {
     /// Zero when the lease does not exist there.
     pub(crate) async fn remaining(
         &self,
-        lease: i64,
+        lease: LeaseId,
         patience: Duration,
     ) -> Result<(Duration, ReplyOrigin), StoreError> {
         let mut leases = self.client().lease_client();
-        let reply = match tokio::time::timeout(patience, leases.time_to_live(lease, None)).await {
-            Ok(reply) => reply?,
-            Err(_) => return Err(StoreError::timed_out(patience)),
-        };
+        let reply =
+            match tokio::time::timeout(patience, leases.time_to_live(lease.get(), None)).await {
+                Ok(reply) => reply?,
+                Err(_) => return Err(StoreError::timed_out(patience)),
+            };
         self.revision(reply.header())?;
         let left = Duration::from_secs(u64::try_from(reply.ttl()).unwrap_or(0));
         Ok((left, origin(reply.header())))
     }
 
     /// The revision of a reply, unless another cluster sent it.
-    pub(crate) fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
+    pub(crate) fn revision(&self, header: Option<&ResponseHeader>) -> Result<Revision, StoreError> {
         if self.identity.is_same_cluster(header) {
-            Ok(header.map_or(0, ResponseHeader::revision))
+            Ok(Revision::new(header.map_or(0, ResponseHeader::revision)))
         } else {
             Err(StoreError::Unknown(
                 "another cluster answered at this address".into(),

@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::clock::{BootTime, Clock};
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
+use crate::ids::LeaseId;
 use crate::requests::StoreRequests;
 use crate::tenure::{SessionDeadline, Tenure};
 
@@ -60,7 +61,7 @@ pub(crate) enum LeasePurpose {
 /// A lease of ours and its deadline.
 #[derive(Debug)]
 pub(crate) struct LeaseSession {
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
     pub(crate) terms: LeaseTerms,
     deadline: Arc<SessionDeadline>,
     clock: Arc<dyn Clock>,
@@ -100,7 +101,7 @@ impl LeaseSession {
         let deadline = SessionDeadline::new(terms.deadline(sent, granted));
         requests.identity().register(&deadline, &clock, before);
         Ok(Arc::new(Self {
-            lease: reply.id(),
+            lease: LeaseId::new(reply.id()),
             terms,
             deadline,
             clock,
@@ -112,7 +113,7 @@ impl LeaseSession {
     /// A session of a lease that was granted now, without a store.
     #[cfg(test)]
     pub(crate) fn for_test(
-        lease: i64,
+        lease: LeaseId,
         terms: LeaseTerms,
         purpose: LeasePurpose,
         clock: Arc<dyn Clock>,
@@ -151,7 +152,7 @@ impl LeaseSession {
 
     /// Remembers that an entry of `name` is put under this session: its key is one that we may read.
     pub(crate) fn carries(&self, name: &str) {
-        let key = format!("{name}/{:x}", self.lease);
+        let key = format!("{name}/{}", self.lease);
         *self.own_key() = Some(key);
     }
 

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use leasehold_config::owned;
 
+/// Directory of the engine's machine code.
+pub(crate) const CODE: &str = "code";
+
 /// Error checking the directory of the compile cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {

@@ -32,7 +32,7 @@ const MOST_CUSTOM_SECTIONS: u64 = 2_000;
 
 /// Counts of a scan so far.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct ShapeTally {
     imports: u64,
     exports: u64,
     name_bytes: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Tally {
     custom_sections: u64,
 }
 
-impl Tally {
+impl ShapeTally {
     /// Counts the imports that a section declares, before they are read.
     pub(crate) fn imports(&mut self, count: u32) -> Result<(), LoadProblem> {
         self.imports += u64::from(count);
@@ -69,7 +69,7 @@ impl Tally {
         within("sections", self.sections, MOST_SECTIONS)
     }
 
-    /// Counts a custom section, which [`Tally::section`] counts too.
+    /// Counts a custom section, which [`ShapeTally::section`] counts too.
     pub(crate) fn custom_section(&mut self) -> Result<(), LoadProblem> {
         self.custom_sections += 1;
         within(

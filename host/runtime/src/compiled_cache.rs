@@ -1,53 +1,41 @@
-//! The shelf: a cache of compiled plugins, so that a thousand jobs of one plugin share one copy of
+//! A cache of compiled plugins, so that a thousand jobs of one plugin share one copy of
 //! its machine code.
 //!
 //! It holds weak references: a plugin that no job uses is freed.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::engine::Links;
-use super::error::LoadProblem;
-use super::plugin::Ready;
+/// The compiled plugins of one engine.
+pub(crate) struct CompiledCache<K, V>(Mutex<HashMap<K, Weak<V>>>);
 
-/// Cache key: plugins with the same key are the same for the compiler and the linker.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Make {
-    digest: [u8; 32],
-    links: Links,
-}
-
-impl Make {
-    /// Makes the key from the digest of a plugin's file and the interfaces linked to it.
-    pub(crate) const fn of(digest: [u8; 32], links: Links) -> Self {
-        Self { digest, links }
+impl<K, V> Default for CompiledCache<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
-/// The compiled plugins of one engine.
-#[derive(Default)]
-pub(crate) struct Shelf(Mutex<HashMap<Make, Weak<Ready>>>);
-
-impl Shelf {
+impl<K: Eq + Hash, V> CompiledCache<K, V> {
     /// Returns the plugin with this key, and compiles it if no job has it.
     ///
     /// Two concurrent callers may both compile. The second result is kept, and both results are valid.
-    pub(crate) fn get_or(
+    pub(crate) fn get_or<E>(
         &self,
-        make: Make,
-        compile: impl FnOnce() -> Result<Ready, LoadProblem>,
-    ) -> Result<Arc<Ready>, LoadProblem> {
-        if let Some(ready) = self.lock().get(&make).and_then(Weak::upgrade) {
+        key: K,
+        compile: impl FnOnce() -> Result<V, E>,
+    ) -> Result<Arc<V>, E> {
+        if let Some(ready) = self.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(ready);
         }
         let ready = Arc::new(compile()?);
         let mut stock = self.lock();
         stock.retain(|_, ready| ready.strong_count() > 0);
-        stock.insert(make, Arc::downgrade(&ready));
+        stock.insert(key, Arc::downgrade(&ready));
         Ok(ready)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Make, Weak<Ready>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Weak<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

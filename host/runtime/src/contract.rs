@@ -1,7 +1,7 @@
 //! The host's side of `leasehold:job@1`, one file per interface.
 //!
 //! The bindings are generated from `plugins/wit`. Each function borrows its state through
-//! [`Host::called`], which counts the call. This module has no state of its own.
+//! [`HostState::called`], which counts the call. This module has no state of its own.
 
 mod context;
 mod kv;
@@ -11,7 +11,7 @@ mod progress;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use super::host_state::Host;
+use super::host_state::HostState;
 use super::kv::KvError;
 
 pub(crate) mod bindings {
@@ -34,20 +34,20 @@ pub(crate) const MAJOR: u64 = 1;
 pub(crate) const PACKAGE: &str = "leasehold:job";
 
 /// Links the contract's interfaces that every plugin may import.
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    wit::types::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;
-    wit::lock::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;
-    wit::job_context::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;
-    wit::progress::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;
-    wit::log::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::types::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
+    wit::lock::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
+    wit::job_context::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
+    wit::progress::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
+    wit::log::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)
 }
 
 /// Links fenced storage, for plugins to which a prefix was granted.
-pub(crate) fn link_kv(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    wit::fenced_kv::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)
+pub(crate) fn link_kv(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::fenced_kv::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)
 }
 
-impl wit::types::Host for Host {}
+impl wit::types::Host for HostState {}
 
 impl From<KvError> for wit::types::GuardError {
     fn from(error: KvError) -> Self {

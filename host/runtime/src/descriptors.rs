@@ -32,12 +32,12 @@ pub fn raise() {
 
 /// Descriptors that all guests of this process may have open together.
 #[derive(Debug)]
-pub struct Descriptors {
+pub struct DescriptorPool {
     most: usize,
     used: AtomicUsize,
 }
 
-impl Descriptors {
+impl DescriptorPool {
     /// Makes the guests' part: the process's limit without the host's part.
     pub fn of_process() -> Self {
         let all = getrlimit(Resource::Nofile).current.unwrap_or(WANTED);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn guests_get_what_there_is_and_no_more() {
-        let pool = Descriptors::new(2);
+        let pool = DescriptorPool::new(2);
         assert!(pool.take() && pool.take() && !pool.take());
         pool.give(1);
         assert!(pool.take() && !pool.take());
@@ -91,6 +91,6 @@ mod tests {
         let enough = now.maximum.map_or(WANTED, |most| most.min(WANTED));
         let current = now.current.unwrap_or(u64::MAX);
         assert!(current >= enough);
-        assert!((Descriptors::of_process().most() as u64) < current);
+        assert!((DescriptorPool::of_process().most() as u64) < current);
     }
 }

@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rustix::fs::{Mode, OFlags};
 
 use super::output::Output;
-use crate::descriptors::Descriptors;
+use crate::descriptors::DescriptorPool;
 use leasehold_config::limits::Limits;
 use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Reason to refuse a change. Each reason is reported once per run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum DiskRefusal {
     Bytes,
     Files,
     Open,
@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
 
 /// A file or directory that a core module has open.
 #[derive(Clone, Debug)]
-pub(crate) struct Numbered {
+pub(crate) struct NumberedFile {
     pub(crate) file: Weak<File>,
     pub(crate) appends: bool,
 }
@@ -43,8 +43,8 @@ struct State {
     bytes: u64,
     files: u32,
     open: Vec<Weak<File>>,
-    numbered: HashMap<i32, Numbered>,
-    told: Vec<Refusal>,
+    numbered: HashMap<i32, NumberedFile>,
+    told: Vec<DiskRefusal>,
 }
 
 struct Metered {
@@ -54,20 +54,20 @@ struct Metered {
     host_call: u64,
     job: JobSource,
     output: Arc<Output>,
-    pool: Arc<Descriptors>,
+    pool: Arc<DescriptorPool>,
     state: Mutex<State>,
 }
 
 /// The disk meter of one run. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Disk(Arc<Metered>);
+pub(crate) struct DiskMeter(Arc<Metered>);
 
-impl Disk {
+impl DiskMeter {
     pub(crate) fn new(
         limits: &Limits,
         job: JobSource,
         output: Arc<Output>,
-        pool: Arc<Descriptors>,
+        pool: Arc<DescriptorPool>,
     ) -> Self {
         Self(Arc::new(Metered {
             most_bytes: limits.disk_bytes,
@@ -86,11 +86,11 @@ impl Disk {
     }
 
     /// Counts a growth of a file by so many bytes, or refuses it.
-    pub(crate) fn grow(&self, by: u64) -> Result<(), Refusal> {
+    pub(crate) fn grow(&self, by: u64) -> Result<(), DiskRefusal> {
         let mut state = self.state();
         let after = state.bytes.saturating_add(by);
         if by > 0 && after > self.0.most_bytes {
-            return Err(self.tell(state, Refusal::Bytes));
+            return Err(self.tell(state, DiskRefusal::Bytes));
         }
         state.bytes = after;
         Ok(())
@@ -103,7 +103,12 @@ impl Disk {
     }
 
     /// Counts the growth of a file by a write that is about to happen, or refuses it.
-    pub(crate) fn write(&self, file: &File, at: Option<u64>, length: u64) -> Result<(), Refusal> {
+    pub(crate) fn write(
+        &self,
+        file: &File,
+        at: Option<u64>,
+        length: u64,
+    ) -> Result<(), DiskRefusal> {
         // A file without a size is not one that a guest can fill.
         let size = file.metadata().map_or(u64::MAX, |found| found.len());
         let end = at.unwrap_or(size).saturating_add(length);
@@ -111,16 +116,16 @@ impl Disk {
     }
 
     /// Counts a file, link or directory that is about to be made, or refuses it.
-    pub(crate) fn make(&self) -> Result<(), Refusal> {
+    pub(crate) fn make(&self) -> Result<(), DiskRefusal> {
         let mut state = self.state();
         if state.files >= self.0.most_files {
-            return Err(self.tell(state, Refusal::Files));
+            return Err(self.tell(state, DiskRefusal::Files));
         }
         state.files += 1;
         Ok(())
     }
 
-    /// Takes back a count of [`Disk::make`] when nothing was made.
+    /// Takes back a count of [`DiskMeter::make`] when nothing was made.
     pub(crate) fn unmake(&self) {
         let mut state = self.state();
         state.files = state.files.saturating_sub(1);
@@ -137,14 +142,14 @@ impl Disk {
     }
 
     /// Admits a file or directory that is about to be opened, or refuses it.
-    pub(crate) fn admit(&self) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self) -> Result<(), DiskRefusal> {
         let mut state = self.state();
         self.prune(&mut state);
         if state.open.len() >= self.0.most_open {
-            return Err(self.tell(state, Refusal::Open));
+            return Err(self.tell(state, DiskRefusal::Open));
         }
         if !self.0.pool.take() {
-            return Err(self.tell(state, Refusal::HostOpen));
+            return Err(self.tell(state, DiskRefusal::HostOpen));
         }
         Ok(())
     }
@@ -160,14 +165,14 @@ impl Disk {
     /// Records the number by which a core module refers to an open file.
     pub(crate) fn number(&self, number: i32, file: &Arc<File>, appends: bool) {
         let file = Arc::downgrade(file);
-        let numbered = Numbered { file, appends };
+        let numbered = NumberedFile { file, appends };
         self.state().numbered.insert(number, numbered);
     }
 
     /// Returns the file to which a core module refers by this number, and whether writes append to it.
     pub(crate) fn numbered(&self, number: i32) -> Option<(Arc<File>, bool)> {
         let state = self.state();
-        let Numbered { file, appends } = state.numbered.get(&number)?;
+        let NumberedFile { file, appends } = state.numbered.get(&number)?;
         Some((file.upgrade()?, *appends))
     }
 
@@ -189,21 +194,21 @@ impl Disk {
     }
 
     /// Refuses a link whose target may lead out of its directory, also after the link or directory is moved.
-    pub(crate) fn link(&self, target: &str) -> Result<(), Refusal> {
+    pub(crate) fn link(&self, target: &str) -> Result<(), DiskRefusal> {
         let mut parts = target.split('/');
         if target.starts_with('/') || parts.any(|part| part == "..") {
-            return Err(self.tell(self.state(), Refusal::Link));
+            return Err(self.tell(self.state(), DiskRefusal::Link));
         }
         Ok(())
     }
 
     /// Refuses a directory whose names exceed the bytes that one call may move. Reads it on a blocking thread.
-    pub(crate) async fn list(&self, directory: Arc<File>) -> Result<(), Refusal> {
+    pub(crate) async fn list(&self, directory: Arc<File>) -> Result<(), DiskRefusal> {
         let most = self.0.host_call;
         let counted = tokio::task::spawn_blocking(move || is_longer(&directory, most)).await;
         // If the directory cannot be read, the guest's own call fails.
         if counted.ok().is_some_and(|longer| longer.unwrap_or(false)) {
-            return Err(self.tell(self.state(), Refusal::Names));
+            return Err(self.tell(self.state(), DiskRefusal::Names));
         }
         Ok(())
     }
@@ -215,7 +220,7 @@ impl Disk {
     }
 
     /// Logs the refusal, once per run, and returns it.
-    fn tell(&self, mut state: MutexGuard<'_, State>, refusal: Refusal) -> Refusal {
+    fn tell(&self, mut state: MutexGuard<'_, State>, refusal: DiskRefusal) -> DiskRefusal {
         if state.told.contains(&refusal) {
             return refusal;
         }
@@ -223,30 +228,30 @@ impl Disk {
         drop(state);
         let raise = |key| Remedy::Raise(key).for_source(&self.0.job).to_string();
         let text = match refusal {
-            Refusal::Bytes => format!(
+            DiskRefusal::Bytes => format!(
                 "a write was refused: this run has made files grow by as much as it may ({} bytes): {}",
                 self.0.most_bytes,
                 raise(LimitKey::Disk)
             ),
-            Refusal::Files => format!(
+            DiskRefusal::Files => format!(
                 "nothing was made: this run has made as many files, links and directories as it may ({}): {}",
                 self.0.most_files,
                 raise(LimitKey::DiskFiles)
             ),
-            Refusal::Open => format!(
+            DiskRefusal::Open => format!(
                 "nothing was opened: this run has as many files and directories open as it may ({}): {}",
                 self.0.most_open,
                 raise(LimitKey::OpenFiles)
             ),
-            Refusal::HostOpen => format!(
+            DiskRefusal::HostOpen => format!(
                 "nothing was opened: all guests of this host together have {} files and directories open: raise the \
                  host's limit on descriptors (ulimit -Hn, LimitNOFILE)",
                 self.0.pool.most()
             ),
-            Refusal::Link => "a symbolic link was refused: its target is a full path or contains `..`, and may lead \
+            DiskRefusal::Link => "a symbolic link was refused: its target is a full path or contains `..`, and may lead \
                               out of the directory"
                 .to_owned(),
-            Refusal::Names => format!(
+            DiskRefusal::Names => format!(
                 "a directory was not listed: it has more names than one call may move ({} bytes): {}",
                 self.0.host_call,
                 raise(LimitKey::HostCall)

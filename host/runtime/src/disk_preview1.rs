@@ -12,14 +12,14 @@ use wasmtime_wasi::p1::types::{Fd, Filetype, Lookupflags, Prestat};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::disk::Refusal;
-use super::host_state::Host;
+use super::disk::DiskRefusal;
+use super::host_state::HostState;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 /// The flag of a file whose writes go to its end.
 pub(crate) const APPEND: i32 = 1;
 
-impl Refusal {
+impl DiskRefusal {
     /// Returns preview 1's error number.
     pub(crate) const fn errno(self) -> i32 {
         match self {
@@ -34,8 +34,8 @@ impl Refusal {
 
 /// Returns the guest's memory and the host state.
 pub(crate) fn parts<'a>(
-    caller: &'a mut Caller<'_, Host>,
-) -> wasmtime::Result<(GuestMemory<'a>, &'a mut Host)> {
+    caller: &'a mut Caller<'_, HostState>,
+) -> wasmtime::Result<(GuestMemory<'a>, &'a mut HostState)> {
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         wasmtime::bail!("missing required memory export");
     };
@@ -46,7 +46,7 @@ pub(crate) fn parts<'a>(
 }
 
 /// Links the metered functions over the library's own, like [`super::disk_wasi::link`].
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     link_files(linker)?;
     link_numbers(linker)?;
@@ -56,11 +56,11 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_write",
-        |mut caller: Caller<'_, Host>, (fd, list, count, written): (i32, i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (fd, list, count, written): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 if let Err(refusal) = host.grows_numbered(&mut memory, fd, (list, count), None) {
@@ -73,7 +73,7 @@ fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_pwrite",
-        |mut caller: Caller<'_, Host>, how: (i32, i32, i32, i64, i32)| {
+        |mut caller: Caller<'_, HostState>, how: (i32, i32, i32, i64, i32)| {
             Box::new(async move {
                 let (fd, list, count, at, written) = how;
                 let (mut memory, host) = parts(&mut caller)?;
@@ -88,7 +88,7 @@ fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_filestat_set_size",
-        |mut caller: Caller<'_, Host>, (fd, size): (i32, i64)| {
+        |mut caller: Caller<'_, HostState>, (fd, size): (i32, i64)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let wanted = size.cast_unsigned();
@@ -111,11 +111,11 @@ fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 /// Links functions that change the meaning of file numbers, and the one that lists directories.
-fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_numbers(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_fdstat_set_flags",
-        |mut caller: Caller<'_, Host>, (fd, flags): (i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (fd, flags): (i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let set = preview1::fd_fdstat_set_flags(&mut host.wasi, &mut memory, fd, flags);
@@ -130,7 +130,7 @@ fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_close",
-        |mut caller: Caller<'_, Host>, (fd,): (i32,)| {
+        |mut caller: Caller<'_, HostState>, (fd,): (i32,)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let closed = preview1::fd_close(&mut host.wasi, &mut memory, fd).await?;
@@ -144,7 +144,7 @@ fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_renumber",
-        |mut caller: Caller<'_, Host>, (from, to): (i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (from, to): (i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let moved = preview1::fd_renumber(&mut host.wasi, &mut memory, from, to).await?;
@@ -158,7 +158,7 @@ fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "fd_readdir",
-        |mut caller: Caller<'_, Host>, how: (i32, i32, i32, i64, i32)| {
+        |mut caller: Caller<'_, HostState>, how: (i32, i32, i32, i64, i32)| {
             Box::new(async move {
                 let (fd, buffer, length, cookie, used) = how;
                 let (mut memory, host) = parts(&mut caller)?;
@@ -176,11 +176,11 @@ fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_names(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_create_directory",
-        |mut caller: Caller<'_, Host>, (fd, path, length): (i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (fd, path, length): (i32, i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 if let Err(refusal) = host.disk.make() {
@@ -196,7 +196,7 @@ fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_link",
-        |mut caller: Caller<'_, Host>, how: (i32, i32, i32, i32, i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, how: (i32, i32, i32, i32, i32, i32, i32)| {
             Box::new(async move {
                 let (old, flags, path, length, new, name, size) = how;
                 let (mut memory, host) = parts(&mut caller)?;
@@ -223,7 +223,7 @@ fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_symlink",
-        |mut caller: Caller<'_, Host>, how: (i32, i32, i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, how: (i32, i32, i32, i32, i32)| {
             Box::new(async move {
                 let (target, length, fd, name, size) = how;
                 let (mut memory, host) = parts(&mut caller)?;
@@ -246,11 +246,11 @@ fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 /// Links functions that may free bytes or files.
-fn link_deletions(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_deletions(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_unlink_file",
-        |mut caller: Caller<'_, Host>, (fd, path, length): (i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (fd, path, length): (i32, i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let freed = size_at(&mut host.wasi, &mut memory, fd, (path, length)).await;
@@ -265,7 +265,7 @@ fn link_deletions(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_remove_directory",
-        |mut caller: Caller<'_, Host>, (fd, path, length): (i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, (fd, path, length): (i32, i32, i32)| {
             Box::new(async move {
                 let (mut memory, host) = parts(&mut caller)?;
                 let wasi = &mut host.wasi;
@@ -278,7 +278,7 @@ fn link_deletions(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "path_rename",
-        |mut caller: Caller<'_, Host>, how: (i32, i32, i32, i32, i32, i32)| {
+        |mut caller: Caller<'_, HostState>, how: (i32, i32, i32, i32, i32, i32)| {
             Box::new(async move {
                 let (old, path, length, new, name, size) = how;
                 let (mut memory, host) = parts(&mut caller)?;
@@ -337,7 +337,7 @@ async fn size_at(
     }
 }
 
-impl Host {
+impl HostState {
     /// Counts the growth by a write to the file of this number. Anything that is not a file does not grow.
     fn grows_numbered(
         &mut self,
@@ -345,7 +345,7 @@ impl Host {
         fd: i32,
         buffers: (i32, i32),
         place: Option<u64>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskRefusal> {
         let Some((file, appends)) = self.disk.numbered(fd) else {
             return Ok(());
         };

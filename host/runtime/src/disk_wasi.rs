@@ -17,8 +17,8 @@ use wasmtime_wasi::p2::{
     DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult,
 };
 
-use super::disk::{Disk, Refusal};
-use super::host_state::Host;
+use super::disk::{DiskMeter, DiskRefusal};
+use super::host_state::HostState;
 
 /// Name of the interface in the engine's library.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
@@ -28,20 +28,20 @@ const NO_SPACE: i32 = rustix::io::Errno::NOSPC.raw_os_error();
 type Handle = Resource<Descriptor>;
 type Answer<T> = (Result<T, ErrorCode>,);
 
-impl From<Refusal> for ErrorCode {
-    fn from(refusal: Refusal) -> Self {
+impl From<DiskRefusal> for ErrorCode {
+    fn from(refusal: DiskRefusal) -> Self {
         match refusal {
-            Refusal::Bytes | Refusal::Files => Self::InsufficientSpace,
-            Refusal::Open | Refusal::HostOpen => Self::Quota,
-            Refusal::Link => Self::NotPermitted,
-            Refusal::Names => Self::InsufficientMemory,
+            DiskRefusal::Bytes | DiskRefusal::Files => Self::InsufficientSpace,
+            DiskRefusal::Open | DiskRefusal::HostOpen => Self::Quota,
+            DiskRefusal::Link => Self::NotPermitted,
+            DiskRefusal::Names => Self::InsufficientMemory,
         }
     }
 }
 
 /// Links metered functions for changes to files, directories and links. The library's own functions must already be
 /// linked.
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
     link_files(&mut types)?;
@@ -50,12 +50,12 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+fn link_files(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.write",
         |mut store, (file, bytes, at): (Handle, Vec<u8>, u64)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let growing = host.grows(&file, Some(at), bytes.len() as u64);
                 if let Err(refusal) = growing {
                     return Ok((Err(ErrorCode::from(refusal)),));
@@ -68,7 +68,7 @@ fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.set-size",
         |mut store, (file, size): (Handle, u64)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let before = host
                     .file(&file)
                     .and_then(|file| file.metadata().ok())
@@ -86,7 +86,7 @@ fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap(
         "[method]descriptor.write-via-stream",
-        |mut store: StoreContextMut<'_, Host>, (file, at): (Handle, u64)| {
+        |mut store: StoreContextMut<'_, HostState>, (file, at): (Handle, u64)| {
             let host = store.data_mut();
             let metered = host.file(&file);
             let stream = host.filesystem().write_via_stream(file, at);
@@ -95,7 +95,7 @@ fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap(
         "[method]descriptor.append-via-stream",
-        |mut store: StoreContextMut<'_, Host>, (file,): (Handle,)| {
+        |mut store: StoreContextMut<'_, HostState>, (file,): (Handle,)| {
             let host = store.data_mut();
             let metered = host.file(&file);
             let stream = host.filesystem().append_via_stream(file);
@@ -106,7 +106,7 @@ fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.read-directory",
         |mut store, (directory,): (Handle,)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 if let Some(listed) = host.file(&directory)
                     && let Err(refusal) = host.disk.list(listed).await
                 {
@@ -120,12 +120,12 @@ fn link_files(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
     )
 }
 
-fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+fn link_names(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.create-directory-at",
         |mut store, (directory, path): (Handle, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 if let Err(refusal) = host.disk.make() {
                     return Ok((Err(ErrorCode::from(refusal)),));
                 }
@@ -139,7 +139,7 @@ fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.link-at",
         |mut store, (old, flags, path, new, name): (Handle, PathFlags, String, Handle, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 if let Err(refusal) = host.disk.make() {
                     return Ok((Err(ErrorCode::from(refusal)),));
                 }
@@ -152,7 +152,7 @@ fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.symlink-at",
         |mut store, (directory, target, path): (Handle, String, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let admitted = host.disk.link(&target).and_then(|()| host.disk.make());
                 if let Err(refusal) = admitted {
                     return Ok((Err(ErrorCode::from(refusal)),));
@@ -162,11 +162,16 @@ fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    link_removals(types)
+}
+
+/// Links functions that remove or replace a name.
+fn link_removals(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.unlink-file-at",
         |mut store, (directory, path): (Handle, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let freed = host.size_at(&directory, &path).await;
                 host.gate.still()?;
                 let deleted = host.filesystem().unlink_file_at(directory, path).await;
@@ -178,7 +183,7 @@ fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.remove-directory-at",
         |mut store, (directory, path): (Handle, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let deleted = host.filesystem().remove_directory_at(directory, path).await;
                 host.freed(Some(0), deleted)
             })
@@ -188,7 +193,7 @@ fn link_names(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "[method]descriptor.rename-at",
         |mut store, (old, path, new, name): (Handle, String, Handle, String)| {
             Box::new(async move {
-                let host: &mut Host = store.data_mut();
+                let host: &mut HostState = store.data_mut();
                 let freed = host.size_at(&new, &name).await;
                 host.gate.still()?;
                 let renamed = host.filesystem().rename_at(old, path, new, name).await;
@@ -205,7 +210,7 @@ fn lower<T>(result: FsResult<T>) -> wasmtime::Result<Answer<T>> {
     }
 }
 
-impl Host {
+impl HostState {
     /// Returns the open file or directory behind a handle.
     pub(crate) fn file(&mut self, handle: &Handle) -> Option<Arc<File>> {
         let view = self.filesystem();
@@ -215,7 +220,7 @@ impl Host {
         })
     }
 
-    fn grows(&mut self, handle: &Handle, at: Option<u64>, length: u64) -> Result<(), Refusal> {
+    fn grows(&mut self, handle: &Handle, at: Option<u64>, length: u64) -> Result<(), DiskRefusal> {
         match self.file(handle) {
             Some(file) => self.disk.write(&file, at, length),
             None => Ok(()),
@@ -281,7 +286,7 @@ struct MeteredStream {
     file: Arc<File>,
     /// Offset of the next write. `None` is the end of the file.
     at: Option<u64>,
-    disk: Disk,
+    disk: DiskMeter,
 }
 
 impl MeteredStream {

@@ -19,15 +19,15 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache::{self, CacheError};
-use super::compiled_cache::Shelf;
+use super::cache::{self, CODE, CacheError};
+use super::compiled_cache::CompiledCache;
 use super::contract;
-use super::error::RuntimeError;
+use super::error::{LoadProblem, RuntimeError};
 use super::exit;
-use super::host_state::Host;
-use super::http;
+use super::form::Form;
+use super::host_state::HostState;
+use super::linked_plugin::LinkedPlugin;
 use super::options::RuntimeOptions;
-use super::prepare::CODE;
 use super::proposals;
 use super::watchdog::Watchdog;
 use super::{disk_preview1, disk_wasi, files};
@@ -45,26 +45,40 @@ const POOLED_TABLES: u32 = 8;
 const HOST_STACK_BYTES: u64 = MIB;
 
 /// An engine, and linkers with every interface that its plugins may import.
-pub(crate) struct Workshop {
+pub(crate) struct LinkedEngine {
     pub(crate) engine: Engine,
     /// Linkers for components, by granted interfaces.
-    components: HashMap<Links, ComponentLinker<Host>>,
+    components: HashMap<GrantedLinks, ComponentLinker<HostState>>,
     /// Linker for core modules.
-    pub(crate) preview1: Linker<Host>,
+    preview1: Linker<HostState>,
     /// True if guests are allocated from the pool.
     pub(crate) pooled: bool,
     /// Plugins compiled on this engine.
-    pub(crate) shelf: Shelf,
+    pub(crate) compiled: CompiledCache<CacheKey, LinkedPlugin>,
+}
+
+/// Cache key: plugins with the same key are the same for the compiler and the linker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CacheKey {
+    digest: [u8; 32],
+    links: GrantedLinks,
+}
+
+impl CacheKey {
+    /// Makes the key from the digest of a plugin's file and the interfaces linked to it.
+    pub(crate) const fn of(digest: [u8; 32], links: GrantedLinks) -> Self {
+        Self { digest, links }
+    }
 }
 
 /// Interfaces that are linked only if they are granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Links {
+pub(crate) struct GrantedLinks {
     pub(crate) kv: bool,
     pub(crate) http: bool,
 }
 
-impl Links {
+impl GrantedLinks {
     /// Returns the interfaces that these grants include.
     pub(crate) fn of(grants: &Allow) -> Self {
         Self {
@@ -74,22 +88,28 @@ impl Links {
     }
 }
 
-impl Workshop {
-    /// Returns the linker for components with these grants.
-    pub(crate) fn linker(&self, links: Links) -> &ComponentLinker<Host> {
-        &self.components[&links]
+impl LinkedEngine {
+    /// Compiles a plugin, and links it with these grants.
+    pub(crate) fn link(
+        &self,
+        form: Form,
+        bytes: &[u8],
+        links: GrantedLinks,
+    ) -> Result<LinkedPlugin, LoadProblem> {
+        let components = &self.components[&links];
+        LinkedPlugin::make(&self.engine, components, &self.preview1, form, bytes)
     }
 }
 
 /// All engines of one runtime.
-pub(crate) struct Engines {
+pub(crate) struct EngineSet {
     watchdog: Arc<Watchdog>,
     cache: Option<Cache>,
-    pooled: Option<Arc<Workshop>>,
-    on_demand: Mutex<HashMap<u64, Arc<Workshop>>>,
+    pooled: Option<Arc<LinkedEngine>>,
+    on_demand: Mutex<HashMap<u64, Arc<LinkedEngine>>>,
 }
 
-impl Engines {
+impl EngineSet {
     pub(crate) fn new(
         options: &RuntimeOptions,
         watchdog: Arc<Watchdog>,
@@ -109,7 +129,7 @@ impl Engines {
 
     /// Returns the engines for a job with these limits, in order. The second is tried if the first
     /// refuses a plugin because of the pool's sizes.
-    pub(crate) fn choose(&self, limits: &Limits) -> Result<Vec<Arc<Workshop>>, RuntimeError> {
+    pub(crate) fn choose(&self, limits: &Limits) -> Result<Vec<Arc<LinkedEngine>>, RuntimeError> {
         let on_demand = self.on_demand(limits.stack_bytes)?;
         Ok(match &self.pooled {
             Some(pooled) if fits_pool(limits) => vec![pooled.clone(), on_demand],
@@ -135,7 +155,7 @@ impl Engines {
         code.unwrap_or_default()
     }
 
-    fn pool(&self, options: &RuntimeOptions) -> Option<Arc<Workshop>> {
+    fn pool(&self, options: &RuntimeOptions) -> Option<Arc<LinkedEngine>> {
         let defaults = Limits::default();
         let mut config = self.config(defaults.stack_bytes);
         let strategy = InstanceAllocationStrategy::Pooling(pool_of(options.max_runs, &defaults));
@@ -143,8 +163,8 @@ impl Engines {
         if let Some(bytes) = options.pool_memory_reservation {
             config.memory_reservation(bytes);
         }
-        match self.workshop(&config, true) {
-            Ok(workshop) => Some(workshop),
+        match self.engine(&config, true) {
+            Ok(engine) => Some(engine),
             Err(error) => {
                 tracing::warn!(
                     error = format!("{error:#}"),
@@ -155,25 +175,25 @@ impl Engines {
         }
     }
 
-    fn on_demand(&self, stack_bytes: u64) -> Result<Arc<Workshop>, RuntimeError> {
+    fn on_demand(&self, stack_bytes: u64) -> Result<Arc<LinkedEngine>, RuntimeError> {
         let mut made = self
             .on_demand
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(workshop) = made.get(&stack_bytes) {
-            return Ok(workshop.clone());
+        if let Some(engine) = made.get(&stack_bytes) {
+            return Ok(engine.clone());
         }
-        let workshop = self
-            .workshop(&self.config(stack_bytes), false)
+        let engine = self
+            .engine(&self.config(stack_bytes), false)
             .map_err(|error| RuntimeError::Engine {
                 stack_bytes,
                 reason: format!("{error:#}"),
             })?;
-        made.insert(stack_bytes, workshop.clone());
-        Ok(workshop)
+        made.insert(stack_bytes, engine.clone());
+        Ok(engine)
     }
 
-    fn workshop(&self, config: &Config, pooled: bool) -> wasmtime::Result<Arc<Workshop>> {
+    fn engine(&self, config: &Config, pooled: bool) -> wasmtime::Result<Arc<LinkedEngine>> {
         let engine = Engine::new(config)?;
         let mut plain = ComponentLinker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut plain)?;
@@ -187,22 +207,22 @@ impl Engines {
                 contract::link_kv(&mut linker)?;
             }
             if http {
-                http::link(&mut linker)?;
+                wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
             }
-            components.insert(Links { kv, http }, linker);
+            components.insert(GrantedLinks { kv, http }, linker);
         }
         let mut preview1 = Linker::new(&engine);
-        wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
+        wasmtime_wasi::p1::add_to_linker_async(&mut preview1, HostState::called_preview1)?;
         files::link_preview1(&mut preview1)?;
         disk_preview1::link(&mut preview1)?;
         exit::link_preview1(&mut preview1)?;
         self.watchdog.add(engine.clone());
-        Ok(Arc::new(Workshop {
+        Ok(Arc::new(LinkedEngine {
             engine,
             components,
             preview1,
             pooled,
-            shelf: Shelf::default(),
+            compiled: CompiledCache::default(),
         }))
     }
 

@@ -6,15 +6,15 @@
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::I32Exit;
 
-use super::host_state::Host;
+use super::host_state::HostState;
 
 /// Replaces the library's function, which must already be linked.
-pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link_preview1(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(
         "wasi_snapshot_preview1",
         "proc_exit",
-        |mut caller: Caller<'_, Host>, status: i32| -> wasmtime::Result<()> {
+        |mut caller: Caller<'_, HostState>, status: i32| -> wasmtime::Result<()> {
             caller.data_mut().called_preview1();
             Err(I32Exit(status).into())
         },

@@ -20,9 +20,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::disk::{Disk, Refusal};
+use super::disk::{DiskMeter, DiskRefusal};
 use super::disk_preview1::{APPEND, parts};
-use super::host_state::Host;
+use super::host_state::HostState;
 use leasehold_config::allow::Dir;
 
 /// Name of the interface in the engine's library. It serves guests of all 0.2 versions.
@@ -66,7 +66,7 @@ type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
 
 /// Links an `open-at` for components that first checks the file's type. The library's own functions must already be
 /// linked.
-pub(crate) fn link(linker: &mut ComponentLinker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut ComponentLinker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker
         .instance(TYPES)?
@@ -78,7 +78,7 @@ pub(crate) fn link(linker: &mut ComponentLinker<Host>) -> wasmtime::Result<()> {
 }
 
 async fn open_at(
-    mut store: StoreContextMut<'_, Host>,
+    mut store: StoreContextMut<'_, HostState>,
     (dir, path_flags, path, open_flags, flags): OpenAt,
 ) -> wasmtime::Result<Opened> {
     let host = store.data_mut();
@@ -120,7 +120,7 @@ struct Opening {
 }
 
 impl Opening {
-    fn admit(&self, disk: &Disk) -> Result<(), Refusal> {
+    fn admit(&self, disk: &DiskMeter) -> Result<(), DiskRefusal> {
         if self.makes {
             disk.make()?;
         }
@@ -131,7 +131,7 @@ impl Opening {
         })
     }
 
-    fn end(&self, disk: &Disk, file: Option<&Arc<File>>) {
+    fn end(&self, disk: &DiskMeter, file: Option<&Arc<File>>) {
         disk.opened(file);
         match file {
             Some(_) => disk.shrink(self.freed),
@@ -151,18 +151,18 @@ const fn is_special(kind: DescriptorType) -> bool {
 type PathOpen = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
 
 /// Links a checked `path_open` for core modules, like [`link`] for components.
-pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link_preview1(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap_async(
         "wasi_snapshot_preview1",
         "path_open",
-        |caller: Caller<'_, Host>, how: PathOpen| Box::new(path_open(caller, how)),
+        |caller: Caller<'_, HostState>, how: PathOpen| Box::new(path_open(caller, how)),
     )?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-async fn path_open(mut caller: Caller<'_, Host>, how: PathOpen) -> wasmtime::Result<i32> {
+async fn path_open(mut caller: Caller<'_, HostState>, how: PathOpen) -> wasmtime::Result<i32> {
     let (dir, lookup, path, length, open, rights, inherited, flags, opened) = how;
     let (mut bytes, host) = parts(&mut caller)?;
     let text = GuestPtr::<str>::new((path.cast_unsigned(), length.cast_unsigned()));
@@ -220,7 +220,7 @@ const fn is_special1(kind: Filetype) -> bool {
     )
 }
 
-impl Host {
+impl HostState {
     /// Returns the handle that the next file will have. The library gives no other access to the files of a core module.
     /// Its table reuses the slot that was freed last.
     fn next_handle(&mut self) -> wasmtime::Result<Resource<Descriptor>> {

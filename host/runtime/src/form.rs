@@ -6,7 +6,7 @@
 use super::contract;
 use super::entry::Start;
 use super::error::LoadProblem;
-use super::survey::{Kind, Survey};
+use super::survey::{BinaryKind, Survey};
 use leasehold_config::allow::Allow as Grants;
 
 /// Form of a plugin, which determines how it is run.
@@ -99,11 +99,11 @@ impl<'a> Name<'a> {
 /// Returns the form and, for jobs, the contract version that the plugin was built for.
 pub(crate) fn form_of(survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     match survey.kind {
-        Kind::Core => {
+        BinaryKind::Core => {
             check_core_entry(survey)?;
             Ok((Form::CoreCommand, None))
         }
-        Kind::Component => form_of_component(survey),
+        BinaryKind::Component => form_of_component(survey),
     }
 }
 
@@ -166,14 +166,14 @@ pub(crate) fn check_imports(
 
 /// Checks one import of a plugin of this kind.
 pub(crate) fn check_import(
-    kind: Kind,
+    kind: BinaryKind,
     import: &str,
     job: &str,
     grants: &Grants,
 ) -> Result<(), LoadProblem> {
     match kind {
-        Kind::Core => check_core(import),
-        Kind::Component => check_interface(import, job, grants),
+        BinaryKind::Core => check_core(import),
+        BinaryKind::Component => check_interface(import, job, grants),
     }
 }
 

@@ -16,7 +16,7 @@ use leasehold_lock::{BootTime, Clock, Tenure};
 /// Private error that ends a refused guest.
 #[derive(Debug, thiserror::Error)]
 #[error("the tenure has ended: the host call was refused")]
-pub(crate) struct Refused;
+pub(crate) struct CallRefused;
 
 /// Gate of one run: refuses and counts. One thread at a time writes it, and it is read after the run.
 pub(crate) struct Gate {
@@ -45,23 +45,23 @@ impl Gate {
     }
 
     /// Admits an entry of the guest into the host, or refuses it.
-    pub(crate) fn enter(&self) -> Result<(), Refused> {
+    pub(crate) fn enter(&self) -> Result<(), CallRefused> {
         // Read before the tenure reads the clock: the recorded time is before the time of the check.
         let now = self.clock.now();
         if !self.tenure.admits() {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused);
+            return Err(CallRefused);
         }
         self.entered_at.store(now.as_nanos(), Ordering::Relaxed);
         Ok(())
     }
 
     /// Admits a return into the guest, or refuses it: an await may have outlasted the tenure.
-    pub(crate) fn leave(&self) -> Result<(), Refused> {
+    pub(crate) fn leave(&self) -> Result<(), CallRefused> {
         if self.tenure.admits() {
             Ok(())
         } else {
-            Err(Refused)
+            Err(CallRefused)
         }
     }
 
@@ -75,7 +75,7 @@ impl Gate {
     }
 
     /// Checks the tenure again in the middle of a host call, before and after an await.
-    pub(crate) fn still(&self) -> Result<(), Refused> {
+    pub(crate) fn still(&self) -> Result<(), CallRefused> {
         self.leave()
     }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_as_admitted_lies_before_the_recorded_deadline() {
+    fn last_admitted_call_lies_before_the_deadline() {
         let (clock, gate) = one_second();
         clock.advance(Duration::from_nanos(999_999_999));
         assert!(gate.enter().is_ok());

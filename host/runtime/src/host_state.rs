@@ -7,36 +7,37 @@ use std::sync::Arc;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::authority::Authority;
-use super::disk::Disk;
+use super::disk::DiskMeter;
 use super::gate::Gate;
-use super::http::Http;
+use super::http::HttpState;
 use super::leash::Leash;
-use super::meter::Meter;
+use super::meter::GrowthMeter;
 use super::output::Output;
 use super::spec::RunSpec;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
 /// State that the imports of one run use.
-pub(crate) struct Host {
+pub(crate) struct HostState {
     /// Borrowed for a guest's call only through the functions below, which count the call.
     pub(crate) wasi: WasiP1Ctx,
     /// Borrowed like `wasi`.
-    pub(crate) http: Http,
-    pub(crate) meter: Meter,
+    pub(crate) http: HttpState,
+    pub(crate) meter: GrowthMeter,
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
     pub(crate) output: Arc<Output>,
-    pub(crate) disk: Disk,
+    pub(crate) disk: DiskMeter,
     pub(crate) authority: Authority,
     pub(crate) spec: Arc<RunSpec>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,
 }
 
-impl Host {
+impl HostState {
     /// Counts a call of a contract function as admitted, and returns the state that it uses.
     pub(crate) fn called(&mut self) -> &mut Self {
         self.gate.called();
@@ -50,7 +51,7 @@ impl Host {
     }
 }
 
-impl WasiView for Host {
+impl WasiView for HostState {
     /// Every WASI function borrows this once, so the call is counted here.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.gate.called();
@@ -58,9 +59,17 @@ impl WasiView for Host {
     }
 }
 
+impl WasiHttpView for HostState {
+    /// Every function of `wasi:http` borrows this once, so the call is counted here.
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.gate.called();
+        self.http.view(self.wasi.ctx().table)
+    }
+}
+
 /// Puts `host` into a store, and installs the gate, the limits and the leash. They are in effect before
 /// anything is instantiated, so an endless `start` function is stopped too.
-pub(crate) fn store(engine: &Engine, host: Host) -> Store<Host> {
+pub(crate) fn store(engine: &Engine, host: HostState) -> Store<HostState> {
     let fuel = usize::try_from(host.limits.host_call_bytes).unwrap_or(usize::MAX);
     let handles = host.limits.handles as usize;
     let mut store = Store::new(engine, host);
@@ -78,7 +87,7 @@ pub(crate) fn store(engine: &Engine, host: Host) -> Store<Host> {
     });
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|cx| {
-        Ok(match cx.data().leash.pulled() {
+        Ok(match cx.data().leash.stop_reason() {
             Some(_) => UpdateDeadline::Interrupt,
             None => UpdateDeadline::Yield(1),
         })

@@ -4,66 +4,58 @@
 //!
 //! - A request goes to an origin on the job's list, over a connection to an address that was checked just
 //!   before. A redirect is followed by the guest with a further request, which is checked like the first.
-//! - Every write checks the leash first (`wire`), and no connection outlives its run (`flight`).
+//! - Every write checks the leash first (`leashed_stream`), and no connection outlives its run (`in_flight`).
 //! - Only the host sets the headers of the fencing token. A guest cannot set one, in any spelling that a server may
 //!   treat as the same.
 //!
 //! # Layout
 //!
-//! `courier` (one request, from its check to its response) → `net` (permitted destinations, with `resolve` and `tls`)
-//! → `wire`, `head`, `body` (the transferred bytes, counted). This module sends nothing by itself.
+//! `client` (one request, from its check to its response) → `destinations` (permitted ones, with `resolve` and `tls`; `connect`)
+//! → `leashed_stream`, `head`, `body`, `own_headers` (the transferred bytes, counted). This module sends nothing by itself.
 
 mod body;
 mod client;
+mod connect;
 mod destinations;
 mod head;
 mod in_flight;
 mod leashed_stream;
+mod own_headers;
 mod resolve;
+mod timeouts;
 mod tls;
 
 #[cfg(test)]
 mod tests;
 
-use wasmtime::component::Linker;
-use wasmtime_wasi::WasiView as _;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi::ResourceTable;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
-pub(crate) use client::{Carried, Courier};
-pub(crate) use destinations::Net;
-pub(crate) use in_flight::Flights;
+pub(crate) use client::{ClientContext, HttpClient};
+pub(crate) use destinations::HttpDestinations;
+pub(crate) use in_flight::InFlightRequests;
 pub(crate) use resolve::{Resolve, SystemResolver};
 
-use super::host_state::Host;
-
 /// State of one run's requests.
-pub(crate) struct Http {
+pub(crate) struct HttpState {
     context: WasiHttpCtx,
-    courier: Courier,
+    client: HttpClient,
 }
 
-impl Http {
-    pub(crate) fn new(courier: Courier) -> Self {
+impl HttpState {
+    pub(crate) fn new(client: HttpClient) -> Self {
         let mut context = WasiHttpCtx::new();
-        let fields = courier.limits().http_field_bytes;
+        let fields = client.limits().http_field_bytes;
         context.set_field_size_limit(usize::try_from(fields).unwrap_or(usize::MAX));
-        Self { context, courier }
+        Self { context, client }
     }
-}
 
-/// Links the interfaces for sending requests, for plugins to which an origin was granted.
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
-}
-
-impl WasiHttpView for Host {
-    /// Every function of `wasi:http` borrows this once, so the call is counted here.
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.gate.called();
+    /// Borrows the state, with the run's table of resources, for one call.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
         WasiHttpCtxView {
-            hooks: &mut self.http.courier,
-            table: self.wasi.ctx().table,
-            ctx: &mut self.http.context,
+            hooks: &mut self.client,
+            table,
+            ctx: &mut self.context,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::error::LoadProblem;
 use super::form::{self, Form};
-use super::prepare::{PrepareLimits, PreparedPlugin, Preparer, Preparing};
+use super::options::Preparing;
+use super::prepare::{PrepareLimits, PreparedPlugin, Preparer};
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 /// One stored value and the revision that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct KvEntry {
     /// The key as the guest names it.
     pub key: String,
     /// The stored bytes.
@@ -42,7 +42,7 @@ pub enum KvError {
 /// have happened.
 pub trait GuestKv: Send + Sync {
     /// Reads one key.
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>>;
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>>;
     /// Reads at most `limit` keys that start with `prefix`, in key order; 0 reads none. If they have more
     /// than `most_bytes`, it stops reading shortly after that and fails with [`KvError::TooLarge`].
     fn list<'a>(
@@ -50,7 +50,7 @@ pub trait GuestKv: Send + Sync {
         prefix: &'a str,
         limit: u32,
         most_bytes: u64,
-    ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>>;
+    ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>>;
     /// Writes one key and returns the revision of the write.
     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>>;
     /// Deletes one key and returns true if it existed.

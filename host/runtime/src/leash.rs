@@ -13,7 +13,7 @@ use super::spec::StopSignal;
 
 /// Reason to end a run from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum StopReason {
     /// The tenure ended.
     Lost,
     /// The run's own timeout passed.
@@ -25,7 +25,7 @@ pub(crate) enum Cause {
 /// Private error that ends a host call which works in pieces.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the run was ended in the middle of a host call")]
-pub(crate) struct Pulled(pub(crate) Cause);
+pub(crate) struct RunStopped(pub(crate) StopReason);
 
 /// The leash of one run.
 #[derive(Debug)]
@@ -48,31 +48,32 @@ impl Leash {
     }
 
     /// Returns the reason why the run must end now, or `None` if it may continue.
-    pub(crate) fn pulled(&self) -> Option<Cause> {
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         if !self.tenure.admits() {
-            return Some(Cause::Lost);
+            return Some(StopReason::Lost);
         }
         if self.stop.abort.is_cancelled() {
-            return Some(Cause::Stopped);
+            return Some(StopReason::Stopped);
         }
         let now = self.now();
         if self.stop.requested.is_cancelled() && now >= self.grace_over_at() {
-            return Some(Cause::Stopped);
+            return Some(StopReason::Stopped);
         }
         self.timeout_at
             .is_some_and(|at| now >= at)
-            .then_some(Cause::TimedOut)
+            .then_some(StopReason::TimedOut)
     }
 
-    /// Checks the leash like [`Leash::pulled`], for host calls that work in pieces and check before each piece.
-    pub(crate) fn holds(&self) -> Result<(), Pulled> {
-        self.pulled().map_or(Ok(()), |cause| Err(Pulled(cause)))
+    /// Checks the leash like [`Leash::stop_reason`], for host calls that work in pieces and check before each piece.
+    pub(crate) fn holds(&self) -> Result<(), RunStopped> {
+        self.stop_reason()
+            .map_or(Ok(()), |cause| Err(RunStopped(cause)))
     }
 
-    /// Resolves when the run must end. It may be late; [`Leash::pulled`] is never late.
-    pub(crate) async fn wait(&self) -> Cause {
+    /// Resolves when the run must end. It may be late; [`Leash::stop_reason`] is never late.
+    pub(crate) async fn wait(&self) -> StopReason {
         loop {
-            if let Some(cause) = self.pulled() {
+            if let Some(cause) = self.stop_reason() {
                 return cause;
             }
             tokio::select! {

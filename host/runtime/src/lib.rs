@@ -3,7 +3,7 @@
 //! # Guarantees
 //!
 //! - **Stop without consent.** A guest that spins, blocks or ignores requests is stopped. Epochs
-//!   end loops (`watchdog`), a poll guard prevents a further poll (`guard`), and dropping
+//!   end loops (`watchdog`), a poll guard prevents a further poll (`poll_guard`), and dropping
 //!   the future ends blocked host calls (`run`).
 //! - **No late effects.** Every entry into the host passes one gate that reads the clock (`gate`).
 //! - **Nothing by default.** An interface that is not granted is not linked (`form`, `wasi`).
@@ -13,7 +13,7 @@
 //! - `load`: file → `prepare` (in a child process: `survey` with `caps`, `type_nesting` and `entry`, machine code) → `form` →
 //!   `plugin`, on the `engine` that fits
 //! - `proposals`: the WebAssembly features that guests may use
-//! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
+//! - `run`: authority + plugin → `host_state` store → `poll_guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
 //! - `output`, `lines`, `redact`, `tail`: the guest's output; `current`: lines that libraries log on its behalf
 //!
@@ -45,7 +45,9 @@ mod inspect;
 mod kv;
 mod leash;
 mod lines;
+mod linked_plugin;
 mod load;
+mod load_request;
 mod mark;
 mod meter;
 mod options;
@@ -83,24 +85,25 @@ pub use error::{LoadError, LoadProblem, RuntimeError};
 pub use event::{GuestEvent, Level, Line, Stream};
 pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
-pub use kv::{Entry, GuestKv, KvError};
+pub use kv::{GuestKv, KvEntry, KvError};
 pub use mark::PollMark;
-pub use options::RuntimeOptions;
-pub use plugin::{Facts, Plugin};
-pub use prepare::{Preparing, run_if_asked};
+pub use options::{Preparing, RuntimeOptions};
+pub use plugin::{Plugin, PluginFacts};
+pub use prepare::run_if_asked;
 pub use proposals::validate;
 pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
-use crate::descriptors::Descriptors;
-use engine::Engines;
+use crate::descriptors::DescriptorPool;
+use engine::EngineSet;
 use leasehold_config::JobSource;
 /// Grants of a job, beyond what every plugin may use.
 pub use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
-use load::{Loader, Order};
+use load::Loader;
+use load_request::LoadRequest;
 use watchdog::Watchdog;
 
 /// Engines, watchdog and slots for guests. A host process has one.
@@ -108,7 +111,7 @@ pub struct Runtime {
     watchdog: Arc<Watchdog>,
     loader: Loader,
     slots: Slots,
-    descriptors: Arc<Descriptors>,
+    descriptors: Arc<DescriptorPool>,
 }
 
 impl Runtime {
@@ -123,12 +126,12 @@ impl Runtime {
         resolver: Arc<dyn http::Resolve>,
     ) -> Result<Self, RuntimeError> {
         let watchdog = Arc::new(Watchdog::start().map_err(RuntimeError::Watchdog)?);
-        let engines = Arc::new(Engines::new(options, watchdog.clone())?);
+        let engines = Arc::new(EngineSet::new(options, watchdog.clone())?);
         Ok(Self {
             watchdog,
             loader: Loader::new(engines, resolver, options)?,
             slots: Slots::new(options.max_runs),
-            descriptors: Arc::new(Descriptors::of_process()),
+            descriptors: Arc::new(DescriptorPool::of_process()),
         })
     }
 
@@ -147,7 +150,7 @@ impl Runtime {
         limits: &Limits,
         grants: &Grants,
     ) -> Result<Plugin, LoadError> {
-        let order = Order {
+        let order = LoadRequest {
             job: job.clone(),
             path: path.to_owned(),
             bytes: None,
@@ -172,7 +175,7 @@ impl Runtime {
         limits: &Limits,
         grants: &Grants,
     ) -> Result<Plugin, LoadError> {
-        let order = Order {
+        let order = LoadRequest {
             job: job.clone(),
             path: path.to_owned(),
             bytes: Some(bytes),

@@ -1,64 +1,41 @@
-//! Loads a plugin from a file: reads, prepares, checks and links it.
+//! Loads a plugin from a file: reads it with `load_request`, prepares, checks and links it.
 //!
 //! This happens before any lock is requested. `prepare` parses and compiles the bytes, in a process of its own;
 //! this file finds the resulting cache entry by the digest of the bytes. It accepts no machine code as a plugin,
 //! and blocks no async worker.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
-use super::compiled_cache::Make;
-use super::engine::{Engines, Links, Workshop};
+use super::engine::{CacheKey, EngineSet, GrantedLinks, LinkedEngine};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
-use super::http::{Net, Resolve};
+use super::http::{HttpDestinations, Resolve};
+use super::linked_plugin::LinkedPlugin;
+use super::load_request::{LoadRequest, PluginFile, read_file};
 use super::options::RuntimeOptions;
-use super::plugin::{Facts, Plugin, Ready};
+use super::plugin::{Plugin, PluginFacts};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
 use super::survey::Survey;
-use leasehold_config::allow::Allow;
-use leasehold_config::limits::Limits;
-use leasehold_config::owned::{OpenRefusal, open};
-use leasehold_config::{JobSource, hex};
+use leasehold_config::hex;
 
 /// Number of plugins that are read, or loaded from the cache, at once.
 const LOADERS: usize = 4;
 
-/// One plugin to load.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) job: JobSource,
-    pub(crate) path: PathBuf,
-    /// Contents of the file, if it was already read.
-    pub(crate) bytes: Option<Arc<[u8]>>,
-    pub(crate) sha256: Option<[u8; 32]>,
-    pub(crate) limits: Limits,
-    pub(crate) grants: Allow,
-}
-
 /// Loader of plugins.
 pub(crate) struct Loader {
-    engines: Arc<Engines>,
+    engines: Arc<EngineSet>,
     resolver: Arc<dyn Resolve>,
     preparer: Preparer,
     entries: Option<Arc<EntryStore>>,
     desks: Arc<Semaphore>,
-}
-
-/// Bytes of a plugin's file, and their digest.
-#[derive(Clone)]
-struct PluginFile {
-    bytes: Arc<[u8]>,
-    digest: [u8; 32],
 }
 
 /// A surveyed plugin, and the source of its code.
@@ -78,7 +55,7 @@ enum Code {
 
 impl Loader {
     pub(crate) fn new(
-        engines: Arc<Engines>,
+        engines: Arc<EngineSet>,
         resolver: Arc<dyn Resolve>,
         options: &RuntimeOptions,
     ) -> Result<Self, RuntimeError> {
@@ -103,18 +80,18 @@ impl Loader {
     }
 
     #[cfg(test)]
-    pub(crate) fn engines(&self) -> &Engines {
+    pub(crate) fn engines(&self) -> &EngineSet {
         &self.engines
     }
 
-    pub(crate) async fn load(&self, order: Order) -> Result<Plugin, LoadError> {
+    pub(crate) async fn load(&self, order: LoadRequest) -> Result<Plugin, LoadError> {
         let (job, path) = (order.job.clone(), order.path.clone());
         self.attempt(Arc::new(order))
             .await
             .map_err(|problem| LoadError { job, path, problem })
     }
 
-    async fn attempt(&self, order: Arc<Order>) -> Result<Plugin, LoadProblem> {
+    async fn attempt(&self, order: Arc<LoadRequest>) -> Result<Plugin, LoadProblem> {
         let file = {
             let order = order.clone();
             self.at_desk(&order.clone(), move || read_file(&order))
@@ -144,7 +121,7 @@ impl Loader {
     /// Runs blocking work on a blocking thread, within the job's compile time.
     async fn at_desk<T: Send + 'static>(
         &self,
-        order: &Order,
+        order: &LoadRequest,
         work: impl FnOnce() -> Result<T, LoadProblem> + Send + 'static,
     ) -> Result<T, LoadProblem> {
         let failed = |error: &dyn std::fmt::Display| LoadProblem::Host(error.to_string());
@@ -167,7 +144,7 @@ impl Loader {
     /// Finds the plugin in the cache, as it was prepared before.
     async fn find(
         &self,
-        order: &Order,
+        order: &LoadRequest,
         file: &PluginFile,
     ) -> Result<Option<Prepared>, LoadProblem> {
         let Some(entries) = self.entries.clone() else {
@@ -188,7 +165,11 @@ impl Loader {
     }
 
     /// Has the plugin read and compiled.
-    async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
+    async fn prepare(
+        &self,
+        order: &LoadRequest,
+        file: &PluginFile,
+    ) -> Result<Prepared, LoadProblem> {
         let limits = PrepareLimits::of(&order.limits);
         let Some(entries) = self.entries.clone() else {
             let done = self
@@ -235,24 +216,8 @@ fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
     })
 }
 
-/// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
-fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
-    let bytes = match &order.bytes {
-        Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
-            return Err(LoadProblem::TooBig {
-                most: order.limits.plugin_bytes,
-            });
-        }
-        Some(bytes) => bytes.clone(),
-        None => read(&order.path, order)?.into(),
-    };
-    let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    check_digest(order, &digest)?;
-    Ok(PluginFile { bytes, digest })
-}
-
 /// Checks that the job may run this plugin; returns its form and contract version.
-fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+fn admit(order: &LoadRequest, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     let form = form::form_of(survey)?;
     form::check_imports(survey, order.job.job(), &order.grants)?;
     check_memory(order, survey)?;
@@ -268,19 +233,19 @@ enum Finished {
 
 /// Loads the code of a prepared plugin and links it.
 fn finish(
-    engines: &Engines,
+    engines: &EngineSet,
     resolver: &Arc<dyn Resolve>,
-    order: &Order,
+    order: &LoadRequest,
     file: &PluginFile,
     prepared: Prepared,
 ) -> Result<Finished, LoadProblem> {
     let survey = prepared.plugin.survey;
     let (form, contract) = admit(order, &survey)?;
-    let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
+    let net = HttpDestinations::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
     let mut is_entry_gone = false;
-    let loaded = link(engines, order, file, |workshop, links| {
+    let loaded = link(engines, order, file, |engine, links| {
         let bytes = match &prepared.code {
-            Code::Bytes(bytes) => return Ready::make(workshop, form, bytes, links),
+            Code::Bytes(bytes) => return engine.link(form, bytes, links),
             Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
                 EntryState::Sealed(component) => component,
                 EntryState::Missing | EntryState::Broken => {
@@ -291,13 +256,13 @@ fn finish(
         };
         let before = engines.cache_misses();
         let bytes = bytes.as_deref().unwrap_or(&file.bytes);
-        let ready = Ready::make(workshop, form, bytes, links);
+        let ready = engine.link(form, bytes, links);
         if engines.cache_misses() > before {
             report_miss(order);
         }
         ready
     });
-    let (ready, workshop) = match loaded {
+    let (ready, engine) = match loaded {
         Err(_) if is_entry_gone => return Ok(Finished::EntryGone),
         other => other.map_err(|problem| {
             let problem = form::explain(problem, &survey);
@@ -308,7 +273,7 @@ fn finish(
         })?,
     };
     Ok(Finished::Loaded(Box::new(Plugin::new(
-        Facts {
+        PluginFacts {
             job: order.job.job().to_owned(),
             path: order.path.clone(),
             form,
@@ -317,19 +282,19 @@ fn finish(
             imports: survey.imports,
             contract,
             memory_minimum_bytes: survey.memory_minimum,
-            pooled: workshop.pooled,
+            pooled: engine.pooled,
         },
         order.job.clone(),
         order.limits.clone(),
         order.grants.clone(),
         net,
         ready,
-        workshop,
+        engine,
     ))))
 }
 
 /// Reports, once per process, that the cache's key and the compiler's do not match, which is an internal error.
-fn report_miss(order: &Order) {
+fn report_miss(order: &LoadRequest) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
@@ -339,47 +304,7 @@ fn report_miss(order: &Order) {
     }
 }
 
-/// Reads the plugin's file, up to the size limit. Only a regular file is read.
-fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
-    let most = order.limits.plugin_bytes;
-    let file = open(path).map_err(|refusal| match refusal {
-        OpenRefusal::Unreadable(error) => LoadProblem::Unreadable(error),
-        OpenRefusal::Directory => LoadProblem::NotAFile("directory"),
-        OpenRefusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
-        other => {
-            let (what, help) = other.explain();
-            LoadProblem::Exposed(format!("{what}: {help}"))
-        }
-    })?;
-    let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
-    let too_big = || LoadProblem::TooBig { most };
-    if meta.len() > most {
-        return Err(too_big());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    // The file may have grown since its size was read.
-    read_at_most(file, most.saturating_add(1), &mut bytes).map_err(LoadProblem::Unreadable)?;
-    if bytes.len() as u64 > most {
-        return Err(too_big());
-    }
-    Ok(bytes)
-}
-
-fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> {
-    file.take(most).read_to_end(into)
-}
-
-fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
-    match &order.sha256 {
-        Some(expected) if expected != found => Err(LoadProblem::Digest {
-            expected: hex(expected),
-            found: hex(found),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
+fn check_memory(order: &LoadRequest, found: &Survey) -> Result<(), LoadProblem> {
     let most = order.limits.memory_bytes;
     if found.memory_minimum > most {
         return Err(LoadProblem::Memory {
@@ -391,26 +316,28 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     Ok(())
 }
 
-/// Takes the plugin from the shelf, or makes it, on the first engine that accepts it.
+/// Takes the plugin from the cache, or makes it, on the first engine that accepts it.
 fn link(
-    engines: &Engines,
-    order: &Order,
+    engines: &EngineSet,
+    order: &LoadRequest,
     file: &PluginFile,
-    mut make: impl FnMut(&Workshop, Links) -> Result<Ready, LoadProblem>,
-) -> Result<(Arc<Ready>, Arc<Workshop>), LoadProblem> {
+    mut make: impl FnMut(&LinkedEngine, GrantedLinks) -> Result<LinkedPlugin, LoadProblem>,
+) -> Result<(Arc<LinkedPlugin>, Arc<LinkedEngine>), LoadProblem> {
     let choice = engines
         .choose(&order.limits)
         .map_err(|error| LoadProblem::Host(error.to_string()))?;
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
-    let links = Links::of(&order.grants);
-    for workshop in choice {
-        let found = workshop.shelf.get_or(Make::of(file.digest, links), || {
-            let checked = engines.check_cache();
-            checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
-            make(&workshop, links)
-        });
+    let links = GrantedLinks::of(&order.grants);
+    for engine in choice {
+        let found = engine
+            .compiled
+            .get_or(CacheKey::of(file.digest, links), || {
+                let checked = engines.check_cache();
+                checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
+                make(&engine, links)
+            });
         match found {
-            Ok(ready) => return Ok((ready, workshop)),
+            Ok(ready) => return Ok((ready, engine)),
             Err(problem) => refusal = problem,
         }
     }

@@ -13,13 +13,13 @@ use leasehold_config::limits::Limits;
 
 /// Readings of the meter, which outlive the store that contains it.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct MeterReading {
     peak_memory: AtomicU64,
     memory_refused: AtomicU64,
     tables_refused: AtomicU64,
 }
 
-impl Reading {
+impl MeterReading {
     pub(crate) fn peak_memory(&self) -> u64 {
         self.peak_memory.load(Ordering::Relaxed)
     }
@@ -38,8 +38,8 @@ impl Reading {
 
 /// Resource limiter in the store. The engine calls it before anything grows.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    reading: Arc<Reading>,
+pub(crate) struct GrowthMeter {
+    reading: Arc<MeterReading>,
     memory: Sum,
     tables: Sum,
     each: usize,
@@ -80,8 +80,8 @@ impl Sum {
     }
 }
 
-impl Meter {
-    pub(crate) fn new(limits: &Limits, reading: Arc<Reading>) -> Self {
+impl GrowthMeter {
+    pub(crate) fn new(limits: &Limits, reading: Arc<MeterReading>) -> Self {
         Self {
             reading,
             memory: Sum::of(limits.memory_bytes),
@@ -91,7 +91,7 @@ impl Meter {
     }
 }
 
-impl ResourceLimiter for Meter {
+impl ResourceLimiter for GrowthMeter {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -149,13 +149,13 @@ impl ResourceLimiter for Meter {
 mod tests {
     use super::*;
 
-    fn meter(memory_bytes: u64) -> (Arc<Reading>, Meter) {
-        let reading = Arc::new(Reading::default());
+    fn meter(memory_bytes: u64) -> (Arc<MeterReading>, GrowthMeter) {
+        let reading = Arc::new(MeterReading::default());
         let limits = Limits {
             memory_bytes,
             ..Limits::default()
         };
-        (reading.clone(), Meter::new(&limits, reading))
+        (reading.clone(), GrowthMeter::new(&limits, reading))
     }
 
     #[test]

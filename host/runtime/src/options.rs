@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::prepare::Preparing;
-
 /// Options of a [`Runtime`](super::Runtime).
 #[derive(Clone, Debug)]
 pub struct RuntimeOptions {
@@ -28,6 +26,27 @@ impl Default for RuntimeOptions {
             preparing: Preparing::in_children(),
             max_runs: 1_000,
             pool_memory_reservation: None,
+        }
+    }
+}
+
+/// Process in which plugins are read and compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preparing {
+    /// Child processes of this program.
+    Child {
+        /// File of the program.
+        program: PathBuf,
+    },
+    /// This process. For tests, whose program has no such command. A hostile file ends the test process.
+    InThisProcess,
+}
+
+impl Preparing {
+    /// Uses child processes of the running program, also if its file was renamed meanwhile.
+    pub fn in_children() -> Self {
+        Self::Child {
+            program: PathBuf::from("/proc/self/exe"),
         }
     }
 }

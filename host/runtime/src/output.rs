@@ -15,8 +15,8 @@ use super::fault;
 use super::gate::Gate;
 use super::lines::LineBuffer;
 use super::redact::Redactor;
-use super::tail::Tail;
-use crate::rate::Rate;
+use super::tail::OutputTail;
+use crate::rate::LineRate;
 use leasehold_config::limits::Limits;
 
 /// Shortest time between two progress events: ten a second are more than a user can read.
@@ -37,15 +37,15 @@ struct State {
     events: mpsc::Sender<GuestEvent>,
     stdout: LineBuffer,
     stderr: LineBuffer,
-    tail: Tail,
-    rate: Rate,
+    tail: OutputTail,
+    rate: LineRate,
     progress_sent_at: Option<BootTime>,
     progress: Option<GuestEvent>,
     dropped: u64,
 }
 
 /// Total output, for the report.
-pub(crate) struct Said {
+pub(crate) struct OutputTotal {
     pub(crate) text: String,
     pub(crate) truncated_bytes: u64,
     pub(crate) lines_dropped: u64,
@@ -59,7 +59,7 @@ impl Output {
         redactor: Arc<Redactor>,
         events: mpsc::Sender<GuestEvent>,
     ) -> Self {
-        let rate = Rate::new(limits.log_lines_per_second, clock.now());
+        let rate = LineRate::new(limits.log_lines_per_second, clock.now());
         Self {
             clock,
             gate,
@@ -70,7 +70,7 @@ impl Output {
                 events,
                 stdout: LineBuffer::default(),
                 stderr: LineBuffer::default(),
-                tail: Tail::of(limits.output_bytes),
+                tail: OutputTail::of(limits.output_bytes),
                 rate,
                 progress_sent_at: None,
                 progress: None,
@@ -158,7 +158,7 @@ impl Output {
     }
 
     /// Sends held progress when it is due. Runs beside the guest and never ends.
-    pub(crate) async fn errand(&self) {
+    pub(crate) async fn background(&self) {
         loop {
             self.progress_held.notified().await;
             let due_in = self.lock().progress_due_in(self.clock.now());
@@ -168,7 +168,7 @@ impl Output {
     }
 
     /// Sends the output that is still held, after the guest was dropped. Returns the total output.
-    pub(crate) fn finish(&self) -> Said {
+    pub(crate) fn finish(&self) -> OutputTotal {
         let at = self.gate.entered_at();
         let mut state = self.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -179,7 +179,7 @@ impl Output {
         }
         state.send_progress(self.clock.now());
         state.say_what_was_held_back(at);
-        Said {
+        OutputTotal {
             text: state.tail.text(),
             truncated_bytes: state.tail.truncated(),
             lines_dropped: state.dropped + self.missed.load(Ordering::Relaxed),

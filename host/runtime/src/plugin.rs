@@ -7,23 +7,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wasmtime::component::Component;
-use wasmtime::{InstancePre, Module};
-use wasmtime_wasi::p2::bindings::CommandPre;
-
-use super::contract::bindings::JobPre;
-use super::engine::{Links, Workshop};
-use super::error::LoadProblem;
+use super::engine::LinkedEngine;
 use super::form::Form;
-use super::host_state::Host;
-use super::http::Net;
+use super::http::HttpDestinations;
+use super::linked_plugin::LinkedPlugin;
 use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
 /// Facts about a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct PluginFacts {
     /// The job it was loaded for.
     pub job: String,
     /// The file that it was loaded from.
@@ -49,31 +43,24 @@ pub struct Facts {
 pub struct Plugin(Arc<Inner>);
 
 struct Inner {
-    facts: Facts,
+    facts: PluginFacts,
     job: JobSource,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
-    net: Arc<Net>,
-    ready: Arc<Ready>,
-    workshop: Arc<Workshop>,
-}
-
-/// Plugin that is compiled, linked and type-checked.
-pub(crate) enum Ready {
-    Job(JobPre<Host>),
-    Command(CommandPre<Host>),
-    CoreCommand(InstancePre<Host>),
+    net: Arc<HttpDestinations>,
+    ready: Arc<LinkedPlugin>,
+    engine: Arc<LinkedEngine>,
 }
 
 impl Plugin {
     pub(crate) fn new(
-        facts: Facts,
+        facts: PluginFacts,
         job: JobSource,
         limits: Limits,
         grants: Grants,
-        net: Net,
-        ready: Arc<Ready>,
-        workshop: Arc<Workshop>,
+        net: HttpDestinations,
+        ready: Arc<LinkedPlugin>,
+        engine: Arc<LinkedEngine>,
     ) -> Self {
         Self(Arc::new(Inner {
             facts,
@@ -82,12 +69,12 @@ impl Plugin {
             grants: Arc::new(grants),
             net: Arc::new(net),
             ready,
-            workshop,
+            engine,
         }))
     }
 
     /// Returns the facts about the plugin.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &PluginFacts {
         &self.0.facts
     }
 
@@ -106,64 +93,21 @@ impl Plugin {
     }
 
     /// Returns the permitted destinations of requests, and the certificates that they trust.
-    pub(crate) fn net(&self) -> &Arc<Net> {
+    pub(crate) fn net(&self) -> &Arc<HttpDestinations> {
         &self.0.net
     }
 
-    pub(crate) fn ready(&self) -> &Ready {
+    pub(crate) fn ready(&self) -> &LinkedPlugin {
         &self.0.ready
     }
 
-    pub(crate) fn workshop(&self) -> &Workshop {
-        &self.0.workshop
+    pub(crate) fn engine(&self) -> &LinkedEngine {
+        &self.0.engine
     }
 }
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.0.facts).finish()
-    }
-}
-
-impl Ready {
-    /// Compiles and links a plugin. These constructors accept WebAssembly only and refuse machine code.
-    pub(crate) fn make(
-        workshop: &Workshop,
-        form: Form,
-        bytes: &[u8],
-        links: Links,
-    ) -> Result<Self, LoadProblem> {
-        if form == Form::CoreCommand {
-            let module = Module::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
-            let pre = workshop
-                .preview1
-                .instantiate_pre(&module)
-                .map_err(|e| link(&e))?;
-            return Ok(Self::CoreCommand(pre));
-        }
-        let component = Component::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
-        let pre = workshop
-            .linker(links)
-            .instantiate_pre(&component)
-            .map_err(|e| link(&e))?;
-        if form == Form::Job {
-            JobPre::new(pre).map(Self::Job).map_err(|e| link(&e))
-        } else {
-            CommandPre::new(pre)
-                .map(Self::Command)
-                .map_err(|e| link(&e))
-        }
-    }
-}
-
-fn invalid(error: &wasmtime::Error) -> LoadProblem {
-    LoadProblem::Invalid {
-        reason: LoadProblem::name(&format!("{error:#}")),
-    }
-}
-
-fn link(error: &wasmtime::Error) -> LoadProblem {
-    LoadProblem::Link {
-        reason: LoadProblem::name(&format!("{error:#}")),
     }
 }

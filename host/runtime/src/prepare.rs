@@ -1,12 +1,13 @@
 //! Reading and compiling plugins, which happens outside the host's process.
 //!
 //! If a file overflows a stack, takes all memory or never ends, a child process ends and the plugin is refused with
-//! the reason. The child is this program with [`COMMAND`]. It inherits nothing, reads the bytes from its standard
+//! the reason. The child is this program with `__prepare`. It inherits nothing, reads the bytes from its standard
 //! input, and writes an entry for the compile cache to a directory made for it alone.
 //!
+//! - `task`: one preparation
 //! - `work`: from bytes to a survey and to machine code; the only file that parses a plugin
-//! - `child`, `confine`: the process and its limits; `wire`: the messages between it and the host
-//! - `talk`, `death`: the host's side; `queue`: the number of concurrent preparations
+//! - `child`, `confine`: the process and its limits; `messages`: those between it and the host
+//! - `process`, `process_end`: the host's side; `queue`: the number of concurrent preparations
 //! - `entries`, `seal`: the cache entries that result, and the key that authenticates them
 
 mod child;
@@ -17,88 +18,36 @@ mod process;
 mod process_end;
 mod queue;
 mod seal;
+mod task;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
 pub use child::run_if_asked;
-pub(crate) use entries::{CODE, CacheEntry, EntryState, EntryStore};
+pub(crate) use entries::{CacheEntry, EntryState, EntryStore};
 pub(crate) use messages::PreparedPlugin;
+pub(crate) use task::{Admit, Preparation, PrepareLimits};
 
 use super::error::LoadProblem;
-use leasehold_config::limits::Limits;
+use super::options::Preparing;
 use messages::PrepareTask;
-use process::Request;
-use queue::Queue;
-
-/// Argument with which this program compiles one plugin.
-const COMMAND: &str = "__prepare";
-
-/// Process in which plugins are read and compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Preparing {
-    /// Child processes of this program.
-    Child {
-        /// File of the program.
-        program: PathBuf,
-    },
-    /// This process. For tests, whose program has no such command. A hostile file ends the test process.
-    InThisProcess,
-}
-
-impl Preparing {
-    /// Uses child processes of the running program, also if its file was renamed meanwhile.
-    pub fn in_children() -> Self {
-        Self::Child {
-            program: PathBuf::from("/proc/self/exe"),
-        }
-    }
-}
-
-/// Limits of one preparation.
-#[derive(Clone, Debug)]
-pub(crate) struct PrepareLimits {
-    pub(crate) memory_bytes: u64,
-    pub(crate) time: Duration,
-}
-
-impl PrepareLimits {
-    pub(crate) fn of(limits: &Limits) -> Self {
-        Self {
-            memory_bytes: limits.compile_memory_bytes,
-            time: limits.compile_time,
-        }
-    }
-
-    fn late(&self) -> LoadProblem {
-        LoadProblem::CompileTime { most: self.time }
-    }
-}
-
-/// A prepared plugin, and the bytes to load if no directory was given for its code.
-pub(crate) struct Preparation {
-    pub(crate) plugin: PreparedPlugin,
-    pub(crate) bytes: Option<Arc<[u8]>>,
-}
-
-/// Check of a surveyed plugin, before it is compiled.
-pub(crate) type Admit<'a> = &'a (dyn Fn(&PreparedPlugin) -> Result<(), LoadProblem> + Sync);
+use process::PrepareRequest;
+use queue::PrepareQueue;
 
 /// Prepares plugins, several at once.
 pub(crate) struct Preparer {
     preparing: Preparing,
-    queue: Queue,
+    queue: PrepareQueue,
 }
 
 impl Preparer {
     pub(crate) fn new(preparing: Preparing) -> Self {
         Self {
             preparing,
-            queue: Queue::for_this_machine(),
+            queue: PrepareQueue::for_this_machine(),
         }
     }
 
@@ -137,11 +86,11 @@ impl Preparer {
         let mut place = self.queue.place(bytes.len()).await;
         match &self.preparing {
             Preparing::Child { program } => {
-                let request = Request {
+                let request = PrepareRequest {
                     program,
                     bytes,
                     limits,
-                    task: PrepareTask::new(bytes.len(), dir),
+                    task: PrepareTask::new(bytes.len(), dir, work::compiler_id()),
                 };
                 let plugin = place.hold_for(request.send(admit)).await?;
                 Ok(Preparation {

@@ -9,14 +9,14 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// Counter of the lines let through in the current second.
 #[derive(Debug)]
-pub struct Rate {
+pub struct LineRate {
     most: u32,
     since: BootTime,
     passed: u32,
     held_back: u64,
 }
 
-impl Rate {
+impl LineRate {
     /// Lets `most` lines a second through.
     pub const fn new(most: u32, now: BootTime) -> Self {
         Self {
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_second_lets_so_many_lines_pass_and_counts_the_rest() {
         let start = BootTime::from_nanos(1);
-        let mut rate = Rate::new(2, start);
+        let mut rate = LineRate::new(2, start);
         let passed = (0..5).filter(|_| rate.passes()).count();
         assert_eq!((passed, rate.take_held_back()), (2, 3));
         assert!(!rate.rolls_over(start.after(WINDOW / 2)));

@@ -31,9 +31,9 @@ impl RawOutput {
 }
 
 /// Stream of the guest that writes to the sender.
-pub(super) struct Passed(PollSender<Bytes>);
+pub(super) struct RawStream(PollSender<Bytes>);
 
-impl Passed {
+impl RawStream {
     fn new(output: &RawOutput) -> Self {
         Self(PollSender::new(output.0.clone()))
     }
@@ -53,23 +53,23 @@ impl IsTerminal for RawOutput {
 
 impl StdoutStream for RawOutput {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Passed::new(self))
+        Box::new(RawStream::new(self))
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Passed::new(self))
+        Box::new(RawStream::new(self))
     }
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Passed {
+impl Pollable for RawStream {
     async fn ready(&mut self) {
         // If the reader was dropped, the next write returns the error.
         let _ = poll_fn(|context| self.0.poll_reserve(context)).await;
     }
 }
 
-impl OutputStream for Passed {
+impl OutputStream for RawStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -91,7 +91,7 @@ impl OutputStream for Passed {
     }
 }
 
-impl AsyncWrite for Passed {
+impl AsyncWrite for RawStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -19,24 +19,25 @@ use wasmtime::Store;
 
 use super::authority::Authority;
 use super::current;
-use super::disk::Disk;
+use super::disk::DiskMeter;
 use super::event::GuestEvent;
 use super::gate::Gate;
-use super::host_state::{self, Host};
-use super::http::{Carried, Courier, Flights, Http};
+use super::host_state::{self, HostState};
+use super::http::{ClientContext, HttpClient, HttpState, InFlightRequests};
 use super::leash::Leash;
+use super::linked_plugin::LinkedPlugin;
 use super::mark::marked;
-use super::meter::{Meter, Reading};
+use super::meter::{GrowthMeter, MeterReading};
 use super::output::Output;
-use super::plugin::{Plugin, Ready};
+use super::plugin::Plugin;
 use super::poll_guard::guarded;
 use super::redact::Redactor;
 use super::report::{RunEnd, RunReport};
 use super::slot::Slot;
 use super::spec::RunSpec;
-use super::verdict::{self, Returned};
+use super::verdict::{self, GuestReturn};
 use super::wasi;
-use crate::descriptors::Descriptors;
+use crate::descriptors::DescriptorPool;
 use leasehold_config::JobSource;
 
 /// Parts of one run that outlive its store.
@@ -47,9 +48,9 @@ struct Run<'a> {
     gate: Arc<Gate>,
     leash: Arc<Leash>,
     output: Arc<Output>,
-    flights: Arc<Flights>,
-    reading: Arc<Reading>,
-    descriptors: Arc<Descriptors>,
+    in_flight: Arc<InFlightRequests>,
+    reading: Arc<MeterReading>,
+    descriptors: Arc<DescriptorPool>,
 }
 
 /// Runs `plugin` until it ends or is stopped.
@@ -59,7 +60,7 @@ pub(crate) async fn run(
     spec: RunSpec,
     events: mpsc::Sender<GuestEvent>,
     slot: Slot,
-    descriptors: Arc<Descriptors>,
+    descriptors: Arc<DescriptorPool>,
 ) -> RunReport {
     let tenure = authority.tenure().clone();
     let clock = tenure.clock().clone();
@@ -75,11 +76,11 @@ pub(crate) async fn run(
             Arc::new(Redactor::new(&spec.secrets)),
             events,
         )),
-        flights: Arc::new(Flights::default()),
+        in_flight: Arc::new(InFlightRequests::default()),
         gate,
         authority,
         spec: Arc::new(spec),
-        reading: Arc::new(Reading::default()),
+        reading: Arc::new(MeterReading::default()),
         descriptors,
     };
     // The store is inside this future and is dropped with it, also after a panic.
@@ -88,7 +89,7 @@ pub(crate) async fn run(
         .await
         .unwrap_or_else(|_| (panicked(), None));
     // Requests run as tasks beside the guest: none of them outlives it.
-    run.flights.close();
+    run.in_flight.close();
     let stopped_at = clock.now();
     let said = run.output.finish();
     RunReport {
@@ -124,12 +125,12 @@ impl Run<'_> {
             Ok(host) => host,
             Err(why) => return (RunEnd::Unstarted(self.output.clean(&why)), None),
         };
-        let mut store = host_state::store(&self.plugin.workshop().engine, host);
+        let mut store = host_state::store(&self.plugin.engine().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
         let guest = marked(self.spec.mark.as_ref(), guest);
         let guest = current::within(self.output.clone(), guest);
-        match guarded(&self.leash, self.output.errand(), guest).await {
+        match guarded(&self.leash, self.output.background(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
             Ok(Err(error)) if !made.load(Ordering::Relaxed) && verdict::is_of_host(&error) => {
                 let why = format!("there is no room for the guest on this host: {error:#}");
@@ -162,10 +163,10 @@ impl Run<'_> {
     }
 
     /// Makes the state that the guest's imports use. The error names a granted directory that cannot be opened.
-    fn host(&self) -> Result<Host, String> {
+    fn host(&self) -> Result<HostState, String> {
         let limits = self.plugin.limits();
         let grants = self.plugin.grants();
-        Ok(Host {
+        Ok(HostState {
             wasi: wasi::context(
                 &self.spec,
                 &self.authority,
@@ -175,11 +176,11 @@ impl Run<'_> {
                 &self.leash,
             )?,
             http: self.http(),
-            meter: Meter::new(limits, self.reading.clone()),
+            meter: GrowthMeter::new(limits, self.reading.clone()),
             gate: self.gate.clone(),
             leash: self.leash.clone(),
             output: self.output.clone(),
-            disk: Disk::new(
+            disk: DiskMeter::new(
                 limits,
                 self.named_job(),
                 self.output.clone(),
@@ -198,8 +199,8 @@ impl Run<'_> {
     }
 
     /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
-    fn http(&self) -> Http {
-        Http::new(Courier::new(Carried {
+    fn http(&self) -> HttpState {
+        HttpState::new(HttpClient::new(ClientContext {
             net: self.plugin.net().clone(),
             job: self.named_job(),
             token: self.authority.token(),
@@ -207,36 +208,36 @@ impl Run<'_> {
             gate: self.gate.clone(),
             leash: self.leash.clone(),
             output: self.output.clone(),
-            flights: self.flights.clone(),
+            in_flight: self.in_flight.clone(),
         }))
     }
 }
 
 /// Instantiates the guest, sets `made` when that is done, and calls its entry.
 async fn drive(
-    store: &mut Store<Host>,
-    ready: &Ready,
+    store: &mut Store<HostState>,
+    ready: &LinkedPlugin,
     made: &AtomicBool,
-) -> wasmtime::Result<Returned> {
+) -> wasmtime::Result<GuestReturn> {
     match ready {
-        Ready::Job(pre) => {
+        LinkedPlugin::Job(pre) => {
             let job = pre.instantiate_async(&mut *store).await?;
             made.store(true, Ordering::Relaxed);
             let outcome = job.leasehold_job_guest().call_run(store).await?;
-            Ok(Returned::Job(outcome))
+            Ok(GuestReturn::Job(outcome))
         }
-        Ready::Command(pre) => {
+        LinkedPlugin::Command(pre) => {
             let command = pre.instantiate_async(&mut *store).await?;
             made.store(true, Ordering::Relaxed);
             let status = command.wasi_cli_run().call_run(store).await?;
-            Ok(Returned::Command(status))
+            Ok(GuestReturn::Command(status))
         }
-        Ready::CoreCommand(pre) => {
+        LinkedPlugin::CoreCommand(pre) => {
             let instance = pre.instantiate_async(&mut *store).await?;
             made.store(true, Ordering::Relaxed);
             let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
             start.call_async(store, ()).await?;
-            Ok(Returned::Command(Ok(())))
+            Ok(GuestReturn::Command(Ok(())))
         }
     }
 }

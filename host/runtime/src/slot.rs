@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_comes_later_gets_the_next_slot_that_a_dropped_in_guest_gives_back() {
+    fn later_job_gets_the_next_slot_of_a_dropped_in_guest() {
         let slots = Slots::new(4);
         let mut sleepers = fill(&slots);
         assert_eq!(sleepers.len(), 4);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_share_does_not_stand_in_the_way_of_a_configured_job() {
+    fn waiting_for_a_share_does_not_delay_a_configured_job() {
         let slots = Slots::new(2);
         let _reservation = slots.reserve();
         let _sleeper = slots.try_take_shared();

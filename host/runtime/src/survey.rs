@@ -6,9 +6,12 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
+use wasmparser::{
+    BinaryReaderError, ComponentExportSectionReader, ComponentImportSectionReader, Encoding,
+    ExportSectionReader, ImportSectionReader, MemoryType, Parser, Payload, TypeRef,
+};
 
-use super::caps::{self, Tally};
+use super::caps::{self, ShapeTally};
 use super::entry::{CoreEntry, Start};
 use super::error::LoadProblem;
 
@@ -23,7 +26,7 @@ const ELF_SYSTEM: (usize, u8) = (7, 200);
 
 /// Kind of a WebAssembly binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum BinaryKind {
     /// A core module.
     Core,
     /// A component.
@@ -33,7 +36,7 @@ pub(crate) enum Kind {
 /// Result of scanning a plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
-    pub(crate) kind: Kind,
+    pub(crate) kind: BinaryKind,
     /// Top-level imports: interface names of components, `module` names of core modules.
     pub(crate) imports: Vec<String>,
     /// Top-level exports.
@@ -54,7 +57,7 @@ pub(crate) fn survey(bytes: &[u8]) -> Result<Survey, LoadProblem> {
     let mut look = Look {
         kind,
         bytes,
-        tally: Tally::default(),
+        tally: ShapeTally::default(),
         entry: CoreEntry::default(),
         imports: Names::default(),
         exports: Names::default(),
@@ -88,9 +91,9 @@ impl<'a> Names<'a> {
 
 /// A scan in progress.
 struct Look<'a> {
-    kind: Kind,
+    kind: BinaryKind,
     bytes: &'a [u8],
-    tally: Tally,
+    tally: ShapeTally,
     entry: CoreEntry<'a>,
     imports: Names<'a>,
     exports: Names<'a>,
@@ -107,7 +110,7 @@ impl<'a> Look<'a> {
         self.tally.section()?;
         // Imports and exports of nested modules and components are not listed, but they count.
         let top = self.tally.is_at_top();
-        if top && self.kind == Kind::Core {
+        if top && self.kind == BinaryKind::Core {
             self.entry.note(&payload);
         }
         let len = self.bytes.len();
@@ -122,51 +125,13 @@ impl<'a> Look<'a> {
                     self.note_memory(memory.map_err(broken)?)?;
                 }
             }
-            Payload::ImportSection(imports) => {
-                self.tally.imports(imports.count())?;
-                for import in imports.into_imports() {
-                    let import = import.map_err(broken)?;
-                    self.tally.name(import.module)?;
-                    self.tally.name(import.name)?;
-                    if top {
-                        if let TypeRef::Memory(memory) = import.ty {
-                            self.note_memory(memory)?;
-                        }
-                        self.imports.add(import.module);
-                    }
-                }
-            }
-            Payload::ExportSection(exports) => {
-                self.tally.exports(exports.count())?;
-                for export in exports {
-                    let export = export.map_err(broken)?;
-                    self.tally.name(export.name)?;
-                    if top {
-                        self.entry
-                            .note_export(export.name, export.kind, export.index);
-                        self.exports.add(export.name);
-                    }
-                }
-            }
+            Payload::ImportSection(imports) => self.note_imports(imports, top)?,
+            Payload::ExportSection(exports) => self.note_exports(exports, top)?,
             Payload::ComponentImportSection(imports) => {
-                self.tally.imports(imports.count())?;
-                for import in imports {
-                    let name = import.map_err(broken)?.name.name;
-                    self.tally.name(name)?;
-                    if top {
-                        self.imports.add(name);
-                    }
-                }
+                self.note_component_imports(imports, top)?;
             }
             Payload::ComponentExportSection(exports) => {
-                self.tally.exports(exports.count())?;
-                for export in exports {
-                    let name = export.map_err(broken)?.name.name;
-                    self.tally.name(name)?;
-                    if top {
-                        self.exports.add(name);
-                    }
-                }
+                self.note_component_exports(exports, top)?;
             }
             Payload::ComponentTypeSection(types) => {
                 let section = self.bytes.get(types.range());
@@ -175,13 +140,85 @@ impl<'a> Look<'a> {
             Payload::CustomSection(section) => {
                 self.tally.custom_section()?;
                 self.tally.name(section.name())?;
-                let is_ours = top && self.kind == Kind::Core;
+                let is_ours = top && self.kind == BinaryKind::Core;
                 if is_ours && section.name().starts_with(COMPONENT_TYPE) {
                     self.carries_component_type = true;
                     self.tally.inner(section.data())?;
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_imports(
+        &mut self,
+        imports: ImportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.imports(imports.count())?;
+        for import in imports.into_imports() {
+            let import = import.map_err(|error| broken(&error, self.bytes.len()))?;
+            self.tally.name(import.module)?;
+            self.tally.name(import.name)?;
+            if top {
+                if let TypeRef::Memory(memory) = import.ty {
+                    self.note_memory(memory)?;
+                }
+                self.imports.add(import.module);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_exports(
+        &mut self,
+        exports: ExportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.exports(exports.count())?;
+        for export in exports {
+            let export = export.map_err(|error| broken(&error, self.bytes.len()))?;
+            self.tally.name(export.name)?;
+            if top {
+                self.entry
+                    .note_export(export.name, export.kind, export.index);
+                self.exports.add(export.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_component_imports(
+        &mut self,
+        imports: ComponentImportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.imports(imports.count())?;
+        for import in imports {
+            let import = import.map_err(|error| broken(&error, self.bytes.len()))?;
+            let name = import.name.name;
+            self.tally.name(name)?;
+            if top {
+                self.imports.add(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_component_exports(
+        &mut self,
+        exports: ComponentExportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.exports(exports.count())?;
+        for export in exports {
+            let export = export.map_err(|error| broken(&error, self.bytes.len()))?;
+            let name = export.name.name;
+            self.tally.name(name)?;
+            if top {
+                self.exports.add(name);
+            }
         }
         Ok(())
     }
@@ -218,7 +255,7 @@ impl<'a> Look<'a> {
     }
 }
 
-fn kind_of(bytes: &[u8]) -> Result<Kind, LoadProblem> {
+fn kind_of(bytes: &[u8]) -> Result<BinaryKind, LoadProblem> {
     if bytes.is_empty() {
         return Err(LoadProblem::Empty);
     }
@@ -235,8 +272,8 @@ fn kind_of(bytes: &[u8]) -> Result<Kind, LoadProblem> {
             payload: Payload::Version { encoding, .. },
             ..
         }) => Ok(match encoding {
-            Encoding::Module => Kind::Core,
-            Encoding::Component => Kind::Component,
+            Encoding::Module => BinaryKind::Core,
+            Encoding::Component => BinaryKind::Component,
         }),
         Ok(_) => Err(not_wasm(bytes)),
         Err(error) => Err(broken(&error, bytes.len())),
@@ -282,7 +319,7 @@ mod tests {
         )
         .unwrap();
         let found = survey(&bytes).unwrap();
-        assert_eq!(found.kind, Kind::Component);
+        assert_eq!(found.kind, BinaryKind::Component);
         assert_eq!(found.imports, ["a:b/c@1.0.0"]);
         assert!(found.exports.is_empty());
         assert_eq!(found.memory_minimum, 5 * PAGE_BYTES);

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 
 /// The last lines of one run, in one buffer, so that many short lines take no more memory than their bytes.
 #[derive(Debug)]
-pub(crate) struct Tail {
+pub(crate) struct OutputTail {
     held: VecDeque<u8>,
     most: usize,
     truncated: u64,
 }
 
-impl Tail {
+impl OutputTail {
     /// Makes a tail of at most `most` bytes, line ends included.
     pub(crate) fn of(most: u64) -> Self {
         Self {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_end_is_kept_and_what_is_missing_is_said() {
-        let mut tail = Tail::of(12);
+        let mut tail = OutputTail::of(12);
         for line in ["first", "second", "third"] {
             tail.push(line);
         }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_the_bound_keeps_its_end() {
-        let mut tail = Tail::of(5);
+        let mut tail = OutputTail::of(5);
         tail.push("abcdéfgh");
         assert_eq!(tail.text(), "[6 bytes of earlier output left out]\nfgh\n");
         tail.push("");

@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use leasehold_config::secrets::Secrets;
-use storage::Shelf;
+use storage::FakeKv;
 
 /// A runtime, a directory for plugins, and the source, limits and grants of their job.
 pub(super) struct Rig {
@@ -150,7 +150,7 @@ pub(super) fn lasting(time: Duration) -> Tenure {
 }
 
 pub(super) fn authority(tenure: Tenure) -> Authority {
-    authority_with(tenure, Arc::new(Shelf::default()))
+    authority_with(tenure, Arc::new(FakeKv::default()))
 }
 
 pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority {

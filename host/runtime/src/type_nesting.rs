@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_measured_behind_everything_that_may_stand_before_them() {
+    fn types_are_measured_after_any_preceding_items() {
         assert_eq!(depth_of("(component (type u8))"), 0);
         let leaves = r#"
             (type $r (record (field "a" u8) (field "b" string)))

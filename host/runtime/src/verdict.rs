@@ -11,14 +11,14 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
-use super::gate::Refused;
-use super::leash::{Cause, Leash, Pulled};
-use super::meter::Reading;
+use super::gate::CallRefused;
+use super::leash::{Leash, RunStopped, StopReason};
+use super::meter::MeterReading;
 use super::report::RunEnd;
 use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Result of a guest that returned by itself.
-pub(crate) enum Returned {
+pub(crate) enum GuestReturn {
     Job(Result<Outcome, Failure>),
     Command(Result<(), ()>),
 }
@@ -39,23 +39,23 @@ const WORDS: &[(&str, LimitKey)] = &[
 const RECURSION_FRAMES: usize = 16;
 
 /// Returns the end of a run that the leash ended.
-pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
+pub(crate) fn of_cause(cause: StopReason, tenure: &Tenure) -> RunEnd {
     match cause {
-        Cause::Lost => RunEnd::Lost(tenure.end_reason().unwrap_or(EndReason::DeadlinePassed)),
-        Cause::TimedOut => RunEnd::TimedOut,
-        Cause::Stopped => RunEnd::Stopped,
+        StopReason::Lost => RunEnd::Lost(tenure.end_reason().unwrap_or(EndReason::DeadlinePassed)),
+        StopReason::TimedOut => RunEnd::TimedOut,
+        StopReason::Stopped => RunEnd::Stopped,
     }
 }
 
 /// Returns the end of a run whose guest returned.
-pub(crate) fn of_return(returned: Returned, clean: impl Fn(&str) -> String) -> RunEnd {
+pub(crate) fn of_return(returned: GuestReturn, clean: impl Fn(&str) -> String) -> RunEnd {
     match returned {
-        Returned::Job(Ok(Outcome::Done(text))) => RunEnd::Done(text.as_deref().map(clean)),
-        Returned::Job(Ok(Outcome::AgainIn(ms))) => RunEnd::Again(Duration::from_millis(ms)),
-        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(clean(&why)),
-        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(clean(&why)),
-        Returned::Command(Ok(())) => RunEnd::Done(None),
-        Returned::Command(Err(())) => RunEnd::Exit(1),
+        GuestReturn::Job(Ok(Outcome::Done(text))) => RunEnd::Done(text.as_deref().map(clean)),
+        GuestReturn::Job(Ok(Outcome::AgainIn(ms))) => RunEnd::Again(Duration::from_millis(ms)),
+        GuestReturn::Job(Err(Failure::Retry(why))) => RunEnd::Retry(clean(&why)),
+        GuestReturn::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(clean(&why)),
+        GuestReturn::Command(Ok(())) => RunEnd::Done(None),
+        GuestReturn::Command(Err(())) => RunEnd::Exit(1),
     }
 }
 
@@ -64,14 +64,14 @@ pub(crate) fn of_error(
     error: &wasmtime::Error,
     leash: &Leash,
     tenure: &Tenure,
-    meter: &Reading,
+    meter: &MeterReading,
     job: &JobSource,
     clean: impl Fn(&str) -> String,
 ) -> RunEnd {
-    if error.is::<Refused>() {
-        return of_cause(Cause::Lost, tenure);
+    if error.is::<CallRefused>() {
+        return of_cause(StopReason::Lost, tenure);
     }
-    if let Some(Pulled(cause)) = error.downcast_ref::<Pulled>() {
+    if let Some(RunStopped(cause)) = error.downcast_ref::<RunStopped>() {
         return of_cause(*cause, tenure);
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
@@ -82,7 +82,7 @@ pub(crate) fn of_error(
     }
     let trap = error.downcast_ref::<Trap>().copied();
     if trap == Some(Trap::Interrupt)
-        && let Some(cause) = leash.pulled()
+        && let Some(cause) = leash.stop_reason()
     {
         return of_cause(cause, tenure);
     }
@@ -157,7 +157,7 @@ fn recursing(error: &wasmtime::Error, clean: &impl Fn(&str) -> String) -> Option
     trace.lines().next().map(str::to_owned)
 }
 
-fn limit_of(trap: Option<Trap>, message: &str, meter: &Reading) -> Option<LimitKey> {
+fn limit_of(trap: Option<Trap>, message: &str, meter: &MeterReading) -> Option<LimitKey> {
     if trap == Some(Trap::StackOverflow) {
         return Some(LimitKey::Stack);
     }

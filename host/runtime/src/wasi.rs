@@ -19,7 +19,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiView};
 use super::authority::Authority;
 use super::event::Stream;
 use super::files;
-use super::leash::{Leash, Pulled};
+use super::leash::{Leash, RunStopped};
 use super::output::Output;
 use super::spec::RunSpec;
 use leasehold_config::allow::Allow;
@@ -111,7 +111,7 @@ impl Captured {
     }
 
     /// Takes the bytes in pieces, for as long as the run may continue.
-    fn take(&self, raw: &[u8]) -> Result<(), Pulled> {
+    fn take(&self, raw: &[u8]) -> Result<(), RunStopped> {
         raw.chunks(PIECE).try_for_each(|piece| {
             self.leash.holds()?;
             self.output.write(self.stream, piece);

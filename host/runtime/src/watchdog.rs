@@ -60,10 +60,10 @@ impl Watchdog {
     }
 
     /// Keeps the epochs advancing until the returned value is dropped.
-    pub(crate) fn watch(&self) -> Watch {
+    pub(crate) fn watch(&self) -> RunWatch {
         self.shared.lock().runs += 1;
         self.shared.changed.notify_one();
-        Watch(self.shared.clone())
+        RunWatch(self.shared.clone())
     }
 
     /// Stops the thread and waits for it. Guests that still run would no longer be interrupted, so
@@ -90,9 +90,9 @@ impl Drop for Watchdog {
 }
 
 /// Registration of one running guest with the watchdog.
-pub(crate) struct Watch(Arc<Shared>);
+pub(crate) struct RunWatch(Arc<Shared>);
 
-impl Drop for Watch {
+impl Drop for RunWatch {
     fn drop(&mut self) {
         self.0.lock().runs -= 1;
     }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::{RefusalKind, StoreError, ViewFreshness};
+use leasehold_lock::queue_role::with_roles;
+use leasehold_lock::{QueueRole, RefusalKind, StoreError, ViewFreshness};
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printable};
 use serde::Serialize;
 
@@ -147,9 +148,9 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
     let mut locks = Vec::new();
     for (name, entries) in view.queues() {
         let mut shown = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for (role, entry) in with_roles(entries) {
             let who = HolderRecord::from_json(&entry.value).ok();
-            let ttl = if place == 0 && entry.lease != 0 {
+            let ttl = if role.is_holder() && entry.lease != 0 {
                 match reader.locks.lease_ttl(entry.lease).await {
                     // A missing permission hides the time that is left, and nothing else.
                     Err(error) if is_denied(&error) => None,
@@ -177,9 +178,21 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
 }
 
 fn status_table(status: &Status, now: UnixMs) -> String {
-    let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
-    for host in &status.hosts {
-        hosts.row([
+    let mut parts = vec![
+        host_table(&status.hosts, now).render_or("no host is alive\n"),
+        job_table(&status.jobs, now).render_or("no job is known\n"),
+    ];
+    if !status.ticks.is_empty() {
+        parts.push(tick_table(&status.ticks).render_or(""));
+    }
+    parts.push(lock_table(&status.locks).render_or("no lock is held\n"));
+    parts.join("\n")
+}
+
+fn host_table(hosts: &[HostRecord], now: UnixMs) -> Table<5> {
+    let mut table = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
+    for host in hosts {
+        table.row([
             host.host.clone(),
             host.pid.to_string(),
             age(now.since(host.started_unix_ms)),
@@ -187,11 +200,15 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             host.jobs.len().to_string(),
         ]);
     }
-    let mut jobs = Table::new([
+    table
+}
+
+fn job_table(jobs: &[JobRecord], now: UnixMs) -> Table<9> {
+    let mut table = Table::new([
         "JOB", "HOST", "STATE", "SINCE", "LOCK", "TOKEN", "LAST", "NEXT", "DETAIL",
     ]);
-    for job in &status.jobs {
-        jobs.row([
+    for job in jobs {
+        table.row([
             job.job.clone(),
             job.host.clone(),
             job.state.as_str().into(),
@@ -207,11 +224,15 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             job.detail.clone(),
         ]);
     }
-    let mut ticks = Table::new([
+    table
+}
+
+fn tick_table(ticks: &[TickRecord]) -> Table<7> {
+    let mut table = Table::new([
         "TICK OF", "AT", "STATE", "BY", "ATTEMPT", "TOKEN", "OUTCOME",
     ]);
-    for tick in &status.ticks {
-        ticks.row([
+    for tick in ticks {
+        table.row([
             tick.job.clone(),
             tick.tick_unix_ms.to_string(),
             tick.state.as_str().into(),
@@ -223,15 +244,18 @@ fn status_table(status: &Status, now: UnixMs) -> String {
                 .into(),
         ]);
     }
-    let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
-    for lock in &status.locks {
-        for (place, entry) in lock.entries.iter().enumerate() {
-            locks.row([
+    table
+}
+
+fn lock_table(locks: &[LockStatus]) -> Table<6> {
+    let mut table = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
+    for lock in locks {
+        for (role, entry) in with_roles(&lock.entries) {
+            table.row([
                 lock.lock.clone(),
-                if place == 0 {
-                    "holds".into()
-                } else {
-                    format!("#{place}")
+                match role {
+                    QueueRole::Holder => "holds".into(),
+                    QueueRole::Waiter(ahead) => format!("#{ahead}"),
                 },
                 who(entry),
                 entry.token.to_string(),
@@ -246,15 +270,7 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             ]);
         }
     }
-    let mut parts = vec![
-        hosts.render_or("no host is alive\n"),
-        jobs.render_or("no job is known\n"),
-    ];
-    if !status.ticks.is_empty() {
-        parts.push(ticks.render_or(""));
-    }
-    parts.push(locks.render_or("no lock is held\n"));
-    parts.join("\n")
+    table
 }
 
 fn who(entry: &EntryStatus) -> String {

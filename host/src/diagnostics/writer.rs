@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use leasehold_lock::{Clock as _, SystemClock};
 
 use super::line::{Diagnostic, Form, render};
-use leasehold_runtime::rate::Rate;
+use leasehold_runtime::rate::LineRate;
 
 /// Number of lines that may wait for a slow reader.
 const DEPTH: usize = 1024;
@@ -30,7 +30,7 @@ pub(super) struct Writer {
 }
 
 struct State {
-    rate: Rate,
+    rate: LineRate,
     thread: Thread,
 }
 
@@ -48,7 +48,7 @@ impl Writer {
             open,
             dropped: AtomicU64::new(0),
             state: Mutex::new(State {
-                rate: Rate::new(MOST_A_SECOND, SystemClock.now()),
+                rate: LineRate::new(MOST_A_SECOND, SystemClock.now()),
                 thread: Thread::NotStarted,
             }),
         }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, StoreError, Tenure};
 
 use crate::budget::{Admission, Budget, Charge, KEY_COST, Settled, SharedBudget, Tally};
-use leasehold_runtime::{Entry, GuestKv, KvError};
+use leasehold_runtime::{GuestKv, KvEntry, KvError};
 
 /// Fenced access for one run.
 pub(crate) struct FencedKv {
@@ -134,8 +134,8 @@ impl FencedKv {
         format!("{}{key}", self.prefix)
     }
 
-    fn to_entry(&self, kv: leasehold_lock::KeyValue) -> Entry {
-        Entry {
+    fn to_entry(&self, kv: leasehold_lock::KeyValue) -> KvEntry {
+        KvEntry {
             key: kv
                 .key
                 .strip_prefix(&self.prefix)
@@ -176,7 +176,7 @@ fn to_revision(revision: i64) -> u64 {
 }
 
 impl GuestKv for FencedKv {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>> {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
         Box::pin(async move {
             let found = self.kv.get(&self.full_key(key)).await;
             Ok(found
@@ -190,7 +190,7 @@ impl GuestKv for FencedKv {
         prefix: &'a str,
         limit: u32,
         most_bytes: u64,
-    ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
+    ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>> {
         Box::pin(async move {
             if limit == 0 {
                 return Ok(Vec::new());

@@ -1,33 +1,14 @@
 //! The queue of a lock, and the role of each entry in it.
 //!
-//! This file alone decides which entries hold: every other file uses [`LockQueue::holders`] and [`QueueRole`].
+//! `leasehold_lock::queue_role` decides which entries hold.
 
 use std::slice::Iter;
 use std::sync::Arc;
 
+use leasehold_lock::QueueRole;
+use leasehold_lock::queue_role::{holders, waiters, with_roles};
+
 use super::queue_entry::QueueEntry;
-
-/// The role of an entry in its queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueueRole {
-    Holder,
-    /// A waiter, with its place: 1 is next.
-    Waiter(usize),
-}
-
-impl QueueRole {
-    pub(crate) const fn is_holder(self) -> bool {
-        matches!(self, Self::Holder)
-    }
-
-    /// The place as a number: 0 for a holder.
-    pub(crate) const fn place(self) -> usize {
-        match self {
-            Self::Holder => 0,
-            Self::Waiter(place) => place,
-        }
-    }
-}
 
 /// The entries of a lock, by create revision.
 #[derive(Clone, Debug, Default)]
@@ -36,28 +17,19 @@ pub(crate) struct LockQueue {
 }
 
 impl LockQueue {
-    /// The entries that hold the lock: the first, if there is one.
+    /// The entries that hold the lock.
     pub(crate) fn holders(&self) -> &[Arc<QueueEntry>] {
-        self.entries.get(..1).unwrap_or_default()
+        holders(&self.entries)
     }
 
     /// The entries that wait, the next holder first.
     pub(crate) fn waiters(&self) -> &[Arc<QueueEntry>] {
-        self.entries.get(self.holders().len()..).unwrap_or_default()
-    }
-
-    /// The role of the entry at `position`, counted from 0.
-    fn role(&self, position: usize) -> QueueRole {
-        match position.checked_sub(self.holders().len()) {
-            None => QueueRole::Holder,
-            Some(ahead) => QueueRole::Waiter(ahead + 1),
-        }
+        waiters(&self.entries)
     }
 
     /// Every entry with its role, holders first.
     pub(crate) fn roles(&self) -> impl Iterator<Item = (QueueRole, &Arc<QueueEntry>)> {
-        let entries = self.entries.iter().enumerate();
-        entries.map(|(position, entry)| (self.role(position), entry))
+        with_roles(&self.entries)
     }
 
     /// The entry of this key, with its role.

@@ -10,7 +10,8 @@ use crate::backoff::Backoff;
 use crate::claims::ClaimStatus;
 use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
-use crate::grant::{Grant, token_of};
+use crate::grant::Grant;
+use crate::ids::{Revision, Token};
 use crate::local_queue::{Contention, QueueClaim};
 use crate::locks::LockClient;
 use crate::long_queue;
@@ -51,7 +52,7 @@ impl AcquireAttempt {
                 source,
             })?;
         let session = slot.session().clone();
-        let key = format!("{prefix}{:x}", session.lease);
+        let key = format!("{prefix}{}", session.lease);
         let claim = shared.claim(&prefix, &key, request.ttl);
         let entry = OwnEntry::new(shared.clone(), slot, key);
         Ok(Self {
@@ -99,8 +100,8 @@ impl AcquireAttempt {
         self.entry.set_created(create_revision);
         if create_revision <= seen {
             return Err(AcquireError::StoreWentBack {
-                seen,
-                now: found.as_of,
+                seen: seen.get(),
+                now: found.as_of.get(),
             });
         }
         if found.role_at(create_revision) == Some(QueueRole::Holder) {
@@ -215,7 +216,7 @@ impl AcquireAttempt {
     /// Waits until our entry is first, from any place in the queue.
     async fn wait(
         mut self,
-        create_revision: i64,
+        create_revision: Revision,
         found: &Enqueued,
         report: &mut (impl FnMut(LockPlace) + Send),
     ) -> Result<Grant, AcquireError> {
@@ -250,7 +251,7 @@ impl AcquireAttempt {
                 }
                 Err(AcquireError::Removed {
                     name: self.request.name.clone(),
-                    revision,
+                    revision: revision.get(),
                 })
             }
             None => Err(AcquireError::Contended {
@@ -266,7 +267,12 @@ impl AcquireAttempt {
     }
 
     /// Passes our place to the local queue, and starts a follower where the queue is long.
-    fn settle(&self, create_revision: i64, found: &Enqueued, report: &mut impl FnMut(LockPlace)) {
+    fn settle(
+        &self,
+        create_revision: Revision,
+        found: &Enqueued,
+        report: &mut impl FnMut(LockPlace),
+    ) {
         let predecessor = found
             .entries
             .iter()
@@ -297,16 +303,17 @@ impl AcquireAttempt {
             }
             // Only part of a short queue was read. Revision 0 makes the queue task read the rest before anything is
             // decided.
-            _ if found.truncated => self
-                .claim
-                .settle(create_revision, &[long_queue::unread()], 0),
+            _ if found.truncated => {
+                let unread = [long_queue::unread()];
+                self.claim.settle(create_revision, &unread, Revision::NONE);
+            }
             _ => self
                 .claim
                 .settle(create_revision, &found.entries, found.as_of),
         }
     }
 
-    fn granted(self, create_revision: i64, as_of: i64) -> Result<Grant, AcquireError> {
+    fn granted(self, create_revision: Revision, as_of: Revision) -> Result<Grant, AcquireError> {
         let tenure: Tenure = self.session.tenure(self.request.stop_margin);
         if !tenure.admits() {
             return Err(self.session_lost());
@@ -316,14 +323,11 @@ impl AcquireAttempt {
         if !tenure.admits() {
             return Err(self.session_lost());
         }
-        let (token, waited) = (token_of(create_revision), self.began.elapsed());
+        let (token, waited) = (Token::from(create_revision), self.began.elapsed());
         let observer = self.shared.requests.observer();
         observer.notify(|observer| observer.lock_acquired(&self.request.name, token, waited));
-        tenure.report_loss_with(LossReport::new(
-            observer.clone(),
-            self.request.name.clone(),
-            token,
-        ));
+        let loss = LossReport::new(observer.clone(), self.request.name.clone(), token);
+        tenure.report_loss_with(loss);
         Ok(Grant::new(
             self.request.name,
             create_revision,
@@ -343,7 +347,7 @@ impl AcquireAttempt {
     }
 
     /// The error for a lock that other entries hold. `own` is the create revision of our entry, if it was put.
-    fn contended(&self, entries: &[QueueKey], own: Option<i64>) -> AcquireError {
+    fn contended(&self, entries: &[QueueKey], own: Option<Revision>) -> AcquireError {
         let others = entries
             .iter()
             .filter(|entry| Some(entry.create_revision) != own);
@@ -374,7 +378,7 @@ impl AcquireAttempt {
 }
 
 /// Follows the status of the claim. `Ok` when it is first, `Err` with the revision at which our entry was deleted.
-async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Result<(), i64> {
+async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Result<(), Revision> {
     loop {
         let status = claim.status().borrow_and_update().clone();
         match status {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use crate::end_reason::EndReason;
+use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 
@@ -18,7 +19,7 @@ pub(crate) enum ClaimStatus {
     /// No entry is ahead, at a revision at which our entry existed.
     First,
     /// Our entry was deleted.
-    Deleted { revision: i64 },
+    Deleted { revision: Revision },
 }
 
 #[derive(Debug)]
@@ -26,17 +27,20 @@ pub(super) enum ClaimStage {
     /// The entry is being put; no reply has shown its revision.
     Pending,
     Waiting {
-        create_revision: i64,
-        ahead: BTreeMap<i64, String>,
-        as_of: i64,
+        create_revision: Revision,
+        ahead: BTreeMap<Revision, String>,
+        as_of: Revision,
     },
     Held {
-        create_revision: i64,
+        create_revision: Revision,
         tenure: Tenure,
-        as_of: i64,
+        as_of: Revision,
     },
     /// The entry was deleted before the claim held, at this revision or an earlier one.
-    Deleted { create_revision: i64, revision: i64 },
+    Deleted {
+        create_revision: Revision,
+        revision: Revision,
+    },
 }
 
 #[derive(Debug)]
@@ -49,7 +53,7 @@ pub(super) struct LockClaim {
 }
 
 impl LockClaim {
-    pub(super) const fn create_revision(&self) -> i64 {
+    pub(super) const fn create_revision(&self) -> Revision {
         match self.stage {
             ClaimStage::Waiting {
                 create_revision, ..
@@ -60,7 +64,7 @@ impl LockClaim {
             | ClaimStage::Deleted {
                 create_revision, ..
             } => create_revision,
-            ClaimStage::Pending => 0,
+            ClaimStage::Pending => Revision::NONE,
         }
     }
 
@@ -73,7 +77,7 @@ impl LockClaim {
     }
 
     /// The entry was deleted while it waited.
-    fn lose(&mut self, revision: i64) {
+    fn lose(&mut self, revision: Revision) {
         let create_revision = self.create_revision();
         self.stage = ClaimStage::Deleted {
             create_revision,
@@ -82,7 +86,7 @@ impl LockClaim {
         self.status.send_replace(ClaimStatus::Deleted { revision });
     }
 
-    pub(super) fn deleted(&mut self, deleted: &str, revision: i64) {
+    pub(super) fn deleted(&mut self, deleted: &str, revision: Revision) {
         match &mut self.stage {
             ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
             ClaimStage::Waiting {
@@ -104,14 +108,14 @@ impl LockClaim {
                 ..
             } => {
                 if self.key == deleted && revision > *create_revision {
-                    tenure.end(EndReason::Removed { revision });
+                    tenure.end(removed_at(revision));
                 }
             }
         }
     }
 
     /// Takes in a reading, except one that ended before this claim's entry and so cannot show it.
-    pub(super) fn read(&mut self, revision: i64, youngest: i64, entries: &[QueueKey]) {
+    pub(super) fn read(&mut self, revision: Revision, youngest: Revision, entries: &[QueueKey]) {
         let own = entries.iter().find(|entry| entry.key == self.key);
         match &mut self.stage {
             ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
@@ -145,9 +149,9 @@ impl LockClaim {
                 match own {
                     Some(entry) if entry.create_revision == *create_revision => {}
                     Some(entry) => tenure.end(EndReason::Replaced {
-                        revision: entry.create_revision,
+                        revision: entry.create_revision.get(),
                     }),
-                    None => tenure.end(EndReason::Removed { revision }),
+                    None => tenure.end(removed_at(revision)),
                 }
             }
         }
@@ -177,7 +181,17 @@ impl LockClaim {
     }
 }
 
-pub(super) fn ahead_of(create_revision: i64, entries: &[QueueKey]) -> BTreeMap<i64, String> {
+/// The end of a tenure whose entry was deleted at `revision`.
+pub(super) const fn removed_at(revision: Revision) -> EndReason {
+    EndReason::Removed {
+        revision: revision.get(),
+    }
+}
+
+pub(super) fn ahead_of(
+    create_revision: Revision,
+    entries: &[QueueKey],
+) -> BTreeMap<Revision, String> {
     entries
         .iter()
         .filter(|entry| entry.create_revision < create_revision)

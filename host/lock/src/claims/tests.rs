@@ -6,18 +6,22 @@ use crate::end_reason::EndReason;
 use crate::tenure::Tenure;
 use std::sync::Arc;
 
+const fn rev(number: i64) -> Revision {
+    Revision::new(number)
+}
+
 fn entries(entries: &[(&str, i64)]) -> Vec<QueueKey> {
     entries
         .iter()
         .map(|&(key, create_revision)| QueueKey {
             key: key.into(),
-            create_revision,
+            create_revision: rev(create_revision),
         })
         .collect()
 }
 
 fn del(claims: &mut ClaimSet, key: &str, revision: i64) {
-    claims.deleted(std::iter::once((key.to_owned(), revision)));
+    claims.deleted(std::iter::once((key.to_owned(), rev(revision))));
 }
 
 fn behind(ahead: usize, holder: &str) -> ClaimStatus {
@@ -30,7 +34,7 @@ fn behind(ahead: usize, holder: &str) -> ClaimStatus {
 fn held(claims: &mut ClaimSet) -> Tenure {
     let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
     let (id, _) = claims.announce("me");
-    claims.hold(id, 10, 10, tenure.clone());
+    claims.hold(id, rev(10), rev(10), tenure.clone());
     tenure
 }
 
@@ -40,9 +44,9 @@ fn claim_comes_first_when_all_entries_ahead_are_deleted() {
     let (id, status) = claims.announce("me");
     claims.settle(
         id,
-        10,
+        rev(10),
         &entries(&[("a", 3), ("b", 7), ("me", 10), ("c", 11)]),
-        10,
+        rev(10),
     );
     assert_eq!(*status.borrow(), behind(2, "a"));
     del(&mut claims, "a", 12);
@@ -57,7 +61,7 @@ fn deletion_that_overtakes_the_reply_of_our_put_is_not_missed() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     del(&mut claims, "a", 12);
-    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     assert_eq!(*status.borrow(), ClaimStatus::First);
 }
 
@@ -67,7 +71,7 @@ fn old_deletion_of_a_key_keeps_its_later_entry() {
     let (id, status) = claims.announce("me");
     // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
     del(&mut claims, "a", 5);
-    claims.settle(id, 10, &entries(&[("a", 8), ("me", 10)]), 10);
+    claims.settle(id, rev(10), &entries(&[("a", 8), ("me", 10)]), rev(10));
     del(&mut claims, "a", 5);
     assert_eq!(*status.borrow(), behind(1, "a"));
 }
@@ -76,20 +80,20 @@ fn old_deletion_of_a_key_keeps_its_later_entry() {
 fn waiter_whose_entry_is_deleted_is_never_first() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     del(&mut claims, "me", 12);
     del(&mut claims, "a", 13);
-    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: 12 });
+    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: rev(12) });
 }
 
 #[test]
 fn both_entries_deleted_in_one_revision_is_not_first() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
-    let both = [("a".to_owned(), 12), ("me".to_owned(), 12)];
+    claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
+    let both = [("a".to_owned(), rev(12)), ("me".to_owned(), rev(12))];
     claims.deleted(both.into_iter());
-    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: 12 });
+    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: rev(12) });
 }
 
 /// Promise P5. Fails on the mutant "no reading once the watch is open", see scripts/mutants.
@@ -97,14 +101,19 @@ fn both_entries_deleted_in_one_revision_is_not_first() {
 fn a_reading_after_a_gap_finds_what_the_watch_missed() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    claims.settle(id, 10, &entries(&[("a", 3), ("b", 4), ("me", 10)]), 10);
-    claims.opened(20);
+    claims.settle(
+        id,
+        rev(10),
+        &entries(&[("a", 3), ("b", 4), ("me", 10)]),
+        rev(10),
+    );
+    claims.opened(rev(20));
     assert!(claims.wants_reading());
     let reading = claims.reading_began().unwrap();
     del(&mut claims, "b", 25);
     claims.reading_done(
         reading,
-        22,
+        rev(22),
         claims.youngest(),
         &entries(&[("b", 4), ("me", 10)]),
     );
@@ -118,14 +127,14 @@ fn a_far_claim_is_first_by_its_own_reading_alone() {
     let (id, status) = claims.announce("me");
     // Its predecessor leaves at once, with others ahead of both; the watch of a near claim shows it.
     del(&mut claims, "b", 101);
-    let [ahead] = entries(&[("b", 99)]).try_into().expect("one line");
-    claims.settle_far(id, 100, &ahead, 100);
+    let [ahead] = entries(&[("b", 99)]).try_into().expect("one entry");
+    claims.settle_far(id, rev(100), &ahead, rev(100));
     del(&mut claims, "b", 101);
     assert_eq!(*status.borrow(), ClaimStatus::Unknown);
-    claims.read_far(id, 102, true, &entries(&[("a", 3)]));
+    claims.read_far(id, rev(102), true, &entries(&[("a", 3)]));
     del(&mut claims, "a", 103);
     assert_eq!(*status.borrow(), ClaimStatus::Unknown);
-    claims.read_far(id, 104, true, &[]);
+    claims.read_far(id, rev(104), true, &[]);
     assert_eq!(*status.borrow(), ClaimStatus::First);
 }
 
@@ -143,7 +152,7 @@ fn deleted_or_replaced_entry_ends_its_holders_tenure() {
 
     let tenure = held(&mut claims);
     let reading = claims.reading_began().unwrap();
-    claims.reading_done(reading, 30, 10, &entries(&[("me", 21)]));
+    claims.reading_done(reading, rev(30), rev(10), &entries(&[("me", 21)]));
     assert_eq!(
         tenure.end_reason(),
         Some(EndReason::Replaced { revision: 21 })
@@ -156,13 +165,13 @@ fn deleted_or_replaced_entry_ends_its_holders_tenure() {
 fn entry_deleted_between_first_and_holding_is_never_held() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
-    claims.opened(10);
+    claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
+    claims.opened(rev(10));
     del(&mut claims, "a", 11);
     assert_eq!(*status.borrow(), ClaimStatus::First);
     del(&mut claims, "me", 12);
     let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
-    claims.hold(id, 10, 10, tenure.clone());
+    claims.hold(id, rev(10), rev(10), tenure.clone());
     assert!(!tenure.admits());
     assert_eq!(
         tenure.end_reason(),
@@ -175,13 +184,13 @@ fn entry_deleted_between_first_and_holding_is_never_held() {
 fn requested_reading_is_wanted_though_none_seems_missing() {
     let mut claims = ClaimSet::new();
     let tenure = held(&mut claims);
-    claims.opened(10);
+    claims.opened(rev(10));
     assert!(!claims.wants_reading());
     claims.verify();
     assert!(claims.wants_reading());
     let reading = claims.reading_began().unwrap();
     assert!(!claims.wants_reading());
-    claims.reading_done(reading, 30, 30, &[]);
+    claims.reading_done(reading, rev(30), rev(30), &[]);
     assert_eq!(
         tenure.end_reason(),
         Some(EndReason::Removed { revision: 30 })
@@ -194,14 +203,14 @@ fn requested_reading_is_wanted_though_none_seems_missing() {
 fn answer_to_an_abandoned_reading_changes_nothing() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     let early = claims.reading_began().unwrap();
     claims.reading_given_up();
     del(&mut claims, "a", 12);
     let late = claims.reading_began().unwrap();
-    claims.reading_done(early, 11, 11, &entries(&[("a", 3), ("me", 10)]));
+    claims.reading_done(early, rev(11), rev(11), &entries(&[("a", 3), ("me", 10)]));
     assert_eq!(*status.borrow(), ClaimStatus::First);
     assert_eq!(claims.reading_began(), None, "the later one is under way");
-    claims.reading_done(late, 13, 13, &entries(&[("me", 10)]));
+    claims.reading_done(late, rev(13), rev(13), &entries(&[("me", 10)]));
     assert_eq!(*status.borrow(), ClaimStatus::First);
 }

@@ -37,7 +37,7 @@ impl Store {
         {
             self.revision += 1;
         }
-        if page.revision != 0 && page.revision < self.revision {
+        if page.revision != Revision::NONE && page.revision.get() < self.revision {
             return Err(StoreError::Refused {
                 kind: RefusalKind::Invalid,
                 message: "etcdserver: mvcc: required revision has been compacted".into(),
@@ -57,7 +57,7 @@ impl Store {
         }
         let keys: Vec<Vec<u8>> = shown.iter().map(|(key, _)| (*key).clone()).collect();
         let facts = PageFacts {
-            revision: self.revision,
+            revision: Revision::new(self.revision),
             keys: keys.len() as u64,
             bytes,
             last: keys.last().cloned(),
@@ -213,7 +213,7 @@ fn store_that_always_compacts_is_read_at_its_newest_revision() {
     }
     assert_eq!(found, 300);
     // A follower of the keys needs every change after the earliest page.
-    assert!(pages.revision() < store.revision);
+    assert!(pages.revision().get() < store.revision);
 }
 
 #[test]

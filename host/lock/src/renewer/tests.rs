@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::connect::ConnectOptions;
 use crate::connectivity::ConnectivityMonitor;
+use crate::ids::LeaseId;
 use crate::link::tests::link_with;
 use crate::observer::RecordingObserver;
 use crate::renewal::ReplyOrigin;
@@ -32,7 +33,7 @@ async fn bench() -> Bench {
         ttl: TTL,
         drift: 0.0,
     };
-    let session = LeaseSession::for_test(0xa, terms, LeasePurpose::Entries, shared);
+    let session = LeaseSession::for_test(LeaseId::new(0xa), terms, LeasePurpose::Entries, shared);
     let renewer = LeaseRenewer::new(session.clone(), requests);
     Bench {
         clock,

@@ -2,12 +2,13 @@
 
 use etcd_client::{GetResponse, ResponseHeader, TxnOpResponse};
 
+use crate::ids::Revision;
 use crate::renewal::ReplyOrigin;
 
 /// The answer to a transaction or a reading.
 pub(crate) struct StoreReply {
     pub(crate) succeeded: bool,
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     pub(crate) origin: ReplyOrigin,
     pub(super) parts: Vec<TxnOpResponse>,
 }
@@ -18,7 +19,7 @@ impl StoreReply {
     pub(crate) const fn for_test(origin: ReplyOrigin) -> Self {
         Self {
             succeeded: true,
-            revision: 0,
+            revision: Revision::NONE,
             origin,
             parts: Vec::new(),
         }

@@ -4,6 +4,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
+use crate::ids::{LeaseId, Revision};
+
 /// Keys to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchRange {
@@ -18,15 +20,15 @@ pub(crate) struct WatchRange {
 #[derive(Clone, Debug)]
 pub(crate) struct WatchEvent {
     pub(crate) key: Vec<u8>,
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     pub(crate) kind: WatchEventKind,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum WatchEventKind {
     Put {
-        create: i64,
-        lease: i64,
+        create: Revision,
+        lease: LeaseId,
         value: Vec<u8>,
     },
     Delete,
@@ -36,10 +38,10 @@ pub(crate) enum WatchEventKind {
 #[derive(Debug)]
 pub(crate) enum WatchItem {
     /// Every event after `revision` will be delivered. Earlier ones are unknown: read now.
-    Open { revision: i64 },
+    Open { revision: Revision },
     /// Events, complete up to `revision`.
     Events {
-        revision: i64,
+        revision: Revision,
         events: Vec<WatchEvent>,
     },
     /// Nothing is delivered until the next `Open`.

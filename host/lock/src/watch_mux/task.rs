@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
+use crate::ids::{LeaseId, Revision};
 use crate::observer::StreamKind;
 use crate::requests::StoreRequests;
 use crate::watch_mux::silence::StreamSilence;
@@ -285,6 +286,7 @@ impl MuxTask {
         let revision = response
             .header()
             .map_or(0, etcd_client::ResponseHeader::revision);
+        let revision = Revision::new(revision);
         let item = if response.created() {
             WatchItem::Open { revision }
         } else {
@@ -354,15 +356,15 @@ fn event(event: &etcd_client::Event) -> Option<WatchEvent> {
     let kv = event.kv()?;
     let kind = match event.event_type() {
         EventType::Put => WatchEventKind::Put {
-            create: kv.create_revision(),
-            lease: kv.lease(),
+            create: Revision::new(kv.create_revision()),
+            lease: LeaseId::new(kv.lease()),
             value: kv.value().to_vec(),
         },
         EventType::Delete => WatchEventKind::Delete,
     };
     Some(WatchEvent {
         key: kv.key().to_vec(),
-        revision: kv.mod_revision(),
+        revision: Revision::new(kv.mod_revision()),
         kind,
     })
 }

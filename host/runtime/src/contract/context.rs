@@ -1,10 +1,10 @@
 //! `job-context`: identity and input of the run.
 
-use super::super::host_state::Host;
+use super::super::host_state::HostState;
 use super::super::spec::Trigger;
 use super::wit::job_context;
 
-impl job_context::Host for Host {
+impl job_context::Host for HostState {
     async fn info(&mut self) -> wasmtime::Result<job_context::RunInfo> {
         Ok(job_context::RunInfo {
             job: self.spec.job.clone(),

@@ -3,8 +3,8 @@
 //! The gate is checked before and after every await: a reply that arrives after the deadline is
 //! not returned to the guest. A key that no grant covers is refused.
 
-use super::super::host_state::Host;
-use super::super::kv::{Entry, KvError};
+use super::super::host_state::HostState;
+use super::super::kv::{KvEntry, KvError};
 use super::wit::fenced_kv;
 use super::wit::types::GuardError;
 
@@ -16,7 +16,7 @@ const LONGEST_KEY: usize = 4 * 1024;
 /// shorter list would look complete.
 const MOST_ENTRIES: u32 = 1_000;
 
-impl fenced_kv::Host for Host {
+impl fenced_kv::Host for HostState {
     async fn get(&mut self, key: String) -> Answer<Option<fenced_kv::Entry>> {
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
@@ -97,7 +97,7 @@ impl fenced_kv::Host for Host {
     }
 }
 
-impl Host {
+impl HostState {
     fn allowed(&self, key: &str) -> Result<(), GuardError> {
         if key.len() > LONGEST_KEY {
             return Err(GuardError::TooLarge);
@@ -138,11 +138,11 @@ impl Host {
     }
 }
 
-fn size(entry: &Entry) -> u64 {
+fn size(entry: &KvEntry) -> u64 {
     (entry.key.len() + entry.value.len()) as u64
 }
 
-fn lower(entry: Entry) -> fenced_kv::Entry {
+fn lower(entry: KvEntry) -> fenced_kv::Entry {
     fenced_kv::Entry {
         key: entry.key,
         value: entry.value,

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::super::host_state::Host;
+use super::super::host_state::HostState;
 use super::wit::lock;
 use super::wit::types::GuardError;
 
-impl lock::Host for Host {
+impl lock::Host for HostState {
     async fn name(&mut self) -> wasmtime::Result<String> {
         Ok(self.authority.lock().to_owned())
     }

@@ -3,7 +3,7 @@
 use leasehold_records::printable;
 
 use super::super::event;
-use super::super::host_state::Host;
+use super::super::host_state::HostState;
 use super::wit::log;
 
 /// Largest number of fields that one line keeps. Lines with more are unreadable.
@@ -11,7 +11,7 @@ const FIELDS: usize = 32;
 /// Largest number of bytes that the fields of one line keep, so that unread lines stay small.
 const FIELD_BYTES: usize = printable::LONGEST_TEXT;
 
-impl log::Host for Host {
+impl log::Host for HostState {
     async fn emit(
         &mut self,
         level: log::Level,

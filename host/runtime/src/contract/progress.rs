@@ -1,9 +1,9 @@
 //! `progress`: progress that a guest reports.
 
-use super::super::host_state::Host;
+use super::super::host_state::HostState;
 use super::wit::progress;
 
-impl progress::Host for Host {
+impl progress::Host for HostState {
     async fn report(
         &mut self,
         done: u64,

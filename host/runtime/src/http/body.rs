@@ -15,18 +15,18 @@ use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::super::output::Output;
-use super::client::remove_ours;
+use super::own_headers::remove_ours;
 use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Bytes that a body may still have.
-pub(super) struct Budget {
+pub(super) struct BodyBudget {
     most: u64,
     left: u64,
     job: JobSource,
     output: Arc<Output>,
 }
 
-impl Budget {
+impl BodyBudget {
     pub(super) fn new(most: u64, job: JobSource, output: Arc<Output>) -> Self {
         Self {
             most,
@@ -52,15 +52,15 @@ impl Budget {
 }
 
 /// Body of a request.
-pub(super) struct Parcel {
+pub(super) struct RequestBody {
     inner: WasiBody,
-    budget: Budget,
+    budget: BodyBudget,
     /// Headers that no trailer may set.
     tokens: Arc<[HeaderName]>,
 }
 
-impl Parcel {
-    pub(super) fn new(inner: WasiBody, budget: Budget, tokens: Arc<[HeaderName]>) -> Self {
+impl RequestBody {
+    pub(super) fn new(inner: WasiBody, budget: BodyBudget, tokens: Arc<[HeaderName]>) -> Self {
         Self {
             inner,
             budget,
@@ -69,7 +69,7 @@ impl Parcel {
     }
 }
 
-impl Body for Parcel {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -101,16 +101,20 @@ impl Body for Parcel {
 }
 
 /// Body of a response. It ends with an error if no part arrives for too long.
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     incoming: hyper::body::Incoming,
-    budget: Budget,
+    budget: BodyBudget,
     pause: Duration,
     pause_over: Pin<Box<Sleep>>,
     failed: bool,
 }
 
-impl Answer {
-    pub(super) fn new(incoming: hyper::body::Incoming, budget: Budget, pause: Duration) -> Self {
+impl ResponseBody {
+    pub(super) fn new(
+        incoming: hyper::body::Incoming,
+        budget: BodyBudget,
+        pause: Duration,
+    ) -> Self {
         Self {
             incoming,
             budget,
@@ -140,7 +144,7 @@ impl Answer {
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 

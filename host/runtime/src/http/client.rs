@@ -2,42 +2,39 @@
 //!
 //! Steps: check the origin, resolve and check its addresses, connect to a checked address, send with the
 //! host's own headers, and pass the response on. A refusal is returned to the guest as a code and logged
-//! as a line of the run. Connections are made only to addresses that `net` returned.
+//! as a line of the run. Connections are made only to addresses that `destinations` returned.
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
-};
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
 use super::super::output::Output;
-use super::body::{Answer, Budget, Parcel};
-use super::destinations::{Net, Refusal};
-use super::head::{Counted, Head, TooLarge};
-use super::in_flight::{Flight, Flights};
-use super::leashed_stream::Wire;
+use super::body::{BodyBudget, RequestBody, ResponseBody};
+use super::connect::{RequestStream, reach};
+use super::destinations::{HttpDestinations, RequestRefusal};
+use super::head::{CountedStream, HeadTooLarge, ResponseHead};
+use super::in_flight::{InFlight, InFlightRequests};
+use super::leashed_stream::LeashedStream;
+use super::own_headers::{is_ours, remove_ours};
+use super::timeouts::RequestTimeouts;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
 use leasehold_config::{JobSource, LimitKey, Remedy};
@@ -51,20 +48,20 @@ const MOST_HEADERS: usize = 100;
 
 /// Future that drives the connection after the head of a response has arrived.
 type Driving = Box<dyn Future<Output = Result<(), Error>> + Send>;
-pub(super) type Answered = (Response<WasiBody>, Driving);
+pub(super) type HttpAnswer = (Response<WasiBody>, Driving);
 
 /// Carries the requests of one run.
 #[derive(Clone)]
-pub(crate) struct Courier(Arc<Inner>);
+pub(crate) struct HttpClient(Arc<Inner>);
 
 struct Inner {
-    run: Carried,
+    run: ClientContext,
     open: Arc<Semaphore>,
 }
 
-/// Parts of its run that a courier uses.
-pub(crate) struct Carried {
-    pub(crate) net: Arc<Net>,
+/// Parts of its run that a client uses.
+pub(crate) struct ClientContext {
+    pub(crate) net: Arc<HttpDestinations>,
     /// Job that remedies in log lines name.
     pub(crate) job: JobSource,
     pub(crate) token: u64,
@@ -72,31 +69,11 @@ pub(crate) struct Carried {
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
     pub(crate) output: Arc<Output>,
-    pub(crate) flights: Arc<Flights>,
+    pub(crate) in_flight: Arc<InFlightRequests>,
 }
 
-/// Time limits of the parts of a request.
-struct Patience {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
-}
-
-impl Patience {
-    /// Takes the guest's time limits, capped at `most`. The run's own end is up to the leash.
-    fn of(options: Option<RequestOptions>, most: Duration) -> Self {
-        let options = options.unwrap_or_default();
-        let within = |asked: Option<Duration>| asked.map_or(most, |asked| asked.min(most));
-        Self {
-            connect: within(options.connect_timeout),
-            first_byte: within(options.first_byte_timeout),
-            between_bytes: within(options.between_bytes_timeout),
-        }
-    }
-}
-
-impl Courier {
-    pub(crate) fn new(run: Carried) -> Self {
+impl HttpClient {
+    pub(crate) fn new(run: ClientContext) -> Self {
         let open = Arc::new(Semaphore::new(run.limits.http_requests as usize));
         Self(Arc::new(Inner { run, open }))
     }
@@ -105,7 +82,7 @@ impl Courier {
         &self.0.run.limits
     }
 
-    fn run(&self) -> &Carried {
+    fn run(&self) -> &ClientContext {
         &self.0.run
     }
 
@@ -118,7 +95,7 @@ impl Courier {
         self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-    ) -> Result<Answered, Error> {
+    ) -> Result<HttpAnswer, Error> {
         let origin = self.judge(&request).map_err(|refusal| {
             let target = shown_target(request.uri());
             self.refuse(&target, &refusal)
@@ -126,30 +103,30 @@ impl Courier {
         let place = self
             .place()
             .map_err(|refusal| self.refuse(&origin, &refusal))?;
-        let patience = Patience::of(options, self.limits().http_timeout);
-        let connected = self.connect(&origin, patience.connect).await?;
-        self.exchange(&origin, request, connected, place, &patience)
+        let timeouts = RequestTimeouts::of(options, self.limits().http_timeout);
+        let connected = self.connect(&origin, timeouts.connect).await?;
+        self.exchange(&origin, request, connected, place, &timeouts)
             .await
     }
 
-    fn judge(&self, request: &Request<WasiBody>) -> Result<Origin, Refusal> {
+    fn judge(&self, request: &Request<WasiBody>) -> Result<Origin, RequestRefusal> {
         if request.method() == http::Method::CONNECT {
-            return Err(Refusal::Tunnel);
+            return Err(RequestRefusal::Tunnel);
         }
         self.run().net.origin(request.uri(), self.run().job.job())
     }
 
     /// Takes a place among the open requests.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    fn place(&self) -> Result<OwnedSemaphorePermit, RequestRefusal> {
         let place = self.0.open.clone().try_acquire_owned();
-        place.map_err(|_| Refusal::TooMany {
+        place.map_err(|_| RequestRefusal::TooMany {
             most: self.limits().http_requests,
             job: self.run().job.clone(),
         })
     }
 
     /// Logs a refusal and returns the guest's error code. Of the address, only the origin is logged.
-    fn refuse(&self, target: &dyn std::fmt::Display, refusal: &Refusal) -> Error {
+    fn refuse(&self, target: &dyn std::fmt::Display, refusal: &RequestRefusal) -> Error {
         let line = format!("request to {target} refused: {refusal}");
         self.run().output.remark(&line);
         refusal.code()
@@ -162,7 +139,11 @@ impl Courier {
     }
 
     /// Connects to an address of `origin` that was just checked.
-    async fn connect(&self, origin: &Origin, within: Duration) -> Result<Box<dyn Stream>, Error> {
+    async fn connect(
+        &self,
+        origin: &Origin,
+        within: Duration,
+    ) -> Result<Box<dyn RequestStream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
         let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
@@ -173,7 +154,7 @@ impl Courier {
         let stream = reach(&addresses, over).await?;
         // If this fails, small packets may be delayed.
         let _ = stream.set_nodelay(true);
-        let wire = Wire::new(stream, run.leash.clone());
+        let wire = LeashedStream::new(stream, run.leash.clone());
         let Some(tls) = run.net.tls.as_ref().filter(|_| origin.is_secure()) else {
             return Ok(Box::new(wire));
         };
@@ -206,14 +187,14 @@ impl Courier {
         &self,
         origin: &Origin,
         request: Request<WasiBody>,
-        stream: Box<dyn Stream>,
+        stream: Box<dyn RequestStream>,
         place: OwnedSemaphorePermit,
-        patience: &Patience,
-    ) -> Result<Answered, Error> {
+        timeouts: &RequestTimeouts,
+    ) -> Result<HttpAnswer, Error> {
         let request = self.dressed(origin, request)?;
         let head = self.limits().http_field_bytes;
-        let counted = Head::default();
-        let stream = Counted::new(stream, counted.clone());
+        let counted = ResponseHead::default();
+        let stream = CountedStream::new(stream, counted.clone());
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(size(head.max(LEAST_HEAD)))
             .max_headers(MOST_HEADERS)
@@ -233,7 +214,7 @@ impl Courier {
             }
             sending.as_mut().poll(cx)
         });
-        let answer = timeout(patience.first_byte, answer)
+        let answer = timeout(timeouts.first_byte, answer)
             .await
             .map_err(|_| Error::HttpResponseTimeout)?
             .map_err(|error| self.told(origin, error, &counted))?;
@@ -256,12 +237,12 @@ impl Courier {
         };
         let run = self.run();
         let driving = current::within(run.output.clone(), driving);
-        let driving = Flight::new(&run.flights, run.leash.clone(), driving);
+        let driving = InFlight::new(&run.in_flight, run.leash.clone(), driving);
         // The guest gets a failure from the body. The library would only log it, outside of the run.
         let driving = async move { driving.await.or(Ok(())) };
         let budget = self.budget();
-        let answer =
-            answer.map(|body| Answer::new(body, budget, patience.between_bytes).boxed_unsync());
+        let answer = answer
+            .map(|body| ResponseBody::new(body, budget, timeouts.between_bytes).boxed_unsync());
         Ok((answer, Box::new(driving)))
     }
 
@@ -270,7 +251,7 @@ impl Courier {
         &self,
         origin: &Origin,
         request: Request<WasiBody>,
-    ) -> Result<Request<Parcel>, Error> {
+    ) -> Result<Request<RequestBody>, Error> {
         let run = self.run();
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().cloned();
@@ -288,17 +269,17 @@ impl Courier {
         }
         Ok(Request::from_parts(
             parts,
-            Parcel::new(body, self.budget(), run.net.tokens.clone()),
+            RequestBody::new(body, self.budget(), run.net.tokens.clone()),
         ))
     }
 
-    fn budget(&self) -> Budget {
+    fn budget(&self) -> BodyBudget {
         let most = self.limits().http_body_bytes;
-        Budget::new(most, self.run().job.clone(), self.run().output.clone())
+        BodyBudget::new(most, self.run().job.clone(), self.run().output.clone())
     }
 
     /// Returns the guest's error code for a failed exchange, and logs an invalid response.
-    fn told(&self, origin: &Origin, error: hyper::Error, head: &Head) -> Error {
+    fn told(&self, origin: &Origin, error: hyper::Error, head: &ResponseHead) -> Error {
         if let Some(Error::HttpRequestBodySize(most)) =
             error.source().and_then(|e| e.downcast_ref())
         {
@@ -317,14 +298,14 @@ impl Courier {
         }
         let most = size(self.limits().http_field_bytes.max(LEAST_HEAD));
         match head.too_large(MOST_HEADERS, most) {
-            TooLarge::Bytes => self.too_many_fields(),
-            TooLarge::Headers => {
+            HeadTooLarge::Bytes => self.too_many_fields(),
+            HeadTooLarge::Headers => {
                 remark(&format!(
                     "has more than {MOST_HEADERS} headers, a limit that no key raises"
                 ));
                 Error::HttpResponseHeaderSectionSize(None)
             }
-            TooLarge::Body(length) => {
+            HeadTooLarge::Body(length) => {
                 remark(&format!(
                     "announces a body of {length} bytes, which is impossible"
                 ));
@@ -344,52 +325,6 @@ impl Courier {
     }
 }
 
-/// Connection over which a request is sent.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Connects to the first of `addresses` that accepts before `over`. Each address gets an equal share of the time.
-async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Error> {
-    let mut failure = Error::ConnectionTimeout;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = over.saturating_duration_since(Instant::now());
-        let shares = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout(left / shares.max(1), TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = Error::Connect(error),
-            Err(_) => failure = Error::ConnectionTimeout,
-        }
-    }
-    Err(failure)
-}
-
-/// Returns true for a header of the host, also in a spelling that a server may treat as the same.
-fn is_ours(tokens: &[HeaderName], name: &HeaderName) -> bool {
-    let is_like = |ours: &HeaderName| fold_alike(ours.as_str(), name.as_str());
-    DEFAULT_FORBIDDEN_HEADERS.iter().any(is_like) || tokens.iter().any(is_like)
-}
-
-/// Removes every header that only the host sets.
-pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
-    let ours = headers.keys().filter(|name| is_ours(tokens, name));
-    for name in ours.cloned().collect::<Vec<_>>() {
-        headers.remove(name);
-    }
-}
-
-/// Returns true if two names become one variable where CGI, WSGI or PHP turn headers into variables. Letters and
-/// digits are kept there, and every other byte becomes `_`.
-fn fold_alike(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            byte
-        } else {
-            b'_'
-        }
-    };
-    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
-}
-
 /// Formats scheme, host and port of an address that may be invalid. A user before `@` is omitted.
 fn shown_target(uri: &http::Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -401,7 +336,7 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-impl WasiHttpHooks for Courier {
+impl WasiHttpHooks for HttpClient {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         self.is_ours(name)
     }
@@ -416,11 +351,11 @@ impl WasiHttpHooks for Courier {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Driving,
-    ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<HttpAnswer, Error>> + Send> {
         let run = self.run();
         let carried = self.clone().carry(request, options);
         let carried = current::within(run.output.clone(), carried);
-        Box::new(Flight::new(&run.flights, run.leash.clone(), carried))
+        Box::new(InFlight::new(&run.in_flight, run.leash.clone(), carried))
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

@@ -16,7 +16,7 @@ use leasehold_config::allow::{Allow, Network, Origin, OriginError, not_public};
 use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Destinations that one job may reach, and the settings of its connections.
-pub(crate) struct Net {
+pub(crate) struct HttpDestinations {
     origins: Vec<Origin>,
     networks: Vec<Network>,
     /// The headers that carry the fencing token.
@@ -28,7 +28,7 @@ pub(crate) struct Net {
 
 /// Reason to refuse a request.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum RequestRefusal {
     /// Its scheme and authority are not an origin.
     #[error("its address is not a plain origin: {0}")]
     Odd(OriginError),
@@ -58,7 +58,7 @@ pub(super) enum Refusal {
     Tunnel,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// Returns the guest's error code.
     pub(super) fn code(&self) -> Error {
         match self {
@@ -74,7 +74,7 @@ impl Refusal {
     }
 }
 
-impl Net {
+impl HttpDestinations {
     /// Makes the destinations of these grants. The error names the certificates or the header that cannot be used.
     pub(crate) fn of(grants: &Allow, resolver: &Arc<dyn Resolve>) -> Result<Self, String> {
         let tls = grants
@@ -98,14 +98,14 @@ impl Net {
     }
 
     /// Returns the origin of a request of `job`, if it is on the list.
-    pub(super) fn origin(&self, uri: &http::Uri, job: &str) -> Result<Origin, Refusal> {
+    pub(super) fn origin(&self, uri: &http::Uri, job: &str) -> Result<Origin, RequestRefusal> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let origin = Origin::of(scheme, authority).map_err(Refusal::Odd)?;
+        let origin = Origin::of(scheme, authority).map_err(RequestRefusal::Odd)?;
         if self.origins.contains(&origin) {
             return Ok(origin);
         }
-        Err(Refusal::NotGranted {
+        Err(RequestRefusal::NotGranted {
             origin,
             job: job.to_owned(),
         })
@@ -119,19 +119,19 @@ impl Net {
         &self,
         origin: &Origin,
         job: &str,
-    ) -> Result<Vec<SocketAddr>, Refusal> {
+    ) -> Result<Vec<SocketAddr>, RequestRefusal> {
         if let Some(address) = origin.address() {
             return Ok(vec![SocketAddr::new(address, origin.port())]);
         }
         let found = self.resolver.resolve(origin.host()).await;
-        let found = found.map_err(|error| Refusal::NoAddress(error.to_string()))?;
+        let found = found.map_err(|error| RequestRefusal::NoAddress(error.to_string()))?;
         let mut addresses = Vec::new();
         for address in found {
             let address = address.to_canonical();
             if let Some(why) = not_public(address)
                 && !self.networks.iter().any(|net| net.contains(address))
             {
-                return Err(Refusal::NotPublic {
+                return Err(RequestRefusal::NotPublic {
                     address,
                     why,
                     job: job.to_owned(),
@@ -140,7 +140,7 @@ impl Net {
             addresses.push(SocketAddr::new(address, origin.port()));
         }
         if addresses.is_empty() {
-            return Err(Refusal::NoAddress("none was found".to_owned()));
+            return Err(RequestRefusal::NoAddress("none was found".to_owned()));
         }
         Ok(addresses)
     }

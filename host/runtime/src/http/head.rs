@@ -29,11 +29,11 @@ struct Count {
 
 /// Head of a response, shared with the connection that reads it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Head(Arc<Mutex<Count>>);
+pub(super) struct ResponseHead(Arc<Mutex<Count>>);
 
 /// Reason why a head was refused as too large.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TooLarge {
+pub(super) enum HeadTooLarge {
     /// More headers than are accepted.
     Headers,
     /// More bytes than are buffered.
@@ -42,18 +42,18 @@ pub(super) enum TooLarge {
     Body(String),
 }
 
-impl Head {
+impl ResponseHead {
     /// Returns the reason for a refusal, given the accepted numbers of headers and bytes.
-    pub(super) fn too_large(&self, most_headers: usize, most_bytes: usize) -> TooLarge {
+    pub(super) fn too_large(&self, most_headers: usize, most_bytes: usize) -> HeadTooLarge {
         let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The status and the empty line at the end are lines too.
         let headers = count.lines.saturating_sub(1 + usize::from(count.is_over));
         if headers > most_headers {
-            TooLarge::Headers
+            HeadTooLarge::Headers
         } else if let Some(length) = count.length.as_ref().filter(|_| count.bytes < most_bytes) {
-            TooLarge::Body(length.clone())
+            HeadTooLarge::Body(length.clone())
         } else {
-            TooLarge::Bytes
+            HeadTooLarge::Bytes
         }
     }
 
@@ -96,18 +96,18 @@ impl Count {
 }
 
 /// A connection whose reading is counted.
-pub(super) struct Counted<S> {
+pub(super) struct CountedStream<S> {
     stream: S,
-    head: Head,
+    head: ResponseHead,
 }
 
-impl<S> Counted<S> {
-    pub(super) fn new(stream: S, head: Head) -> Self {
+impl<S> CountedStream<S> {
+    pub(super) fn new(stream: S, head: ResponseHead) -> Self {
         Self { stream, head }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -120,7 +120,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,8 +142,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 mod tests {
     use super::*;
 
-    fn reason(text: &str) -> TooLarge {
-        let head = Head::default();
+    fn reason(text: &str) -> HeadTooLarge {
+        let head = ResponseHead::default();
         // The text arrives in parts of any size.
         for part in text.as_bytes().chunks(7) {
             head.read(part);
@@ -155,11 +155,11 @@ mod tests {
     fn a_head_too_large_is_told_by_what_is_in_it() {
         let status = "HTTP/1.1 200 OK\r\n";
         let three = format!("{status}a: 1\r\nb: 2\r\nc: 3\r\n");
-        assert_eq!(reason(&three), TooLarge::Headers);
+        assert_eq!(reason(&three), HeadTooLarge::Headers);
         let long = format!("{status}a: {}\r\n", "x".repeat(300));
-        assert_eq!(reason(&long), TooLarge::Bytes);
+        assert_eq!(reason(&long), HeadTooLarge::Bytes);
         let length = format!("{status}Content-Length: 18446744073709551615\r\n\r\n");
-        let expected = TooLarge::Body("18446744073709551615".to_owned());
+        let expected = HeadTooLarge::Body("18446744073709551615".to_owned());
         assert_eq!(reason(&length), expected);
         // Lines of a body are not headers.
         assert_eq!(reason(&format!("{length}\n\n\n\n\n")), expected);

@@ -1,8 +1,8 @@
 //! Requests in progress, each of which can be ended from outside, at once.
 //!
-//! They run as tasks of their own, which the run itself does not poll. A flight is not polled after the
-//! leash was pulled. At the end of the run its future is dropped in place, without waiting for a
-//! scheduler. No flight outlives its run.
+//! They run as tasks of their own, which the run itself does not poll. A request is not polled after the
+//! leash has a reason to stop it. At the end of the run its future is dropped in place, without waiting for a
+//! scheduler. No request outlives its run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use super::super::leash::Leash;
 type Inner<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// Part of a request: sending it, or driving its connection.
-pub(super) struct Flight<T> {
+pub(super) struct InFlight<T> {
     slot: Arc<Slot<T>>,
     leash: Arc<Leash>,
 }
@@ -29,49 +29,49 @@ trait Cut: Send + Sync {
     fn cut(&self);
 }
 
-/// All flights of one run.
+/// All requests in progress of one run.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<State>);
+pub(crate) struct InFlightRequests(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     closed: bool,
-    flights: Vec<Weak<dyn Cut>>,
+    in_flight: Vec<Weak<dyn Cut>>,
 }
 
-impl Flights {
-    /// Ends all flights. When this returns, their connections are closed. Later flights never start.
+impl InFlightRequests {
+    /// Ends all requests. When this returns, their connections are closed. Later requests never start.
     pub(crate) fn close(&self) {
-        let flights = {
+        let in_flight = {
             let mut state = locked(&self.0);
             state.closed = true;
-            std::mem::take(&mut state.flights)
+            std::mem::take(&mut state.in_flight)
         };
-        // This waits for a flight that is being polled at this moment. No poll blocks.
-        for flight in flights.iter().filter_map(Weak::upgrade) {
-            flight.cut();
+        // This waits for a request that is being polled at this moment. No poll blocks.
+        for request in in_flight.iter().filter_map(Weak::upgrade) {
+            request.cut();
         }
     }
 
-    fn add(&self, flight: Weak<dyn Cut>) -> bool {
+    fn add(&self, request: Weak<dyn Cut>) -> bool {
         let mut state = locked(&self.0);
         if !state.closed {
-            state.flights.retain(|flight| flight.strong_count() > 0);
-            state.flights.push(flight);
+            state.in_flight.retain(|request| request.strong_count() > 0);
+            state.in_flight.push(request);
         }
         !state.closed
     }
 }
 
-impl<T: Send + 'static> Flight<T> {
+impl<T: Send + 'static> InFlight<T> {
     pub(super) fn new(
-        flights: &Flights,
+        in_flight: &InFlightRequests,
         leash: Arc<Leash>,
         future: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Self {
         let slot = Arc::new(Slot(Mutex::new(Some(Box::pin(future) as Inner<T>))));
         let weak: Weak<dyn Cut> = Arc::<Slot<T>>::downgrade(&slot);
-        if !flights.add(weak) {
+        if !in_flight.add(weak) {
             slot.cut();
         }
         Self { slot, leash }
@@ -85,12 +85,12 @@ impl<T: Send + 'static> Cut for Slot<T> {
     }
 }
 
-impl<T> Future for Flight<T> {
+impl<T> Future for InFlight<T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut inner = locked(&self.slot.0);
-        if self.leash.pulled().is_some() {
+        if self.leash.stop_reason().is_some() {
             *inner = None;
         }
         let Some(future) = inner.as_mut() else {
@@ -135,24 +135,24 @@ mod tests {
     }
 
     #[test]
-    fn closing_drops_what_is_under_way_though_nobody_polls_it() {
+    fn closing_drops_requests_that_are_not_polled() {
         let (_, leash) = leash();
-        let flights = Flights::default();
+        let in_flight = InFlightRequests::default();
         let alive = Arc::new(());
-        let flight = Flight::new(&flights, leash.clone(), held(Held(alive.clone())));
+        let request = InFlight::new(&in_flight, leash.clone(), held(Held(alive.clone())));
         assert_eq!(Arc::strong_count(&alive), 2);
-        flights.close();
+        in_flight.close();
         assert_eq!(Arc::strong_count(&alive), 1);
-        drop(flight);
-        let late = Flight::new(&flights, leash, held(Held(alive.clone())));
+        drop(request);
+        let late = InFlight::new(&in_flight, leash, held(Held(alive.clone())));
         assert_eq!(Arc::strong_count(&alive), 1);
         drop(late);
     }
 
     #[tokio::test]
-    async fn a_flight_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {
+    async fn request_frozen_past_its_deadline_is_not_polled_again() {
         let (clock, leash) = leash();
-        let flights = Flights::default();
+        let in_flight = InFlightRequests::default();
         let clock_inside = clock.clone();
         let mut polls = 0;
         let future = std::future::poll_fn(move |cx| {
@@ -162,7 +162,7 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::<Result<(), Error>>::Pending
         });
-        let end = Flight::new(&flights, leash, future).await;
+        let end = InFlight::new(&in_flight, leash, future).await;
         assert!(matches!(end, Err(Error::ConnectionTerminated)));
     }
 }

@@ -14,18 +14,18 @@ use tokio::net::TcpStream;
 use super::super::leash::Leash;
 
 /// A TCP connection of one run.
-pub(super) struct Wire {
+pub(super) struct LeashedStream {
     stream: TcpStream,
     leash: Arc<Leash>,
 }
 
-impl Wire {
+impl LeashedStream {
     pub(super) fn new(stream: TcpStream, leash: Arc<Leash>) -> Self {
         Self { stream, leash }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for LeashedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -35,13 +35,13 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for LeashedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.leash.pulled().is_some() {
+        if self.leash.stop_reason().is_some() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.stream).poll_write(cx, bytes)

@@ -1,7 +1,7 @@
 //! Resolves names to addresses.
 //!
 //! The system's resolver blocks a thread and cannot be stopped, so the number of concurrent lookups is
-//! limited. `net` decides which addresses may be reached.
+//! limited. `destinations` decides which addresses may be reached.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};

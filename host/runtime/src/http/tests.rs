@@ -26,8 +26,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks as _};
 
-use super::client::{Answered, Carried, Courier};
-use super::{Flights, Net, Resolve};
+use super::client::{ClientContext, HttpAnswer, HttpClient};
+use super::{HttpDestinations, InFlightRequests, Resolve};
 use crate::event::GuestEvent;
 use crate::gate::Gate;
 use crate::leash::Leash;
@@ -73,10 +73,10 @@ impl Resolve for Names {
     }
 }
 
-/// A courier, and the events of its run.
+/// A client, and the events of its run.
 struct Rig {
-    courier: Courier,
-    flights: Arc<Flights>,
+    client: HttpClient,
+    in_flight: Arc<InFlightRequests>,
     heard: mpsc::Receiver<GuestEvent>,
 }
 
@@ -93,30 +93,30 @@ impl Rig {
         let (events, heard) = mpsc::channel(100);
         let output = Output::new(clock, gate.clone(), &limits, redactor, events);
         let resolver: Arc<dyn Resolve> = names.clone();
-        let flights = Arc::new(Flights::default());
-        let courier = Courier::new(Carried {
-            net: Arc::new(Net::of(allow, &resolver).unwrap()),
+        let in_flight = Arc::new(InFlightRequests::default());
+        let client = HttpClient::new(ClientContext {
+            net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
             job: JobSource::table("demo"),
             token: 7,
             limits: Arc::new(limits),
             gate,
             leash: Arc::new(Leash::new(tenure, None, StopSignal::new(Duration::ZERO))),
             output: Arc::new(output),
-            flights: flights.clone(),
+            in_flight: in_flight.clone(),
         });
         Self {
-            courier,
-            flights,
+            client,
+            in_flight,
             heard,
         }
     }
 
-    async fn send(&mut self, request: Request<WasiBody>) -> Result<Answered, Error> {
+    async fn send(&mut self, request: Request<WasiBody>) -> Result<HttpAnswer, Error> {
         let done = Box::new(async { Ok(()) });
-        Pin::from(self.courier.send_request(request, None, done)).await
+        Pin::from(self.client.send_request(request, None, done)).await
     }
 
-    async fn get(&mut self, url: &str) -> Result<Answered, Error> {
+    async fn get(&mut self, url: &str) -> Result<HttpAnswer, Error> {
         self.send(get(url)).await
     }
 
@@ -159,7 +159,7 @@ fn networks(allow: Allow, networks: &[&str]) -> Allow {
 }
 
 /// Reads the answer to its end, driving its connection.
-async fn read(answered: Answered) -> Result<(http::StatusCode, Bytes), Error> {
+async fn read(answered: HttpAnswer) -> Result<(http::StatusCode, Bytes), Error> {
     let (answer, driving) = answered;
     let driving = tokio::spawn(Pin::from(driving));
     let status = answer.status();

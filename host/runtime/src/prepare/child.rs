@@ -7,13 +7,14 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
 use std::thread;
 
-use super::COMMAND;
 use super::confine;
 use super::messages::{GO_ON, PrepareAnswer, PrepareStage, PrepareTask};
 use super::work;
 use crate::error::LoadProblem;
 use crate::proposals;
 
+/// Argument with which this program compiles one plugin.
+const COMMAND: &str = "__prepare";
 /// Size of the stack for reading a plugin: the same as that of a program's first thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Longest line of a task.

@@ -16,10 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::messages::{MOST_ANSWER_BYTES, PreparedPlugin};
 use super::seal::SealKey;
 use super::work::{COMPONENT, ENGINE, compiler_id};
+use crate::cache::{self, CODE, CacheError};
 use leasehold_config::hex;
 
-/// Directory of the engine's machine code.
-pub(crate) const CODE: &str = "code";
 /// Directory of records, and of components that were modules.
 const KNOWN: &str = "known";
 /// Directory of preparations in progress.
@@ -105,8 +104,8 @@ impl EntryStore {
     }
 
     /// Checks again that only this user has access to the directory.
-    pub(crate) fn check_dir(&self) -> Result<(), crate::CacheError> {
-        crate::cache::check(&self.root)
+    pub(crate) fn check_dir(&self) -> Result<(), CacheError> {
+        cache::check(&self.root)
     }
 
     /// Makes a new directory for one preparation.

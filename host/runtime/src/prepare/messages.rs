@@ -26,11 +26,11 @@ pub(super) struct PrepareTask {
 }
 
 impl PrepareTask {
-    pub(super) fn new(size_bytes: usize, dir: Option<&Path>) -> Self {
+    pub(super) fn new(size_bytes: usize, dir: Option<&Path>, compiler: &str) -> Self {
         Self {
             size_bytes,
             dir: dir.map(Path::to_owned),
-            compiler: super::work::compiler_id().to_owned(),
+            compiler: compiler.to_owned(),
         }
     }
 }

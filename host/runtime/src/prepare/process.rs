@@ -22,7 +22,8 @@ use super::confine::MOST_CORES;
 use super::messages::{
     GO_ON, MOST_ANSWER_BYTES, PrepareAnswer, PrepareStage, PrepareTask, PreparedPlugin,
 };
-use super::{Admit, PrepareLimits, process_end};
+use super::process_end;
+use super::task::{Admit, PrepareLimits};
 use crate::error::LoadProblem;
 
 /// Number of bytes that are kept of a process's standard error.
@@ -31,7 +32,7 @@ const MOST_STDERR_BYTES: u64 = 16 * 1024;
 const CROWDED_FOR: Duration = Duration::from_secs(3);
 
 /// One plugin to be prepared by a process of its own.
-pub(super) struct Request<'a> {
+pub(super) struct PrepareRequest<'a> {
     pub(super) program: &'a Path,
     pub(super) bytes: &'a Arc<[u8]>,
     pub(super) limits: &'a PrepareLimits,
@@ -39,7 +40,7 @@ pub(super) struct Request<'a> {
 }
 
 /// Result of the answers.
-enum Told {
+enum Outcome {
     /// The plugin is ready.
     Ready(PreparedPlugin),
     /// The plugin, or the task, is refused.
@@ -48,7 +49,7 @@ enum Told {
     Ended(PrepareStage),
 }
 
-impl Request<'_> {
+impl PrepareRequest<'_> {
     /// Has a process prepare the plugin, within the limits.
     pub(super) async fn send(self, admit: Admit<'_>) -> Result<PreparedPlugin, LoadProblem> {
         let mut child = self.start().await?;
@@ -59,8 +60,8 @@ impl Request<'_> {
         };
         let both = async {
             let work = async {
-                let told = self.talk(stdin, stdout, admit).await;
-                if !matches!(told, Told::Ready(_)) {
+                let told = self.exchange(stdin, stdout, admit).await;
+                if !matches!(told, Outcome::Ready(_)) {
                     // The process is not needed any more. If it is already ending, this has no effect.
                     end(&child);
                 }
@@ -123,12 +124,12 @@ impl Request<'_> {
             .spawn()
     }
 
-    async fn talk(
+    async fn exchange(
         &self,
         mut stdin: impl AsyncWrite + Unpin,
         stdout: impl AsyncRead + Unpin,
         admit: Admit<'_>,
-    ) -> Told {
+    ) -> Outcome {
         let (go_on, is_asked) = oneshot::channel();
         let write = async {
             // A process that ended meanwhile reads nothing. Its exit status shows the reason.
@@ -150,7 +151,7 @@ impl Request<'_> {
         stdout: impl AsyncRead + Unpin,
         admit: Admit<'_>,
         go_on: oneshot::Sender<()>,
-    ) -> Told {
+    ) -> Outcome {
         let mut go_on = Some(go_on);
         let mut answers = BufReader::new(stdout.take(MOST_ANSWER_BYTES));
         let (mut stage, mut surveyed) = (PrepareStage::Start, None);
@@ -158,18 +159,18 @@ impl Request<'_> {
         loop {
             line.clear();
             match answers.read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return Told::Ended(stage),
+                Ok(0) | Err(_) => return Outcome::Ended(stage),
                 Ok(_) => {}
             }
             let Ok(answer) = serde_json::from_slice(&line) else {
-                return Told::Refused(garbage("its output is not valid"));
+                return Outcome::Refused(garbage("its output is not valid"));
             };
             match answer {
                 PrepareAnswer::Unconfined(why) => report_unconfined(&why),
                 PrepareAnswer::Begins(begun) => stage = begun,
                 PrepareAnswer::Surveyed(plugin) => {
                     if let Err(problem) = admit(&plugin) {
-                        return Told::Refused(problem);
+                        return Outcome::Refused(problem);
                     }
                     surveyed = Some(plugin);
                     // The receiver exists as long as this is polled.
@@ -177,24 +178,24 @@ impl Request<'_> {
                 }
                 PrepareAnswer::Done => {
                     return match surveyed {
-                        Some(plugin) => Told::Ready(plugin),
-                        None => {
-                            Told::Refused(garbage("it finished before it was requested to go on"))
-                        }
+                        Some(plugin) => Outcome::Ready(plugin),
+                        None => Outcome::Refused(garbage(
+                            "it finished before it was requested to go on",
+                        )),
                     };
                 }
-                PrepareAnswer::Empty => return Told::Refused(LoadProblem::Empty),
+                PrepareAnswer::Empty => return Outcome::Refused(LoadProblem::Empty),
                 PrepareAnswer::Truncated { at } => {
-                    return Told::Refused(LoadProblem::Truncated { at });
+                    return Outcome::Refused(LoadProblem::Truncated { at });
                 }
                 PrepareAnswer::Refused(text) => {
-                    return Told::Refused(LoadProblem::Refused(LoadProblem::name(&text)));
+                    return Outcome::Refused(LoadProblem::Refused(LoadProblem::name(&text)));
                 }
                 PrepareAnswer::OutOfMemory => {
-                    return Told::Refused(process_end::out_of_memory(self.limits));
+                    return Outcome::Refused(process_end::out_of_memory(self.limits));
                 }
                 PrepareAnswer::Failed(text) => {
-                    return Told::Refused(LoadProblem::Host(LoadProblem::name(&text)));
+                    return Outcome::Refused(LoadProblem::Host(LoadProblem::name(&text)));
                 }
             }
         }
@@ -210,19 +211,19 @@ impl Request<'_> {
 
     fn judge(
         &self,
-        told: Told,
+        told: Outcome,
         status: ExitStatus,
         stderr: &str,
     ) -> Result<PreparedPlugin, LoadProblem> {
         match told {
-            Told::Ready(plugin) if status.success() => Ok(plugin),
-            Told::Ready(_) => {
+            Outcome::Ready(plugin) if status.success() => Ok(plugin),
+            Outcome::Ready(_) => {
                 let stage = PrepareStage::Compile;
                 Err(process_end::explain(status, stage, stderr, self.limits))
             }
-            Told::Refused(problem) => Err(problem),
-            Told::Ended(_) if status.success() => Err(garbage("it ended without an answer")),
-            Told::Ended(stage) => Err(process_end::explain(status, stage, stderr, self.limits)),
+            Outcome::Refused(problem) => Err(problem),
+            Outcome::Ended(_) if status.success() => Err(garbage("it ended without an answer")),
+            Outcome::Ended(stage) => Err(process_end::explain(status, stage, stderr, self.limits)),
         }
     }
 }

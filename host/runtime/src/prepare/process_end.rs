@@ -5,8 +5,8 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
-use super::PrepareLimits;
 use super::messages::PrepareStage;
+use super::task::PrepareLimits;
 use crate::error::LoadProblem;
 
 /// Longest excerpt of a panic's message, in characters.

@@ -21,7 +21,7 @@ const MOST_PLACES: usize = 8;
 
 /// Places of one host.
 #[derive(Clone)]
-pub(super) struct Queue {
+pub(super) struct PrepareQueue {
     all: Arc<Semaphore>,
     big: Arc<Semaphore>,
     slow: Arc<Semaphore>,
@@ -29,14 +29,14 @@ pub(super) struct Queue {
 }
 
 /// A taken place.
-pub(super) struct Place {
+pub(super) struct PreparePlace {
     /// Permits of the place. They are exchanged for one of `slow` if the preparation turns out slow.
     permits: Vec<OwnedSemaphorePermit>,
     slow: Arc<Semaphore>,
     slow_after: Duration,
 }
 
-impl Queue {
+impl PrepareQueue {
     pub(super) fn for_this_machine() -> Self {
         let cores = available_parallelism().map_or(2, usize::from);
         Self::of(cores.clamp(2, MOST_PLACES), SLOW_AFTER)
@@ -52,13 +52,13 @@ impl Queue {
     }
 
     /// Waits for a place for a file of this size. Every preparation that holds a place has a time limit.
-    pub(super) async fn place(&self, bytes: usize) -> Place {
+    pub(super) async fn place(&self, bytes: usize) -> PreparePlace {
         let mut permits = Vec::with_capacity(2);
         if bytes > SMALL_BYTES {
             permits.extend(self.big.clone().acquire_owned().await.ok());
         }
         permits.extend(self.all.clone().acquire_owned().await.ok());
-        Place {
+        PreparePlace {
             permits,
             slow: self.slow.clone(),
             slow_after: self.slow_after,
@@ -66,7 +66,7 @@ impl Queue {
     }
 }
 
-impl Place {
+impl PreparePlace {
     /// Holds the place while `work` runs.
     pub(super) async fn hold_for<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -88,13 +88,13 @@ mod tests {
     /// Time to wait for an event that must not happen.
     const MOMENT: Duration = Duration::from_millis(20);
 
-    async fn is_free(queue: &Queue, bytes: usize) -> bool {
+    async fn is_free(queue: &PrepareQueue, bytes: usize) -> bool {
         timeout(MOMENT, queue.place(bytes)).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_small_file_finds_a_place_while_big_ones_wait() {
-        let queue = Queue::of(2, SLOW_AFTER);
+        let queue = PrepareQueue::of(2, SLOW_AFTER);
         let _compiled = queue.place(BIG).await;
         let mut waiting = pin!(queue.place(BIG));
         assert!(timeout(MOMENT, &mut waiting).await.is_err());
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_file_that_takes_long_gives_its_place_up_and_a_second_one_does_not() {
-        let queue = Queue::of(2, MOMENT);
+    async fn slow_small_file_gives_its_place_up_and_a_second_does_not() {
+        let queue = PrepareQueue::of(2, MOMENT);
         let (mut first, mut second) = (queue.place(10).await, queue.place(10).await);
         assert!(!is_free(&queue, 10).await);
         let mut held = pin!(first.hold_for(std::future::pending::<()>()));

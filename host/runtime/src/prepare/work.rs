@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Engine, Module};
 
-use super::Preparation;
 use super::messages::{PrepareStage, PreparedPlugin};
+use super::task::Preparation;
 use crate::engine;
 use crate::error::LoadProblem;
 use crate::proposals;
-use crate::survey::{Kind, survey};
+use crate::survey::{BinaryKind, survey};
 use leasehold_config::hex;
 use leasehold_config::limits::Limits;
 
@@ -79,8 +79,8 @@ impl SurveyedPlugin<'_> {
             return Err(host(&"the compiler is not the host's own"));
         }
         let compiled = match self.plugin.survey.kind {
-            Kind::Core => Module::from_binary(&engine, &self.bytes).map(drop),
-            Kind::Component => Component::from_binary(&engine, &self.bytes).map(drop),
+            BinaryKind::Core => Module::from_binary(&engine, &self.bytes).map(drop),
+            BinaryKind::Component => Component::from_binary(&engine, &self.bytes).map(drop),
         };
         compiled.map_err(|error| {
             let reason = LoadProblem::name(&format!("{error:#}"));

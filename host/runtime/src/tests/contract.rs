@@ -73,29 +73,29 @@ fn refused_as(tag: u32) -> String {
 async fn a_fenced_write_goes_to_the_store_under_the_granted_prefix() {
     let mut rig = Rig::new();
     rig.grants.kv = vec!["demo/".to_owned()];
-    let shelf = Arc::new(Shelf::default());
+    let fake_kv = Arc::new(FakeKv::default());
     let expect = "(if (i64.ne (i64.load (i32.const 264)) (i64.const 1)) (then unreachable))";
     let plugin = rig.load(&guests::kv_job("demo/a", &put(3, expect))).await;
-    let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+    let long = authority_with(lasting(Duration::from_mins(1)), fake_kv.clone());
     let ran = rig.run_plugin(&plugin, long, spec()).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
-    assert_eq!(shelf.value("demo/a"), Some(vec![0; 3]));
+    assert_eq!(fake_kv.value("demo/a"), Some(vec![0; 3]));
 }
 
 #[tokio::test]
-async fn a_key_outside_the_granted_prefix_is_denied_and_a_large_value_is_too_large() {
+async fn ungranted_key_is_denied_and_large_value_is_too_large() {
     let mut rig = Rig::new();
     rig.limits.kv_value_bytes = 10;
     rig.grants.kv = vec!["demo/".to_owned()];
     for (key, len, tag) in [("other/", 1, 1), ("demoXa", 1, 1), ("demo/a", 11, 3)] {
-        let shelf = Arc::new(Shelf::default());
+        let fake_kv = Arc::new(FakeKv::default());
         let plugin = rig
             .load(&guests::kv_job(key, &put(len, &refused_as(tag))))
             .await;
-        let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+        let long = authority_with(lasting(Duration::from_mins(1)), fake_kv.clone());
         let ran = rig.run_plugin(&plugin, long, spec()).await;
         assert_eq!(ran.report.end, RunEnd::Done(None), "{key}");
-        assert_eq!(shelf.writes(), 0);
+        assert_eq!(fake_kv.writes(), 0);
     }
 }
 
@@ -120,15 +120,15 @@ async fn a_listing_is_as_long_as_its_limit_or_complete_or_too_large() {
     rig.grants.kv = vec!["demo/".to_owned()];
     // The lists take more room in the guest than its first pages have.
     let run = async |rig: &Rig, entries: u32, wat: String| {
-        let shelf = Arc::new(Shelf::default());
+        let fake_kv = Arc::new(FakeKv::default());
         for n in 0..entries {
-            let mut all = shelf.entries.lock().unwrap();
+            let mut all = fake_kv.entries.lock().unwrap();
             all.insert(format!("demo/{n}"), (Vec::new(), 1));
         }
         let plugin = rig
             .load(&wat.replace("\"memory\") 2)", "\"memory\") 4)"))
             .await;
-        let long = authority_with(lasting(Duration::from_mins(1)), shelf);
+        let long = authority_with(lasting(Duration::from_mins(1)), fake_kv);
         rig.run_plugin(&plugin, long, spec()).await.report.end
     };
     let done = RunEnd::Done(None);

@@ -190,7 +190,7 @@ async fn appended_bytes_count_wherever_the_cursor_is() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_replaced_again_and_again_costs_no_more_than_one() {
+async fn file_replaced_many_times_costs_one_file() {
     for shape in Shape::BOTH {
         let (mut rig, _inside) = rig();
         rig.limits.disk_bytes = 10_000;
@@ -261,7 +261,7 @@ async fn a_link_that_might_lead_out_is_not_made() {
 }
 
 #[tokio::test]
-async fn files_are_open_up_to_their_number_and_closed_ones_do_not_count() {
+async fn open_files_are_limited_and_closed_ones_do_not_count() {
     for shape in Shape::BOTH {
         let (mut rig, _inside) = rig();
         rig.limits.open_files = 3;
@@ -287,7 +287,7 @@ async fn files_are_open_up_to_their_number_and_closed_ones_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_directory_with_more_names_than_a_call_may_move_is_not_listed() {
+async fn directory_larger_than_one_call_is_not_listed() {
     for shape in Shape::BOTH {
         let (mut rig, inside) = rig();
         rig.limits.host_call_bytes = 64 * 1024;

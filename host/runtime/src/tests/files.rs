@@ -102,7 +102,7 @@ async fn without_a_grant_there_is_no_directory_at_all() {
 }
 
 #[tokio::test]
-async fn pipes_sockets_and_devices_are_not_opened_and_a_person_is_told() {
+async fn pipes_sockets_and_devices_are_not_opened_and_logged() {
     let (rig, inside) = rig(true);
     mknodat(CWD, inside.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     symlink("pipe", inside.join("link")).unwrap();
@@ -118,7 +118,7 @@ async fn pipes_sockets_and_devices_are_not_opened_and_a_person_is_told() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_gone_keeps_a_run_from_starting_and_is_named() {
+async fn missing_directory_is_named_and_the_run_does_not_start() {
     let (rig, inside) = rig(false);
     assert_eq!(Runtime::check_dirs(&rig.grants), Ok(()));
     fs::remove_dir_all(&inside).unwrap();

@@ -13,7 +13,7 @@ async fn a_preview_1_command_keeps_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_preview_1_command_sees_its_lock_and_cannot_be_lied_to_by_its_configuration() {
+async fn preview1_command_sees_its_lock_over_configured_variables() {
     let rig = Rig::new();
     let body = r"(drop (call $environ_sizes (i32.const 16) (i32.const 20)))
         (drop (call $environ (i32.const 2048) (i32.const 4096)))
@@ -88,14 +88,14 @@ async fn facts_tell_what_was_loaded() {
 }
 
 #[tokio::test]
-async fn a_job_built_for_a_later_minor_version_runs_as_long_as_it_uses_nothing_new() {
+async fn job_for_a_later_minor_version_runs_without_new_functions() {
     let rig = Rig::new();
     let ran = rig.run(&guests::job_for("1.4.2")).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
 }
 
 #[tokio::test]
-async fn a_core_module_with_component_types_becomes_the_component_it_describes() {
+async fn core_module_with_component_types_becomes_a_component() {
     let rig = Rig::new();
     let shape = wat::parse_str(guests::job("", "(i32.const 512)")).unwrap();
     let wit_component::DecodedWasm::Component(resolve, world) =
@@ -170,7 +170,7 @@ async fn a_second_load_is_served_by_the_cache() {
 }
 
 #[tokio::test]
-async fn every_exit_code_of_a_plain_command_is_kept_and_has_no_backtrace() {
+async fn exit_codes_of_a_command_are_kept_without_backtrace() {
     let rig = Rig::new();
     for code in [0, 1, 125, 126, 127, 255, 256, -1, i32::MIN] {
         let text = guests::EXIT_3.replace("i32.const 3)", &format!("i32.const {code})"));

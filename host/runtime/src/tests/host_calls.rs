@@ -59,7 +59,7 @@ fn writer(byte: u8, bytes: usize) -> String {
 const MOST: usize = (4 << 20) - 1024;
 
 #[tokio::test]
-async fn output_of_the_longest_write_is_broken_off_when_the_lock_is_lost() {
+async fn longest_write_of_output_ends_when_the_lock_is_lost() {
     let mut rig = Rig::new();
     for lines in [0, 102, LINES] {
         let kind = format!("fd_write, newlines, {lines} secret lines");
@@ -105,7 +105,7 @@ fn preview1(name: &str, shape: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_dearest_call_of_preview_1_of_each_kind_ends_within_the_margin() {
+async fn dearest_preview1_calls_end_within_the_margin() {
     let rig = Rig::new();
     // Subscriptions to a clock, as many as the handles suffice for: each takes two.
     let poll = preview1("poll_oneoff", "(param i32 i32 i32 i32) (result i32)");
@@ -223,7 +223,7 @@ async fn the_dearest_instruction_ends_within_the_margin() {
 }
 
 #[tokio::test]
-async fn the_dearest_call_of_the_contract_of_each_kind_ends_within_the_margin() {
+async fn dearest_contract_calls_end_within_the_margin() {
     let rig = Rig::new();
     let grow = "(drop (memory.grow (i32.const 200)))";
     let log = format!("{grow} (memory.fill (i32.const 65536) (i32.const 108) (i32.const {MOST}))
@@ -292,7 +292,7 @@ fn transcodes(units: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_longest_text_between_two_parts_of_a_component_ends_within_the_margin() {
+async fn longest_text_between_components_ends_within_the_margin() {
     let rig = Rig::new();
     let wat = transcodes(12 << 20);
     is_stopped(&rig, "24 MiB of UTF-16 to UTF-8", &wat, spec()).await;

@@ -189,7 +189,7 @@ async fn a_trap_deep_in_the_guest_names_the_functions_it_happened_in() {
 /// Compilers keep the larger part of a guest's stack in its memory. For the engine, an overflow there is
 /// only an access out of bounds.
 #[tokio::test]
-async fn an_endless_recursion_that_runs_out_of_its_own_stack_is_explained() {
+async fn endless_recursion_out_of_stack_is_explained() {
     let rig = Rig::new();
     let dive = guests::bare(
         "(memory 1) (global $sp (mut i32) (i32.const 4096))
@@ -213,9 +213,9 @@ async fn an_endless_recursion_that_runs_out_of_its_own_stack_is_explained() {
 #[tokio::test]
 async fn a_panic_in_a_host_function_ends_that_run_alone() {
     let rig = Rig::new();
-    let shelf = Shelf {
+    let fake_kv = FakeKv {
         on_check: Some(Box::new(|| panic!("on purpose"))),
-        ..Shelf::default()
+        ..FakeKv::default()
     };
     let plugin = rig
         .load(&guests::job(
@@ -223,7 +223,7 @@ async fn a_panic_in_a_host_function_ends_that_run_alone() {
             "(call $check (i32.const 256)) (i32.const 512)",
         ))
         .await;
-    let authority = authority_with(lasting(Duration::from_mins(1)), Arc::new(shelf));
+    let authority = authority_with(lasting(Duration::from_mins(1)), Arc::new(fake_kv));
     let ran = rig.run_plugin(&plugin, authority, spec()).await;
     assert!(matches!(
         ran.report.end,

@@ -16,7 +16,7 @@ fn said(rig: &Rig, error: &LoadError) -> String {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_plugin_are_refused_with_the_remedy() {
+async fn bytes_that_are_not_a_plugin_are_refused_with_the_remedy() {
     let rig = Rig::new();
     let whole = wat::parse_str(guests::EXIT_3).unwrap();
     let mut all = String::new();
@@ -92,7 +92,7 @@ fn importing(name: &str, items: &str) -> String {
 }
 
 #[tokio::test]
-async fn files_that_are_none_or_too_large_or_not_the_pinned_ones_are_refused() {
+async fn missing_special_large_or_unpinned_files_are_refused() {
     let mut rig = Rig::new();
     let mut all = String::new();
     let missing = rig.dir.path().join("missing.wasm");
@@ -117,7 +117,7 @@ async fn files_that_are_none_or_too_large_or_not_the_pinned_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_takes_too_long_to_compile_is_given_up_and_others_still_load() {
+async fn plugin_slow_to_compile_is_refused_and_others_load() {
     let mut rig = Rig::new();
     let mut bomb =
         String::from("(module (func (export \"_start\")) (func $f (param i64) (result i64)");
@@ -135,7 +135,7 @@ async fn a_plugin_that_takes_too_long_to_compile_is_given_up_and_others_still_lo
 }
 
 #[tokio::test]
-async fn the_pinned_digest_of_the_right_file_is_accepted_and_a_swapped_file_changes_nothing() {
+async fn pinned_file_is_loaded_and_a_later_swap_has_no_effect() {
     use sha2::Digest;
 
     let rig = Rig::new();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_partial_last_line_survives_the_exit_and_control_characters_do_not() {
+async fn partial_last_line_is_kept_and_control_characters_are_not() {
     let rig = Rig::new();
     let text = "one\\ntw\\1b[31mo\\nthree";
     let ran = rig
@@ -86,7 +86,7 @@ async fn of_many_progress_reports_the_first_and_the_last_arrive() {
 
 /// Fails if held progress waits for the guest's next call.
 #[tokio::test]
-async fn held_progress_arrives_while_the_guest_is_busy_with_something_else() {
+async fn held_progress_arrives_while_the_guest_is_busy() {
     let rig = Rig::new();
     let report = "(call $progress (i64.const NN) (i32.const 0) (i64.const 0) (i32.const 1024) (i32.const 1))";
     let body = format!(

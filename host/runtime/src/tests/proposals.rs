@@ -161,7 +161,7 @@ const USERS: &[User] = &[
 ];
 
 #[tokio::test]
-async fn a_plugin_that_uses_a_proposal_left_off_is_refused_by_its_name() {
+async fn plugin_with_a_disabled_proposal_is_refused_by_name() {
     let rig = Rig::new();
     let mut wrong = Vec::new();
     for User(proposal, text, base) in USERS {

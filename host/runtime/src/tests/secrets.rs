@@ -11,7 +11,7 @@ fn spec_with_secret() -> RunSpec {
 }
 
 #[tokio::test]
-async fn a_command_gets_its_secret_in_its_environment_and_its_output_does_not_show_it() {
+async fn secret_is_in_the_environment_and_not_in_the_output() {
     // Prints the whole environment as it is in memory, without a line end.
     let body = r"(drop (call $environ (i32.const 4096) (i32.const 1024)))
         (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 600))

@@ -61,7 +61,7 @@ async fn a_guest_that_fills_its_memory_over_and_over_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_guest_that_floods_its_output_is_stopped_and_its_output_is_bounded() {
+async fn flooding_guest_is_stopped_and_its_output_is_bounded() {
     let mut rig = Rig::new();
     rig.limits.output_bytes = 4096;
     let flood = guests::command(
@@ -82,14 +82,14 @@ async fn a_guest_that_floods_its_output_is_stopped_and_its_output_is_bounded() {
 async fn a_write_that_hangs_is_dropped_with_the_tenure() {
     let mut rig = Rig::new();
     rig.grants.kv = vec!["demo/".to_owned()];
-    let shelf = Arc::new(Shelf::default());
-    shelf.hangs.store(true, Ordering::SeqCst);
+    let fake_kv = Arc::new(FakeKv::default());
+    fake_kv.hangs.store(true, Ordering::SeqCst);
     let plugin = rig.load(&guests::kv_job("demo/a", PUT)).await;
-    let short = authority_with(lasting(SHORT), shelf.clone());
+    let short = authority_with(lasting(SHORT), fake_kv.clone());
     let ran = rig.run_plugin(&plugin, short, spec()).await;
     assert_eq!(ran.report.end, lost());
-    assert!(shelf.dropped.load(Ordering::SeqCst));
-    assert_eq!(shelf.writes(), 0);
+    assert!(fake_kv.dropped.load(Ordering::SeqCst));
+    assert_eq!(fake_kv.writes(), 0);
     rig.still_works().await;
 }
 
@@ -100,22 +100,22 @@ const PUT: &str = "(call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.
 
 /// Promise P3, at a point in time that is likely when etcd hangs.
 #[tokio::test]
-async fn a_guest_frozen_inside_a_host_call_makes_no_further_call_after_the_thaw() {
+async fn guest_frozen_in_a_host_call_makes_no_call_after_the_thaw() {
     let mut rig = Rig::new();
     rig.grants.kv = vec!["demo/".to_owned()];
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
     let hour = Duration::from_hours(1);
     let tenure = Tenure::detached(clock.clone(), clock.now().after(hour));
-    let shelf = Arc::new(Shelf {
+    let fake_kv = Arc::new(FakeKv {
         on_check: Some(Box::new(move || clock.advance(hour))),
-        ..Shelf::default()
+        ..FakeKv::default()
     });
     let plugin = rig.load(&guests::kv_job("demo/a", CHECK_AND_PUT)).await;
     let ran = rig
-        .run_plugin(&plugin, authority_with(tenure, shelf.clone()), spec())
+        .run_plugin(&plugin, authority_with(tenure, fake_kv.clone()), spec())
         .await;
     assert_eq!(ran.report.end, lost());
-    assert_eq!(shelf.writes(), 0);
+    assert_eq!(fake_kv.writes(), 0);
     assert_eq!(ran.report.admitted, 1);
     nothing_after_the_deadline(&ran, ran.report.deadline);
 }
@@ -165,19 +165,19 @@ async fn wherever_a_guest_is_frozen_it_writes_nothing_after_the_thaw() {
                 late.fetch_add(u64::from(clock.has_jumped()), Ordering::SeqCst);
             }
         };
-        let shelf = Arc::new(Shelf {
+        let fake_kv = Arc::new(FakeKv {
             on_put: Some(Box::new(on_put)),
-            ..Shelf::default()
+            ..FakeKv::default()
         });
         let deadline = Stumbling::START.after(Duration::from_mins(30));
         let tenure = Tenure::detached(clock, deadline);
         let ran = rig
-            .run_plugin(&plugin, authority_with(tenure, shelf.clone()), spec())
+            .run_plugin(&plugin, authority_with(tenure, fake_kv.clone()), spec())
             .await;
         assert_eq!(late.load(Ordering::SeqCst), 0, "frozen at reading {at}");
         nothing_after_the_deadline(&ran, deadline);
         assert!(matches!(ran.report.end, RunEnd::Lost(_) | RunEnd::Done(_)));
-        writes.push(shelf.writes());
+        writes.push(fake_kv.writes());
     }
     // The freezes ranged from before the first write to after the last.
     assert_eq!((writes.first(), writes.last()), (Some(&0), Some(&5)));
@@ -228,7 +228,7 @@ async fn a_tenure_that_has_ended_before_the_run_starts_no_guest() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_taken_away_stops_a_blocked_guest_and_the_report_says_why() {
+async fn lost_lock_stops_a_blocked_guest_with_the_reason() {
     let rig = Rig::new();
     let tenure = lasting(Duration::from_mins(1));
     let body = "(drop (call $stop (i32.const 3600000))) (i32.const 512)";
@@ -256,7 +256,7 @@ async fn a_run_ends_at_its_timeout() {
 }
 
 #[tokio::test]
-async fn an_abort_stops_a_guest_at_once_and_a_request_stops_it_after_the_grace() {
+async fn abort_stops_at_once_and_a_request_after_the_grace() {
     let rig = Rig::new();
     let minute = Duration::from_mins(1);
     let aborted = spec();

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Entry, GuestKv, KvError};
+use super::{GuestKv, KvEntry, KvError};
 
 /// Entries, and hooks that run when they are accessed.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct FakeKv {
     pub(super) entries: Mutex<BTreeMap<String, (Vec<u8>, u64)>>,
     pub(super) revision: AtomicU64,
     /// True if `put` waits forever.
@@ -32,7 +32,7 @@ impl Drop for Noticed {
     }
 }
 
-impl Shelf {
+impl FakeKv {
     pub(super) fn writes(&self) -> u64 {
         self.revision.load(Ordering::SeqCst)
     }
@@ -49,16 +49,16 @@ impl Shelf {
     }
 }
 
-fn entry(key: &str, (value, mod_revision): &(Vec<u8>, u64)) -> Entry {
-    Entry {
+fn entry(key: &str, (value, mod_revision): &(Vec<u8>, u64)) -> KvEntry {
+    KvEntry {
         key: key.to_owned(),
         value: value.clone(),
         mod_revision: *mod_revision,
     }
 }
 
-impl GuestKv for Shelf {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>> {
+impl GuestKv for FakeKv {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
         async move { Ok(self.entries.lock().unwrap().get(key).map(|e| entry(key, e))) }.boxed()
     }
 
@@ -67,7 +67,7 @@ impl GuestKv for Shelf {
         prefix: &'a str,
         limit: u32,
         _: u64,
-    ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
+    ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>> {
         async move {
             let entries = self.entries.lock().unwrap();
             let below = entries.iter().filter(|(key, _)| key.starts_with(prefix));

@@ -54,17 +54,17 @@ fn rig() -> Rig {
 /// Runs the plugin, and checks its fenced write in the store.
 async fn runs_and_writes(plugin: &[u8], version: &str) {
     let rig = rig();
-    let shelf = Arc::new(Shelf::default());
+    let fake_kv = Arc::new(FakeKv::default());
     let plugin = rig.load_bytes(plugin).await.unwrap();
     assert_eq!(plugin.facts().contract.as_deref(), Some(version));
-    let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+    let long = authority_with(lasting(Duration::from_mins(1)), fake_kv.clone());
     let ran = rig.run_plugin(&plugin, long, spec()).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
-    assert_eq!(shelf.value("demo/a"), Some(b"one".to_vec()));
+    assert_eq!(fake_kv.value("demo/a"), Some(b"one".to_vec()));
 }
 
 #[tokio::test]
-async fn a_plugin_built_against_the_first_version_runs_and_writes_fenced_keys() {
+async fn plugin_for_the_first_version_runs_and_writes_fenced_keys() {
     assert_ne!(CONTRACT_VERSION, "1.0.0", "there has been an addition");
     runs_and_writes(&built_against(V1_0_0, "1.0.0", "token"), "1.0.0").await;
 }
@@ -76,12 +76,12 @@ async fn a_plugin_built_against_todays_contract_runs() {
 }
 
 #[tokio::test]
-async fn a_plugin_built_against_a_later_minor_version_runs_if_it_calls_nothing_new() {
+async fn plugin_for_a_later_minor_version_runs() {
     runs_and_writes(&built_against(&later("1.2.0"), "1.2.0", "token"), "1.2.0").await;
 }
 
 #[tokio::test]
-async fn a_plugin_that_calls_what_this_host_does_not_have_is_told_so_in_a_sentence() {
+async fn plugin_that_calls_an_unknown_function_is_refused() {
     let rig = rig();
     let newer = built_against(&later("1.2.0"), "1.2.0", "renewals");
     let refusal = rig.load_bytes(&newer).await.unwrap_err().problem;
@@ -90,7 +90,7 @@ async fn a_plugin_that_calls_what_this_host_does_not_have_is_told_so_in_a_senten
 }
 
 #[tokio::test]
-async fn a_plugin_of_an_unknown_major_version_is_told_so_in_a_sentence() {
+async fn plugin_of_an_unknown_major_version_is_refused() {
     let rig = rig();
     let foreign = built_against(&later("2.0.0"), "2.0.0", "token");
     let refusal = rig.load_bytes(&foreign).await.unwrap_err().problem;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use leasehold_lock::{Backoff, Kv, Locks, StoreError};
+use leasehold_lock::{Backoff, Kv, Locks, StoreError, renewal_interval};
 use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -84,7 +84,7 @@ impl Writer {
                 current: None,
                 look_at: now,
                 is_asked: false,
-                every: (ttl / 3).max(Duration::from_millis(500)),
+                every: renewal_interval(ttl).max(Duration::from_millis(500)),
             },
             host_key: None,
             under_way: FuturesUnordered::new(),

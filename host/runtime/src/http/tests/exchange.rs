@@ -47,8 +47,8 @@ async fn a_guest_cannot_set_the_tokens_header_in_any_spelling() {
     let (mut rig, _) = reaching(&server, Limits::default());
     let mut forbidden = |name: &str| {
         let name = HeaderName::try_from(name).unwrap();
-        let filter = rig.courier.forbidden_header_filter();
-        assert_eq!(filter(&name), rig.courier.is_forbidden_header(&name));
+        let filter = rig.client.forbidden_header_filter();
+        assert_eq!(filter(&name), rig.client.is_forbidden_header(&name));
         filter(&name)
     };
     for ours in [

@@ -46,7 +46,7 @@ async fn what_was_not_granted_is_refused_before_any_name_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_an_address_that_is_not_public_is_refused() {
+async fn name_with_an_address_that_is_not_public_is_refused() {
     for addresses in [
         &["127.0.0.1"][..],
         &["10.0.0.1"],
@@ -78,7 +78,7 @@ async fn a_name_that_leads_to_an_address_that_is_not_public_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_rebound_between_two_requests_is_checked_each_time() {
+async fn name_rebound_between_two_requests_is_checked_each_time() {
     let server = Server::answering(ok("hello")).await;
     let origin = format!("http://api.example.com:{}", server.port());
     let names = Names::saying(&[&["127.0.0.1"], &["127.0.0.2"]]);
@@ -97,7 +97,7 @@ async fn a_name_that_is_rebound_between_two_requests_is_checked_each_time() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_where_it_leads_is_checked_like_any_request() {
+async fn redirect_is_not_followed_and_its_target_is_checked() {
     let inside = Server::answering(ok("inside")).await;
     let target = format!("http://127.0.0.1:{}/", inside.port());
     let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
@@ -132,7 +132,7 @@ async fn a_tunnel_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_a_person_the_line_to_add_and_no_more_of_the_address_than_its_origin() {
+async fn refusal_names_the_line_to_add_and_only_the_origin() {
     let names = Names::saying(&[&["10.1.2.3"], &[]]);
     let mut rig = Rig::new(&allow(&["https://api.example.com"]), &names);
     for url in [

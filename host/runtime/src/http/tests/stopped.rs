@@ -26,7 +26,7 @@ async fn a_server_that_never_answers_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stops_in_its_middle_is_given_up_after_the_limit() {
+async fn response_that_stops_midway_ends_after_the_limit() {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
     let server = Server::answering(half).await;
     let (allow, origin) = to(&server);
@@ -43,16 +43,16 @@ async fn an_answer_that_stops_in_its_middle_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
-async fn closing_the_flights_closes_the_connection_though_the_request_is_still_held() {
+async fn connection_of_a_held_request_is_closed_at_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let mut rig = Rig::new(&allow(&[&origin]), &Names::saying(&[]));
-    let flights = rig.flights.clone();
+    let in_flight = rig.in_flight.clone();
     let sending = tokio::spawn(async move { rig.get(&origin).await.map(|_| ()) });
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut head = [0; 4];
     stream.read_exact(&mut head).await.unwrap();
-    flights.close();
+    in_flight.close();
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the connection is still open");

@@ -60,7 +60,7 @@ async fn a_certificate_of_the_jobs_own_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_strangers_certificate_is_not_trusted_and_a_person_is_told_what_to_do() {
+async fn foreign_certificate_is_refused_with_a_remedy() {
     let (address, _) = encrypted().await;
     let (_, other) = encrypted().await;
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ async fn a_strangers_certificate_is_not_trusted_and_a_person_is_told_what_to_do(
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_encrypted_gets_nothing_of_an_encrypted_request() {
+async fn plain_server_gets_nothing_of_an_encrypted_request() {
     let (_, pem) = encrypted().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ca.pem");
@@ -104,7 +104,7 @@ async fn a_server_that_is_not_encrypted_gets_nothing_of_an_encrypted_request() {
 }
 
 #[tokio::test]
-async fn a_file_that_holds_no_certificates_is_refused_when_the_plugin_is_loaded() {
+async fn file_without_certificates_is_refused_at_load() {
     let dir = tempfile::tempdir().unwrap();
     let resolver: Arc<dyn Resolve> = Names::saying(&[]);
     let refusal = |path: std::path::PathBuf| {
@@ -112,7 +112,9 @@ async fn a_file_that_holds_no_certificates_is_refused_when_the_plugin_is_loaded(
             http_ca: Some(path),
             ..allow(&["https://x.example"])
         };
-        Net::of(&allow, &resolver).map(|_| ()).unwrap_err()
+        HttpDestinations::of(&allow, &resolver)
+            .map(|_| ())
+            .unwrap_err()
     };
     let empty = dir.path().join("empty.pem");
     fs::write(&empty, "").unwrap();

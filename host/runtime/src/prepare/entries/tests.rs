@@ -3,14 +3,14 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::survey::{Kind, Survey};
+use crate::survey::{BinaryKind, Survey};
 
 const DIGEST: [u8; 32] = [7; 32];
 
 fn plugin(is_componentized: bool) -> PreparedPlugin {
     PreparedPlugin {
         survey: Survey {
-            kind: Kind::Core,
+            kind: BinaryKind::Core,
             imports: vec!["wasi_snapshot_preview1".to_owned()],
             exports: vec!["_start".to_owned()],
             carries_component_type: false,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::survey::{Kind, Survey};
+use crate::survey::{BinaryKind, Survey};
 use leasehold_config::JobSource;
 
 /// A fake program in place of the child.
@@ -35,11 +35,11 @@ impl FakeProgram {
 
     async fn compile(&self) -> Result<PreparedPlugin, LoadProblem> {
         let bytes: Arc<[u8]> = vec![7; 300_000].into();
-        let request = Request {
+        let request = PrepareRequest {
             program: &self.path,
             bytes: &bytes,
             limits: &self.limits,
-            task: PrepareTask::new(bytes.len(), Some(Path::new("/tmp"))),
+            task: PrepareTask::new(bytes.len(), Some(Path::new("/tmp")), "none"),
         };
         request.send(&|_| Ok(())).await
     }
@@ -54,7 +54,7 @@ impl FakeProgram {
 fn surveyed() -> String {
     let answer = PrepareAnswer::Surveyed(PreparedPlugin {
         survey: Survey {
-            kind: Kind::Core,
+            kind: BinaryKind::Core,
             imports: Vec::new(),
             exports: vec!["_start".to_owned()],
             carries_component_type: false,
@@ -68,7 +68,7 @@ fn surveyed() -> String {
 }
 
 #[tokio::test]
-async fn the_end_of_a_process_is_told_in_words_about_the_plugin() {
+async fn end_of_a_process_is_explained_for_the_plugin() {
     let types = r#"echo '{"Begins":"Types"}'"#;
     let mut all = String::new();
     for (name, script) in [

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::future::{BoxFuture, ready};
 use leasehold_lock::Tenure;
 
-use leasehold_runtime::{Entry, GuestKv, KvError};
+use leasehold_runtime::{GuestKv, KvEntry, KvError};
 
 /// Keys with their values and revisions, under a simulated lock.
 pub(crate) struct FakeKv {
@@ -69,8 +69,8 @@ impl FakeKv {
     }
 }
 
-fn entry((key, (value, mod_revision)): (&String, &(Vec<u8>, u64))) -> Entry {
-    Entry {
+fn entry((key, (value, mod_revision)): (&String, &(Vec<u8>, u64))) -> KvEntry {
+    KvEntry {
         key: key.clone(),
         value: value.clone(),
         mod_revision: *mod_revision,
@@ -78,7 +78,7 @@ fn entry((key, (value, mod_revision)): (&String, &(Vec<u8>, u64))) -> Entry {
 }
 
 impl GuestKv for FakeKv {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>> {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
         let found = self.state().entries.get_key_value(key).map(entry);
         Box::pin(ready(Ok(found)))
     }
@@ -88,7 +88,7 @@ impl GuestKv for FakeKv {
         prefix: &'a str,
         limit: u32,
         _: u64,
-    ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
+    ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>> {
         let state = self.state();
         let from = state.entries.range(prefix.to_owned()..);
         let within = from.take_while(|(key, _)| key.starts_with(prefix));
@@ -152,7 +152,7 @@ mod tests {
         );
         assert_eq!(kv.compare_and_put("a/1", 1, b"y".to_vec()).await, Ok(2));
         assert_eq!(kv.compare_and_put("a/2", 0, Vec::new()).await, Ok(3));
-        let keys = |found: Vec<Entry>| found.into_iter().map(|e| e.key).collect::<Vec<_>>();
+        let keys = |found: Vec<KvEntry>| found.into_iter().map(|e| e.key).collect::<Vec<_>>();
         assert_eq!(keys(kv.list("a/", 9, 99).await.unwrap()), ["a/1", "a/2"]);
         assert_eq!(keys(kv.list("a/", 1, 99).await.unwrap()), ["a/1"]);
         assert_eq!(kv.delete("b").await, Ok(false));
