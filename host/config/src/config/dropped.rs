@@ -148,12 +148,7 @@ impl Config {
         // Limits that are not requested come from the defaults, but never exceed the policy's.
         let limits = kept.defaults.limits.validate(&Limits::default())?;
         let limits = limits.least(plugins.limits());
-        let own_limits = raw.policy.limits.clone();
-        raw.policy = raw.policy.or(&kept.defaults);
-        let mut origins = origins(&raw, Some(&kept.defaults), "", context.texts());
-        raw.policy.limits = own_limits;
-        note_policy(&kept.plugins, &needs, &mut origins, context.texts());
-        note_lowered(&raw.policy.limits, kept, &mut origins, context.texts());
+        let origins = add_defaults(&mut raw, &needs, kept, context.texts());
         let (allow, secrets) = granted.unzip();
         JobParts {
             name: Some(name),
@@ -173,6 +168,22 @@ impl Config {
         }
         .settle()
     }
+}
+
+/// Fills the job's values from the defaults, all but its limits, and returns the origins of all.
+fn add_defaults(
+    raw: &mut RawJob,
+    needs: &RawNeeds,
+    base: &DropInBase,
+    texts: &SourceMap,
+) -> Origins {
+    let own_limits = raw.policy.limits.clone();
+    raw.policy = raw.policy.clone().or(&base.defaults);
+    let mut origins = origins(raw, Some(&base.defaults), "", texts);
+    raw.policy.limits = own_limits;
+    note_policy(&base.plugins, needs, &mut origins, texts);
+    note_lowered(&raw.policy.limits, base, &mut origins, texts);
+    origins
 }
 
 /// Records the origins of what the policy grants.

@@ -55,20 +55,14 @@ pub(super) fn read(
     let secrets = section
         .take("secrets", secrets::secrets)
         .or_default(BTreeMap::new());
-    let known = secrets.as_ref().map(|secrets| KnownSecrets {
-        names: secrets.keys().cloned().collect(),
-        remedy: "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
-    });
+    let known = secrets.as_ref().map(known_secrets);
     let own = RawJob::read(section, known.as_ref());
     let allow = RawAllow::read(section).or(&defaults.allow);
-    let looked = plugin.as_ref().map(|plugin| {
-        let limits = own.policy.limits.or(&defaults.policy.limits);
-        look(plugin, &limits, section.context())
-    });
-    let (manifest_digest, manifest) = match looked {
-        Some(Look { digest, manifest }) => (digest, manifest),
-        None => (None, Ok(None)),
-    };
+    let limits = own.policy.limits.or(&defaults.policy.limits);
+    let PluginLook {
+        digest: manifest_digest,
+        manifest,
+    } = look(plugin.as_ref(), &limits, section.context());
     let is_sound = manifest.is_ok();
     let mut raw = own;
     let mut description = Some(None);
@@ -118,6 +112,14 @@ pub(super) fn read(
     }
 }
 
+/// The secrets that a job may name in its grants.
+fn known_secrets<V>(secrets: &BTreeMap<String, V>) -> KnownSecrets {
+    KnownSecrets {
+        names: secrets.keys().cloned().collect(),
+        remedy: "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
+    }
+}
+
 /// Returns the job's grants, with the defaults' header for the token; `None` if any of them is invalid.
 fn granted(allow: &RawAllow, defaults: &Defaults) -> Option<Allow> {
     let mut allow = allow.clone().settle()?;
@@ -161,20 +163,31 @@ fn note_allowed(
 }
 
 /// Result of reading a plugin's manifest.
-struct Look {
+struct PluginLook {
     /// Digest of the bytes that were read.
     digest: Option<[u8; 32]>,
     /// The parsed manifest; `Err` if it is invalid, which was reported.
     manifest: Result<Option<RawManifest>, InvalidField>,
 }
 
-fn look(plugin: &Spanned<PathBuf>, limits: &RawLimits, context: &Context<'_>) -> Look {
+/// Reads the manifest of a plugin, if its path is known and the file can be read.
+fn look(
+    plugin: Option<&Spanned<PathBuf>>,
+    limits: &RawLimits,
+    context: &Context<'_>,
+) -> PluginLook {
+    let Some(plugin) = plugin else {
+        return PluginLook {
+            digest: None,
+            manifest: Ok(None),
+        };
+    };
     let size = limits.field(LimitKey::PluginSize).clone();
     let most = size.or_default(Limits::default().amount(LimitKey::PluginSize));
     let most = most.map_or(0, |most| most.number);
     let path = plugin.get_ref();
     let Some(peeked) = context.peek(path, most) else {
-        return Look {
+        return PluginLook {
             digest: None,
             manifest: Ok(None),
         };
@@ -189,7 +202,7 @@ fn look(plugin: &Spanned<PathBuf>, limits: &RawLimits, context: &Context<'_>) ->
             Err(InvalidField)
         }
     };
-    Look {
+    PluginLook {
         digest: Some(peeked.digest),
         manifest,
     }
