@@ -36,4 +36,4 @@ pub use keys::{Root, RootError, RunKey};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
-pub use unix_ms::UnixMs;
+pub use unix_ms::{UnixMs, whole_millis};

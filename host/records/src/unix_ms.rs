@@ -19,7 +19,7 @@ impl UnixMs {
     /// Returns the moment of a system time; 1970 for earlier ones.
     pub fn from_system(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        Self(since.map_or(0, millis))
+        Self(since.map_or(0, whole_millis))
     }
 
     /// Returns the moment `millis` milliseconds after 1970.
@@ -40,13 +40,13 @@ impl UnixMs {
     /// Returns the moment `by` after this one, in whole milliseconds; saturates at the largest value.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(millis(by)))
+        Self(self.0.saturating_add(whole_millis(by)))
     }
 
     /// Returns the moment `by` before this one; saturates at 1970.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(by)))
+        Self(self.0.saturating_sub(whole_millis(by)))
     }
 }
 
@@ -64,7 +64,8 @@ impl fmt::Display for UnixMs {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Returns a duration in whole milliseconds; the largest value for longer ones.
+pub fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

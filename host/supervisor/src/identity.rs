@@ -268,7 +268,7 @@ mod tests {
 
     /// As after kill -9: the file exists, and no process locks it.
     #[test]
-    fn the_file_of_a_killed_process_counts_for_nothing_and_is_removed() {
+    fn file_of_a_killed_process_is_ignored_and_removed() {
         let root = tempfile::tempdir().unwrap();
         let us = HostIdentity::take(root.path());
         let left = root.path().join(ALIVE).join(random_text());
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_made_gives_an_identity_of_the_process() {
+    fn missing_directory_gives_an_identity_of_the_process() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();

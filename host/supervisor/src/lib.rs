@@ -25,7 +25,6 @@ pub mod host;
 mod identity;
 mod job;
 pub mod last_words;
-mod millis;
 pub mod prepare;
 mod quarantine;
 mod record_writer;

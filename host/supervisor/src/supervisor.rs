@@ -21,9 +21,9 @@ use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
 use crate::job::context::JobContext;
 use crate::job::entry::ChangeStart;
-use crate::millis::millis;
 use crate::record_writer::RecordWriter;
 use crate::shutdown::ShutdownRequest;
+use leasehold_records::whole_millis;
 
 /// Change of the jobs of a running host.
 pub(crate) enum JobChange {
@@ -159,12 +159,12 @@ impl Supervisor {
             StoreState::Lost { since } => {
                 self.store_lost = Some(since);
                 EventKind::StoreLost {
-                    silent_ms: millis(self.clock.now().since(since)),
+                    silent_ms: whole_millis(self.clock.now().since(since)),
                 }
             }
             StoreState::Reachable { since } => match self.store_lost.take() {
                 Some(lost) => EventKind::StoreBack {
-                    away_ms: millis(since.since(lost)),
+                    away_ms: whole_millis(since.since(lost)),
                 },
                 // The outage ended before it was logged.
                 None => return,

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use leasehold_records::whole_millis;
 
 use super::context::ConfigError;
 use super::cron::{self, Cron};
@@ -71,7 +72,7 @@ impl Beat {
     pub fn next(&self, after: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
-                let period = millis(*period);
+                let period = period_ms(*period);
                 let slot = after.as_u64() / period + 1;
                 slot.checked_mul(period).map(UnixMs::new)
             }
@@ -88,7 +89,7 @@ impl Beat {
     pub fn newest(&self, at: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
-                let period = millis(*period);
+                let period = period_ms(*period);
                 Some(UnixMs::new(at.as_u64() / period * period))
             }
             Self::Cron(cron) => cron.newest(at),
@@ -115,8 +116,9 @@ impl Beat {
     }
 }
 
-fn millis(period: Duration) -> u64 {
-    u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1)
+/// A period in milliseconds: at least one.
+fn period_ms(period: Duration) -> u64 {
+    whole_millis(period).max(1)
 }
 
 /// Tick keys of one table.
@@ -269,7 +271,7 @@ fn every(node: &Node<'_>) -> Option<Duration> {
     if period.subsec_nanos() % 1_000_000 == 0 {
         return Some(period);
     }
-    let whole = Duration::from_millis(millis(period));
+    let whole = Duration::from_millis(period_ms(period));
     node.reject(
         "must be whole milliseconds",
         format!("write \"{}\"", format_duration(whole)),

@@ -69,7 +69,7 @@ fn a_count_is_exact_for_writes_overwrites_and_deletions() {
 }
 
 #[test]
-fn a_refused_write_gives_its_bytes_back_and_an_unanswered_one_does_not() {
+fn refused_write_returns_its_bytes_an_unanswered_one_does_not() {
     let mut budget = counted(63);
     for _ in 0..10 {
         let Admission::Granted(charge) = budget.ask("z", KILO, at(0)) else {
@@ -90,7 +90,7 @@ fn a_refused_write_gives_its_bytes_back_and_an_unanswered_one_does_not() {
 }
 
 #[test]
-fn a_write_that_its_run_did_not_outlive_counts_until_the_next_count() {
+fn write_of_an_ended_run_counts_until_the_next_count() {
     let mut budget = counted(63);
     assert!(is_granted(budget.ask("z", KILO, at(0))));
     assert_eq!(write(&mut budget, "y", KILO, 2), Admission::Count);

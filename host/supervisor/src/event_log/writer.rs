@@ -68,9 +68,11 @@ impl EventSink for LineWriter {
         let missed = self.dropped.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let gap = Event {
+                host: event.host.clone(),
+                at: event.at,
+                wall: event.wall,
                 context: EventContext::default(),
                 kind: EventKind::LinesDropped { count: missed },
-                ..Event::clone(event)
             };
             if !self.push(Arc::new(gap)) {
                 self.dropped.fetch_add(missed, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use leasehold_lock::{BootTime, Grant};
 use super::context::JobContext;
 use super::machine::MachineGrant;
 use crate::event::EventKind;
-use crate::millis::millis;
+use leasehold_records::whole_millis;
 
 /// A grant and the runs under it. It moves between the machine and the pieces of work, and is never copied.
 pub(crate) struct HeldLock {
@@ -43,7 +43,7 @@ impl HeldLock {
 
 /// Logs when the lock was acquired.
 pub(crate) fn log_acquired(context: &JobContext, grant: &Grant, at: BootTime) {
-    let wait_ms = millis(grant.waited());
+    let wait_ms = whole_millis(grant.waited());
     let about = context.event_context_for(grant.token());
     context
         .event_log

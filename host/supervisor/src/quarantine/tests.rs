@@ -45,7 +45,7 @@ async fn die(dir: &TempDir, runs: &[(&str, bool)]) {
 }
 
 #[tokio::test]
-async fn the_plugin_that_was_polled_when_the_process_died_is_quarantined_and_its_run_recorded() {
+async fn polled_plugin_is_quarantined_and_its_run_recorded() {
     let dir = tempfile::tempdir().unwrap();
     die(&dir, &[(SHA, true), (OTHER, false)]).await;
     let (_identity, quarantine, crashes) = start(&dir, at(5));
@@ -79,7 +79,7 @@ async fn a_quarantine_outlives_restarts_and_is_lifted_by_an_hour() {
 }
 
 #[tokio::test]
-async fn a_quarantine_is_lifted_by_removing_its_file_and_by_a_clock_put_back_far() {
+async fn quarantine_ends_with_its_file_or_a_clock_set_back_far() {
     let dir = tempfile::tempdir().unwrap();
     die(&dir, &[(SHA, true)]).await;
     let (_identity, quarantine, crashes) = start(&dir, at(2 * HOUR));
@@ -122,7 +122,7 @@ async fn a_run_that_is_dropped_in_good_order_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn notes_of_a_living_process_and_of_an_earlier_start_of_the_machine_are_no_crash() {
+async fn notes_of_living_processes_and_earlier_boots_are_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let (_living, quarantine, _) = start(&dir, at(0));
     let first = quarantine.begin(record(SHA)).await.unwrap();

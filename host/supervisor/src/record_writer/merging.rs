@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_runs_without_pause_has_few_records_and_each_run_is_in_one() {
+    fn job_without_pause_has_few_records_with_each_run_in_one() {
         let (mut merging, start) = (Merging::default(), Instant::now());
         let (alone, mut merged) = run(&mut merging, start, 3_000);
         assert_eq!(alone, 10);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_and_plugins_beyond_the_bound_share_a_record_and_stay_counted() {
+    fn groups_beyond_the_bound_share_a_record_and_are_counted() {
         let (mut merging, start) = (Merging::default(), Instant::now());
         for _ in 0..BURST {
             merging.spend("j", start);

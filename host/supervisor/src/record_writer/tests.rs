@@ -238,7 +238,7 @@ async fn the_run_of_a_host_that_vanished_is_abandoned_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_history_of_a_job_stays_bounded_and_ends_with_its_newest_runs() {
+async fn history_of_a_job_is_bounded_and_keeps_the_newest_runs() {
     let scene = Scene::new().await;
     let (record_writer, task) = scene.record_writer();
     for token in 1..=400 {
@@ -260,7 +260,7 @@ async fn the_history_of_a_job_stays_bounded_and_ends_with_its_newest_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_records_are_written_before_the_end_and_the_job_is_looked_after() {
+async fn last_records_are_written_and_the_history_is_tidied_up() {
     let scene = Scene::new().await;
     for token in 1..=150 {
         let key = RunKey {
@@ -283,7 +283,7 @@ async fn the_last_records_are_written_before_the_end_and_the_job_is_looked_after
 }
 
 #[tokio::test]
-async fn a_run_that_was_cut_off_is_recorded_unless_its_host_recorded_it() {
+async fn cut_off_run_is_recorded_unless_its_host_did() {
     let scene = Scene::new().await;
     let (record_writer, task) = scene.record_writer();
     record_writer.run_ended(ended("j", 7));

@@ -16,8 +16,8 @@ use crate::job::run;
 use crate::job::task::{TaskRequest, TaskResult};
 use crate::job::waiting;
 use crate::job::work;
-use crate::millis::millis;
 use crate::record_writer::{RecordWriter, text};
+use leasehold_records::whole_millis;
 
 /// All jobs of one host, in order of arrival; a number is never used again.
 pub(super) struct JobTable {
@@ -169,7 +169,7 @@ impl JobTable {
             TaskRequest::LogSkipped(reason) => self.log(at, EventKind::Skipped { reason }),
             TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
             TaskRequest::LogBackoff { delay, reason } => {
-                let delay_ms = millis(delay);
+                let delay_ms = whole_millis(delay);
                 self.log(at, EventKind::Backoff { delay_ms, reason });
             }
             TaskRequest::LogEnded(ending) => self.log_ended(at, ending),

@@ -116,7 +116,7 @@ fn no_text_forges_a_line_or_reaches_the_terminal_raw() {
 }
 
 #[test]
-fn refused_configuration_is_a_report_with_a_log_line_for_each_line() {
+fn refused_configuration_has_a_log_line_for_each_line() {
     let error = "error: unknown key `x\u{1b}`\n --> one.toml:1:1\n\n1 error in one.toml";
     let refused = EventKind::ConfigRefused {
         error: error.into(),
@@ -165,7 +165,7 @@ fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
 }
 
 #[test]
-fn a_story_has_seconds_and_bold_acquisitions_and_leaves_out_what_repeats() {
+fn story_has_seconds_and_bold_acquisitions_and_no_repeats() {
     let story = |colours| Form::Story {
         began: BootTime::from_nanos(1_000_000_000),
         colours,

@@ -20,7 +20,7 @@ fn run(histories: &mut Histories, n: u32, now: Instant) {
 }
 
 #[test]
-fn a_job_is_visited_at_its_first_run_then_after_time_or_many_runs() {
+fn job_is_visited_at_first_then_after_time_or_many_runs() {
     let mut histories = Histories::default();
     let start = Instant::now();
     run(&mut histories, 1, start);

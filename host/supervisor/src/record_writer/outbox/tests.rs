@@ -171,7 +171,7 @@ fn writes_of_one_key_never_overtake_one_another() {
 }
 
 #[test]
-fn what_was_not_carried_out_is_written_again_with_what_came_meanwhile() {
+fn failed_write_is_repeated_with_later_records() {
     let (mut outbox, start) = (Outbox::default(), Instant::now());
     outbox.run_started(key(1), &started(1), start);
     outbox.run_started(key(2), &started(2), start);
@@ -275,7 +275,7 @@ fn without_a_lease_only_runs_are_written() {
 }
 
 #[test]
-fn a_new_lease_gets_everything_that_stands_and_nothing_that_went() {
+fn new_lease_gets_all_standing_records_and_no_removed_one() {
     let (mut outbox, start) = (Outbox::default(), Instant::now());
     outbox.host("/hosts/h".into(), b"{}".to_vec(), start);
     outbox.job(JOB.into(), &job(JobState::Waiting, 1), start);
