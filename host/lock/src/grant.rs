@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use leasehold_ids::{Revision, Token};
+
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::fence::Fence;
-use crate::ids::{Revision, Token};
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;

@@ -3,11 +3,11 @@
 //! Fenced access, for work under a lock, is in `fenced_kv`.
 
 use crate::error::StoreError;
-use crate::ids::Revision;
 use crate::key_range::key_ranges;
 use crate::pages::{PageContent, PageFacts, PageResult, PageRetry, PagedReading};
 use crate::requests::{StoreReply, StoreRequests};
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
+use leasehold_ids::Revision;
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]

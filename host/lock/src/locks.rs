@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use leasehold_ids::LeaseId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,6 @@ use crate::connectivity_probe::observe;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
-use crate::ids::LeaseId;
 use crate::kv::Kv;
 use crate::lease_thread::LeaseThread;
 use crate::link::StoreLink;

@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
-use crate::ids::{LeaseId, Revision};
 use crate::link::StoreLink;
 use crate::observer::ObserverHandle;
 use crate::renewal::ReplyOrigin;
+use leasehold_ids::{LeaseId, Revision};
 use tokio::time::Instant;
 
 mod reply;

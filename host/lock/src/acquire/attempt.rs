@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_ids::{Revision, Token};
 use tokio::time::Instant;
 
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
@@ -11,7 +12,6 @@ use crate::claims::ClaimStatus;
 use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
 use crate::grant::Grant;
-use crate::ids::{Revision, Token};
 use crate::local_queue::{Contention, QueueClaim};
 use crate::locks::LockClient;
 use crate::long_queue;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_ids::Revision;
 use tokio::sync::watch;
 
 use crate::end_reason::EndReason;
-use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 

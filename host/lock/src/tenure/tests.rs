@@ -1,8 +1,9 @@
 //! Tenures over a clock that the test moves.
 
+use leasehold_ids::Token;
+
 use super::*;
 use crate::clock::ManualClock;
-use crate::ids::Token;
 use crate::observer::RecordingObserver;
 
 fn ten_seconds() -> (Arc<ManualClock>, Arc<SessionDeadline>, Tenure) {

@@ -2,9 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use leasehold_ids::{LeaseId, Revision};
 use tokio::sync::mpsc;
-
-use crate::ids::{LeaseId, Revision};
 
 /// Keys to watch.
 #[derive(Clone, Debug)]

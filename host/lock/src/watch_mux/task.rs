@@ -7,12 +7,12 @@ use etcd_client::{
     EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponse,
     WatchResponseStream,
 };
+use leasehold_ids::{LeaseId, Revision};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::ids::{LeaseId, Revision};
 use crate::observer::StreamKind;
 use crate::requests::StoreRequests;
 use crate::watch_mux::silence::StreamSilence;
