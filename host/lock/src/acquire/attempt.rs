@@ -100,8 +100,8 @@ impl AcquireAttempt {
         self.entry.set_created(create_revision);
         if create_revision <= seen {
             return Err(AcquireError::StoreWentBack {
-                seen: seen.get(),
-                now: found.as_of.get(),
+                seen,
+                now: found.as_of,
             });
         }
         if found.role_at(create_revision) == Some(QueueRole::Holder) {
@@ -251,7 +251,7 @@ impl AcquireAttempt {
                 }
                 Err(AcquireError::Removed {
                     name: self.request.name.clone(),
-                    revision: revision.get(),
+                    revision,
                 })
             }
             None => Err(AcquireError::Contended {

@@ -26,7 +26,7 @@ pub(crate) struct WatchEvent {
 #[derive(Clone, Debug)]
 pub(crate) enum WatchEventKind {
     Put {
-        create: Revision,
+        create_revision: Revision,
         lease: LeaseId,
         value: Vec<u8>,
     },

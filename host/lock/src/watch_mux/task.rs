@@ -356,7 +356,7 @@ fn event(event: &etcd_client::Event) -> Option<WatchEvent> {
     let kv = event.kv()?;
     let kind = match event.event_type() {
         EventType::Put => WatchEventKind::Put {
-            create: Revision::new(kv.create_revision()),
+            create_revision: Revision::new(kv.create_revision()),
             lease: LeaseId::new(kv.lease()),
             value: kv.value().to_vec(),
         },
