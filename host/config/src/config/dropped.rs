@@ -8,10 +8,11 @@
 use std::ops::Range;
 use std::path::Path;
 
+use leasehold_diagnostics::{ConfigError, shown, shown_path};
 use toml::Spanned;
 
 use super::bounds::PolicyBounds;
-use super::context::{ConfigError, Context, NoPlugins};
+use super::context::{Context, NoPlugins};
 use super::environment::Environment;
 use super::file_claim::LoadPurpose;
 use super::guest::KnownSecrets;
@@ -22,14 +23,12 @@ use super::loaded::{Config, DropInBase};
 use super::needs::RawNeeds;
 use super::nested::{self, RawManifest};
 use super::origin::{Layer, Origins, origins};
-use super::path_text::shown_path;
 use super::plugins::RawPlugins;
 use super::raw_job::RawJob;
 use super::read;
 use super::report::Report;
 use super::schema;
 use super::section::{Field, InvalidField, Section};
-use super::source::shown;
 use super::source_map::{SourceMap, TextRole};
 use super::validate::JobParts;
 use crate::limits::{LimitAmount, LimitKey, Limits};

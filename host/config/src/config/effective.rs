@@ -6,12 +6,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use leasehold_diagnostics::mask;
 use serde_json::Value;
 
 use super::embedded::Data;
 use super::job::Job;
 use super::loaded::Config;
-use super::mask;
 use super::origin::Origin;
 use super::read::format_duration;
 use super::schedule::{Schedule, Wait};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use leasehold_diagnostics::{ConfigError, shown, shown_path};
 use toml::Spanned;
 
 use super::allow::RawAllow;
-use super::context::{ConfigError, Context};
+use super::context::Context;
 use super::defaults::Defaults;
 use super::drift::Drift;
 use super::file_claim::FileKind;
@@ -17,13 +18,11 @@ use super::limits::RawLimits;
 use super::needs::{GivenGrants, RawNeeds};
 use super::nested::{self, RawManifest};
 use super::origin::{Layer, Origins, origins};
-use super::path_text::shown_path;
 use super::raw_job::RawJob;
 use super::read;
 use super::secrets;
 use super::section::{Field, InvalidField, Section};
 use super::sharing::{NAMESPACE, is_reserved};
-use super::source::shown;
 use super::source_map::SourceMap;
 use super::validate::{JobParts, lock_of};
 use crate::allow::Allow;

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_diagnostics::shown;
 use toml::de::DeValue;
 
 use super::node::Node;
-use super::source::shown;
 use crate::limits::{KIB, MIB};
 
 /// Longer than any intended wait; it keeps sums of times far from overflow.

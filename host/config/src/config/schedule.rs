@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
 use toml::de::DeValue;
 
-use super::context::ConfigError;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use leasehold_diagnostics::ConfigError;
 use leasehold_records::whole_millis;
 
-use super::context::ConfigError;
 use super::cron::{self, Cron};
 use super::node::Node;
 use super::read::{self, LONGEST, format_duration};

@@ -7,7 +7,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::context::ConfigError;
+use leasehold_diagnostics::ConfigError;
+
 use super::drift::Drift;
 use super::read::{format_duration, format_size};
 use crate::limits::{Limits, MIB};

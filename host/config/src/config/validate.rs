@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
 use toml::Spanned;
 
-use super::context::ConfigError;
 use super::drift::Drift;
 use super::guest;
 use super::ignored_in_eq::IgnoredInEq;
