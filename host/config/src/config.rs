@@ -12,6 +12,7 @@
 //!
 //! - `input` (bytes), `parts` (one file or several), `source_map` (positions in all files), `syntax` (TOML)
 //! - `section` (one table), `read` (one value), then a file per table
+//! - `schema` (all tables and keys), `job` (a job, and the table of its plain keys)
 //! - `raw_job` (one table's values for a job), `nested` (manifests and sidecars), `dropped` (jobs out of
 //!   a folder)
 //! - `validate` (from these values to a job), `timing` and `lockname` (values that must fit together)
@@ -34,6 +35,7 @@ mod file_claim;
 mod files;
 mod guest;
 mod host;
+mod host_values;
 mod ignored_in_eq;
 mod input;
 mod job;
@@ -49,7 +51,6 @@ mod origin;
 mod parts;
 mod pipe;
 mod plugins;
-mod policy;
 mod raw_job;
 mod read;
 mod reading;
@@ -88,9 +89,8 @@ pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Remote, Store, StorePlace, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
 
-pub use effective::hex;
 pub use embedded::{LoopbackError, parse_loopback};
 pub use parts::files_of;
-pub use read::{format_size, parse_size};
+pub use read::{format_size, hex, parse_size};
 pub use sharing::overlaps_any;
 pub use timing::RENEWALS_PER_TTL;

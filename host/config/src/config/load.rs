@@ -146,7 +146,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {
             texts: texts.collect(),
-            defaults: rest.defaults.policy,
+            defaults: rest.defaults.job,
             plugins: rest.plugins,
             drift: host.drift?,
         })),

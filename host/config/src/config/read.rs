@@ -227,6 +227,17 @@ pub(super) fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
     })
 }
 
+/// Prints a digest as `sha256sum` does.
+pub fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 /// Reads a path, relative to the folder of the file that names it.
 pub(super) fn path(node: &Node<'_>) -> Option<PathBuf> {
     let text = words(node)?;

@@ -65,6 +65,22 @@ impl Ticks {
     pub const fn missed(&self) -> MissedTicks {
         self.missed
     }
+
+    /// Returns the value of `key` as a configuration has it, if these ticks have one.
+    pub(super) fn shown(&self, key: &str) -> Option<serde_json::Value> {
+        let text = match (key, &self.beat) {
+            ("every", Beat::Every(period)) => format_duration(*period),
+            ("cron", Beat::Cron(cron)) => cron.text().to_owned(),
+            ("tz", Beat::Cron(cron)) => cron.tz().to_owned(),
+            ("jitter", _) => format_duration(self.jitter),
+            ("missed", _) => match self.missed {
+                MissedTicks::Skip => "skip".to_owned(),
+                MissedTicks::CatchUp => "catch-up".to_owned(),
+            },
+            _ => return None,
+        };
+        Some(text.into())
+    }
 }
 
 impl Beat {
