@@ -35,4 +35,13 @@ impl QueueEntry {
             since_unix_ms: record.map(|record| record.since_unix_ms.as_u64()).or(seen),
         }
     }
+
+    /// Returns true if `other` is an entry of the same job on the same host from another session: that host was
+    /// started again, and the earlier entry exists until its lease runs out. Neither of the two waits for the other
+    /// to act.
+    pub(crate) fn is_of_another_session(&self, other: &Self) -> bool {
+        matches!(self.who, EntryOwner::Job { .. })
+            && self.who == other.who
+            && self.lease != other.lease
+    }
 }
