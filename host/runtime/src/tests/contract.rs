@@ -103,14 +103,14 @@ async fn ungranted_key_is_denied_and_large_value_is_too_large() {
 async fn denial_names_the_place_where_the_job_comes_from() {
     let mut rig = Rig::new();
     rig.grants.kv = vec!["demo/".to_owned()];
-    let log = "(call $log (i32.const 2) (i32.load (i32.const 268)) (i32.load (i32.const 272)) (i32.const 0) (i32.const 0))";
+    let emit = "(call $log (i32.const 2) (i32.load (i32.const 268)) (i32.load (i32.const 272)) (i32.const 0) (i32.const 0))";
     let mut said = Vec::new();
     for job in [
         JobSource::table("demo"),
         JobSource::dropped("dropped.demo", Path::new("plugins/demo.wasm")),
     ] {
         rig.job = job;
-        let plugin = rig.load(&guests::kv_job("other/", &put(1, log))).await;
+        let plugin = rig.load(&guests::kv_job("other/", &put(1, emit))).await;
         let long = authority_with(lasting(Duration::from_mins(1)), Arc::new(FakeKv::default()));
         let ran = rig.run_plugin(&plugin, long, spec()).await;
         said.push(ran.lines()[0].text.clone());
