@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use leasehold_lock::{Clock as _, SystemClock, Tenure};
+use leasehold_lock::{Clock as _, SystemClock, Tenure, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -114,7 +114,7 @@ impl Rig {
         let client = HttpClient::new(ClientContext {
             net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
             job,
-            token: 7,
+            token: Token::new(7),
             limits: Arc::new(limits),
             gate,
             leash: Arc::new(Leash::new(tenure, None, StopSignal::new(Duration::ZERO))),
