@@ -183,6 +183,7 @@ mod tests {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         }
     }
 

@@ -222,6 +222,8 @@ impl JobEntry {
             last: self.last,
             detail: self.state.detail().to_owned(),
             progress: self.progress.clone(),
+            holds: Vec::new(),
+            pending: None,
         })
     }
 
