@@ -1,6 +1,6 @@
 //! [`Batch`]: several writes that happen together or not at all, in one revision of the store.
 
-use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp};
 
 use crate::error::StoreError;
 use crate::kv::Kv;
@@ -53,6 +53,22 @@ impl Batch {
 }
 
 impl Kv {
+    /// Carries out a batch if the last change of `key` was at `expected`, 0 for a missing key. Returns true if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out, as a whole.
+    pub async fn commit_if(
+        &self,
+        key: &str,
+        expected: i64,
+        batch: Batch,
+    ) -> Result<bool, StoreError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let txn = Txn::new().when([unchanged]).and_then(batch.ops);
+        Ok(self.requests().txn(txn).await?.succeeded)
+    }
+
     /// Carries out a batch. Returns the revision of the writes.
     ///
     /// # Errors

@@ -74,6 +74,23 @@ impl Kv {
         self.compared(fence, key, expected, write).await
     }
 
+    /// As [`Kv::compare_and_put_fenced`], under `lease`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::compare_and_put_fenced`].
+    pub async fn compare_and_put_fenced_leased(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+        lease: i64,
+    ) -> Result<i64, FencedError> {
+        let write = put(key, value, lease);
+        self.compared(fence, key, expected, write).await
+    }
+
     /// Deletes one key if the fence's entry exists and the last change of the key was at `expected`, 0 for a missing
     /// key.
     ///

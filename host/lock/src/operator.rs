@@ -68,13 +68,22 @@ impl Locks {
         }
     }
 
-    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
-        let seconds = i64::try_from(note.keep.as_secs()).unwrap_or(i64::MAX);
+    /// Grants a lease that is not renewed: keys under it are deleted after `keep`, in whole seconds. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn lease_for(&self, keep: Duration) -> Result<i64, StoreError> {
+        let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
         let grant = || {
             let mut leases = self.0.requests.client().lease_client();
             async move { leases.grant(seconds, None).await }
         };
-        let lease = self.0.requests.send(grant).await?.id();
+        Ok(self.0.requests.send(grant).await?.id())
+    }
+
+    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
+        let lease = self.lease_for(note.keep).await?;
         let options = PutOptions::new().with_lease(lease);
         Ok(TxnOp::put(
             note.key.as_str(),
