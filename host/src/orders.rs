@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use leasehold_config::suggest;
-use leasehold_lock::{Batch, KeyValue, Kv, StoreError};
+use leasehold_lock::{Batch, KeyValue, Kv, LeaseId, Revision, StoreError};
 use leasehold_records::{
     AdminAction, AdminActionRecord, HoldMark, JobRecord, JobState, Root, RunRecord, UnixMs,
     printable,
@@ -135,10 +135,12 @@ impl OrderDesk {
         Err(Failure::new(Exit::Usage, unknown_host(host, &known)))
     }
 
-    /// Reads the record of one key, and the revision of its last change; 0 if there is none.
-    pub(crate) async fn read(&self, key: &str) -> Result<(Option<KeyValue>, i64), Failure> {
+    /// Reads the record of one key, and the revision of its last change; none if there is none.
+    pub(crate) async fn read(&self, key: &str) -> Result<(Option<KeyValue>, Revision), Failure> {
         let found = self.kv().get(key).await.map_err(|error| unread(&error))?;
-        let revision = found.as_ref().map_or(0, |found| found.mod_revision);
+        let revision = found
+            .as_ref()
+            .map_or(Revision::NONE, |found| found.mod_revision);
         Ok((found, revision))
     }
 
@@ -155,7 +157,7 @@ impl OrderDesk {
     /// Carries out writes and records the action, if the last change of `key` was at `revision`. Returns true if it was.
     pub(crate) async fn commit(
         &self,
-        (key, revision): (&str, i64),
+        (key, revision): (&str, Revision),
         mut batch: Batch,
         action: &AdminActionRecord,
     ) -> Result<bool, Failure> {
@@ -169,7 +171,7 @@ impl OrderDesk {
     }
 
     /// Grants a lease for an order that ends with it.
-    pub(crate) async fn lease_for(&self, keep: Duration) -> Result<i64, Failure> {
+    pub(crate) async fn lease_for(&self, keep: Duration) -> Result<LeaseId, Failure> {
         let lease = self.reader.locks.lease_for(keep).await;
         lease.map_err(|error| self.describe_unwritten(&error))
     }

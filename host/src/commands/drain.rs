@@ -1,7 +1,7 @@
 //! `leasehold drain`: keeps a host from starting runs.
 
 use clap::Args;
-use leasehold_lock::{Batch, KeyValue};
+use leasehold_lock::{Batch, KeyValue, LeaseId};
 use leasehold_records::{
     AdminAction, DrainMark, HoldKind, HostControl, JobRecord, StopKind, UnixMs,
 };
@@ -57,7 +57,7 @@ async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
         drain: Some(drain.clone()),
     };
     let mut batch = Batch::default();
-    batch.put(&key, &control.to_json(), 0);
+    batch.put(&key, &control.to_json(), LeaseId::NONE);
     let is_here = |job: &JobRecord| job.host == host;
     if args.stop {
         let mut jobs = desk.jobs(None).await?;

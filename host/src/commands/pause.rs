@@ -1,7 +1,7 @@
 //! `leasehold pause`: keeps new runs of a job, or of all jobs, from starting.
 
 use clap::Args;
-use leasehold_lock::{Batch, KeyValue};
+use leasehold_lock::{Batch, KeyValue, LeaseId};
 use leasehold_records::{AdminAction, HoldKind, HoldMark, JobControl, JobRecord, StopKind, UnixMs};
 
 use crate::exit::Exit;
@@ -74,7 +74,7 @@ async fn pause(
         pause: Some(mark.clone()),
     };
     let mut batch = Batch::default();
-    batch.put(&target.key, &control.to_json(), 0);
+    batch.put(&target.key, &control.to_json(), LeaseId::NONE);
     if stop {
         let jobs = desk.jobs(job).await?;
         halting::add_requests(desk, &jobs, StopKind::Stop, &mut batch).await?;
@@ -162,6 +162,7 @@ fn describe(
 
 #[cfg(test)]
 mod tests {
+    use leasehold_lock::Token;
     use leasehold_records::JobState;
 
     use super::*;
@@ -173,7 +174,7 @@ mod tests {
             lock: "ledger".into(),
             state,
             since_unix_ms: UnixMs::new(0),
-            token: Some(42),
+            token: Some(Token::new(42)),
             next_unix_ms: None,
             last: None,
             detail: String::new(),

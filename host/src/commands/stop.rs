@@ -69,7 +69,9 @@ pub(crate) async fn request_end(
     });
     action.job = Some(job.to_owned());
     action.host = host.map(Into::into);
-    let key = desk.root().stop_request(job, first.token.unwrap_or(0));
+    let key = desk
+        .root()
+        .stop_request(job, first.token.unwrap_or_default());
     let (_, revision) = desk.read(&key).await?;
     if !desk.commit((&key, revision), batch, &action).await? {
         return Err(overtaken(&format!("the run of {job}")));
@@ -119,6 +121,7 @@ fn describe(job: &str, running: &[JobRecord], left: &[JobRecord]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_lock::Token;
     use leasehold_records::{JobState, UnixMs};
 
     use super::*;
@@ -131,7 +134,7 @@ mod tests {
             lock: "ledger".into(),
             state: JobState::Running,
             since_unix_ms: UnixMs::new(0),
-            token: Some(42),
+            token: Some(Token::new(42)),
             next_unix_ms: None,
             last: None,
             detail: String::new(),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_lock::Batch;
+use leasehold_lock::{Batch, Revision};
 use leasehold_records::{AdminAction, TriggerRecord, TriggerState};
 
 use self::follow::RequestFollower;
@@ -116,7 +116,7 @@ async fn request(desk: &OrderDesk, args: &TriggerArgs) -> Result<Exit, Failure> 
     let mut action = desk.action(AdminAction::Trigger);
     action.job = Some(job.to_owned());
     action.host.clone_from(&args.host);
-    desk.commit((&key, 0), batch, &action).await?;
+    desk.commit((&key, Revision::NONE), batch, &action).await?;
     let mut follower = RequestFollower::new(desk, key, job, args.wait);
     follower.follow().await
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use leasehold_lock::Token;
 use leasehold_records::{Outcome, RunKey, RunRecord, TriggerRecord, TriggerState};
 use leasehold_supervisor::shutdown::Signals;
 
@@ -23,7 +24,7 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 struct ClaimedRun {
     host: String,
     lock_key: String,
-    token: u64,
+    token: Token,
 }
 
 /// Follower of one request.
@@ -180,7 +181,7 @@ impl<'a> RequestFollower<'a> {
         };
         let (entry, _) = self.desk.read(&claimed.lock_key).await?;
         let is_there =
-            entry.is_some_and(|entry| u64::try_from(entry.create_revision) == Ok(claimed.token));
+            entry.is_some_and(|entry| Token::from(entry.create_revision) == claimed.token);
         if is_there {
             self.missing = None;
             return Ok(None);
@@ -200,7 +201,7 @@ impl<'a> RequestFollower<'a> {
     /// Prints the end of the output and of the run.
     async fn end(
         &self,
-        (host, token): (String, u64),
+        (host, token): (String, Token),
         (outcome, detail): (Outcome, &str),
     ) -> Result<Exit, Failure> {
         if self.waits {
@@ -229,7 +230,7 @@ impl<'a> RequestFollower<'a> {
     }
 
     /// Prints the output in the run's record, which is written a little after its end.
-    async fn print_output(&self, token: u64) -> Result<(), Failure> {
+    async fn print_output(&self, token: Token) -> Result<(), Failure> {
         let began = Instant::now();
         let record = loop {
             let record = self.read_run(token).await?;
@@ -255,7 +256,7 @@ impl<'a> RequestFollower<'a> {
         print(&output).map(drop)
     }
 
-    async fn read_run(&self, token: u64) -> Result<Option<RunRecord>, Failure> {
+    async fn read_run(&self, token: Token) -> Result<Option<RunRecord>, Failure> {
         let key = RunKey {
             job: self.job.to_owned(),
             token,

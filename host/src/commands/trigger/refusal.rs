@@ -44,7 +44,7 @@ pub(super) fn find_refusal(job: &str, now: &JobSituation, at: UnixMs) -> Option<
             "{job} runs already, on {} for {} (token {})",
             running.host,
             age(at.since(running.since_unix_ms)),
-            running.token.unwrap_or(0)
+            running.token.unwrap_or_default()
         ));
     }
     if let Some(open) = &now.open {
@@ -90,6 +90,7 @@ fn find_missing_host(job: &str, now: &JobSituation) -> Option<String> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use leasehold_lock::Token;
     use leasehold_records::{JobHold, TriggerState};
 
     use super::*;
@@ -110,7 +111,7 @@ mod tests {
             lock: "billing".into(),
             state,
             since_unix_ms: UnixMs::new(0),
-            token: is_running_state(state).then_some(42),
+            token: is_running_state(state).then_some(Token::new(42)),
             next_unix_ms: None,
             last: None,
             detail: String::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_config::wall::{UnixMs, WallClock};
+use leasehold_lock::Token;
 use leasehold_records::{JobHold, StopRequest};
 use tokio::sync::watch;
 
@@ -101,7 +102,7 @@ impl ControlHandle {
     }
 
     /// Resolves when the end of the run of this job under this token is requested.
-    pub(crate) async fn stop_of(&self, job: &str, token: u64) -> StopRequest {
+    pub(crate) async fn stop_of(&self, job: &str, token: Token) -> StopRequest {
         let mut seen = self.clone();
         loop {
             seen.state.mark_unchanged();

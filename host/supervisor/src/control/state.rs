@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, LeaseId, Revision, Token};
 use leasehold_records::{
     ControlKey, DrainMark, HoldKind, HoldMark, HostControl, JobControl, JobHold, RecordError, Root,
     StopRequest, TriggerRecord,
@@ -15,9 +15,9 @@ pub(crate) struct SeenTrigger {
     pub(crate) key: String,
     pub(crate) record: TriggerRecord,
     /// The revision of its last change.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     /// The lease that carries it.
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
 }
 
 /// The orders that concern one host.
@@ -32,7 +32,7 @@ pub(crate) struct ControlState {
     /// Pauses, by job.
     pub(crate) pauses: BTreeMap<String, HoldMark>,
     /// Requests to end a run, by job and token.
-    pub(super) stops: BTreeMap<(String, u64), StopRequest>,
+    pub(super) stops: BTreeMap<(String, Token), StopRequest>,
     /// Requested runs that no host has taken, by key.
     pub(super) triggers: BTreeMap<String, SeenTrigger>,
 }
@@ -146,7 +146,7 @@ impl ControlState {
     }
 
     /// Returns the request to end the run of this job under this token.
-    pub(crate) fn stop_of(&self, job: &str, token: u64) -> Option<&StopRequest> {
+    pub(crate) fn stop_of(&self, job: &str, token: Token) -> Option<&StopRequest> {
         self.stops.get(&(job.to_owned(), token))
     }
 
@@ -207,9 +207,9 @@ mod tests {
         KeyValue {
             key,
             value,
-            create_revision: 5,
-            mod_revision: 7,
-            lease: 9,
+            create_revision: Revision::new(5),
+            mod_revision: Revision::new(7),
+            lease: LeaseId::new(9),
         }
     }
 
@@ -280,17 +280,17 @@ mod tests {
         let root = Root::default();
         let request = StopRequest {
             job: "ledger".into(),
-            token: 7,
+            token: Token::new(7),
             kind: StopKind::Stop,
             by: "ann@vm".into(),
             why: String::new(),
             at_unix_ms: UnixMs::new(1),
         };
-        let name = root.stop_request("ledger", 7);
+        let name = root.stop_request("ledger", Token::new(7));
         let state = ControlState::read(&root, "web1", vec![key(name, request.to_json())]);
-        assert_eq!(state.stop_of("ledger", 7), Some(&request));
-        assert_eq!(state.stop_of("ledger", 8), None);
-        assert_eq!(state.stop_of("other", 7), None);
+        assert_eq!(state.stop_of("ledger", Token::new(7)), Some(&request));
+        assert_eq!(state.stop_of("ledger", Token::new(8)), None);
+        assert_eq!(state.stop_of("other", Token::new(7)), None);
     }
 
     #[test]
@@ -304,12 +304,12 @@ mod tests {
             .next()
             .cloned()
             .expect("a trigger");
-        assert_eq!((seen.revision, seen.lease), (7, 9));
+        assert_eq!((seen.revision.get(), seen.lease.get()), (7, 9));
         assert!(state.is_open(&seen));
         let claimed = TriggerState::Claimed {
             runs_on: "web2".into(),
             lock_key: "/l/1".into(),
-            token: 7,
+            token: Token::new(7),
             run_id: "web2-7-0".into(),
         };
         let taken = key(name.clone(), trigger(claimed, None));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 use leasehold_records::{JobHold, JobRecord, JobState, Outcome, PendingVersion, Progress};
 
 use super::context::JobContext;
@@ -56,7 +56,7 @@ pub(crate) enum ManualTurn {
     /// It waits for the lock.
     Waiting { since: SystemTime },
     /// Its guest runs under this token.
-    Running { since: SystemTime, token: u64 },
+    Running { since: SystemTime, token: Token },
 }
 
 impl JobEntry {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use leasehold_lock::Token;
 use leasehold_records::StopKind;
 
 use super::context::JobContext;
@@ -33,7 +34,7 @@ impl fmt::Display for HaltRequest {
 }
 
 /// Resolves when the end of the run under this token is requested.
-pub(crate) async fn wait(context: &JobContext, token: u64) -> HaltRequest {
+pub(crate) async fn wait(context: &JobContext, token: Token) -> HaltRequest {
     tokio::select! {
         request = context.control.stop_of(&context.name, token) => HaltRequest {
             kind: request.kind,

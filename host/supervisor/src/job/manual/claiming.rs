@@ -1,6 +1,6 @@
 //! The claim of a requested run, under the fence of the job's lock.
 
-use leasehold_lock::{Fence, FencedError, Kv, RefusalKind, StoreError};
+use leasehold_lock::{Fence, FencedError, Kv, LeaseId, RefusalKind, Revision, StoreError};
 use leasehold_records::TriggerRecord;
 
 /// Attempts at a claim whose answer was lost.
@@ -13,7 +13,7 @@ pub(super) trait TriggerStore {
     /// Writes the record if the lock is ours and the record's last change was at `expected`.
     fn write_fenced(
         &self,
-        expected: i64,
+        expected: Revision,
         json: Vec<u8>,
     ) -> impl Future<Output = Result<(), FencedError>> + Send;
 }
@@ -24,7 +24,7 @@ pub(super) struct HeldTrigger {
     pub(super) fence: Fence,
     pub(super) key: String,
     /// The lease that carries it.
-    pub(super) lease: i64,
+    pub(super) lease: LeaseId,
 }
 
 impl TriggerStore for HeldTrigger {
@@ -32,7 +32,7 @@ impl TriggerStore for HeldTrigger {
         Ok(self.kv.get(&self.key).await?.map(|found| found.value))
     }
 
-    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+    async fn write_fenced(&self, expected: Revision, json: Vec<u8>) -> Result<(), FencedError> {
         let Self {
             kv,
             fence,
@@ -58,7 +58,7 @@ pub(super) enum ClaimAnswer {
 /// Claims a request that was last changed at `revision`, by writing the record `claimed`.
 pub(super) async fn claim(
     store: &impl TriggerStore,
-    revision: i64,
+    revision: Revision,
     claimed: &TriggerRecord,
 ) -> ClaimAnswer {
     for _ in 0..TRIES {
@@ -96,19 +96,20 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::FutureExt as _;
+    use leasehold_lock::Token;
     use leasehold_records::{TriggerState, UnixMs};
 
     use super::*;
 
     /// One record, the entry of one lock, and the number of answers that are lost.
     struct ModelStore {
-        record: Mutex<Option<(i64, Vec<u8>)>>,
+        record: Mutex<Option<(Revision, Vec<u8>)>>,
         holds: bool,
         lost: Mutex<u32>,
     }
 
     impl ModelStore {
-        fn new(revision: i64, holds: bool, lost: u32) -> Self {
+        fn new(revision: Revision, holds: bool, lost: u32) -> Self {
             Self {
                 record: Mutex::new(Some((revision, b"{}".to_vec()))),
                 holds,
@@ -123,16 +124,18 @@ mod tests {
             Ok(record.as_ref().map(|(_, json)| json.clone()))
         }
 
-        async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+        async fn write_fenced(&self, expected: Revision, json: Vec<u8>) -> Result<(), FencedError> {
             if !self.holds {
                 return Err(FencedError::Stale);
             }
             let mut record = self.record.lock().unwrap();
-            let revision = record.as_ref().map_or(0, |(revision, _)| *revision);
+            let revision = record
+                .as_ref()
+                .map_or(Revision::NONE, |(revision, _)| *revision);
             if revision != expected {
                 return Err(FencedError::Conflict);
             }
-            *record = Some((revision + 1, json));
+            *record = Some((revision.next(), json));
             let mut lost = self.lost.lock().unwrap();
             if *lost > 0 {
                 *lost -= 1;
@@ -154,34 +157,39 @@ mod tests {
             state: TriggerState::Claimed {
                 runs_on: host.into(),
                 lock_key: "/l/1".into(),
-                token: 7,
+                token: Token::new(7),
                 run_id: format!("{host}-7-0"),
             },
         }
     }
 
     fn answer(store: &ModelStore, host: &str) -> ClaimAnswer {
-        claim(store, 5, &claimed(host)).now_or_never().unwrap()
+        claim(store, Revision::new(5), &claimed(host))
+            .now_or_never()
+            .unwrap()
     }
 
     #[test]
     fn request_is_claimed_once() {
-        let store = ModelStore::new(5, true, 0);
+        let store = ModelStore::new(Revision::new(5), true, 0);
         assert_eq!(answer(&store, "a"), ClaimAnswer::Ours);
         assert_eq!(answer(&store, "b"), ClaimAnswer::Gone);
     }
 
     #[test]
     fn claim_with_a_lost_answer_is_recognized() {
-        let store = ModelStore::new(5, true, 1);
+        let store = ModelStore::new(Revision::new(5), true, 1);
         assert_eq!(answer(&store, "a"), ClaimAnswer::Ours);
         assert_eq!(answer(&store, "b"), ClaimAnswer::Gone);
     }
 
     #[test]
     fn lost_lock_claims_nothing() {
-        let store = ModelStore::new(5, false, 0);
+        let store = ModelStore::new(Revision::new(5), false, 0);
         assert_eq!(answer(&store, "a"), ClaimAnswer::Unclaimed);
-        assert_eq!(store.record.lock().unwrap().as_ref().unwrap().0, 5);
+        assert_eq!(
+            store.record.lock().unwrap().as_ref().unwrap().0,
+            Revision::new(5)
+        );
     }
 }
