@@ -93,7 +93,7 @@ pub use load_observer::{LoadObserver, LoadStep, ObservedPlugin};
 pub use mark::PollMark;
 pub use options::{Preparing, RuntimeOptions};
 pub use plugin::{Plugin, PluginFacts};
-pub use prepare::run_if_asked;
+pub use prepare::{SMALL_PLUGIN_BYTES, run_if_asked};
 pub use proposals::validate;
 pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};

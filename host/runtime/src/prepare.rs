@@ -35,7 +35,10 @@ use super::error::LoadProblem;
 use super::options::Preparing;
 use messages::PrepareTask;
 use process::PrepareRequest;
-use queue::PrepareQueue;
+use queue::{PrepareQueue, SMALL_BYTES};
+
+/// Largest size of a plugin's file that does not wait behind big ones, in bytes.
+pub const SMALL_PLUGIN_BYTES: u64 = SMALL_BYTES as u64;
 
 /// Prepares plugins, several at once.
 pub(crate) struct Preparer {
