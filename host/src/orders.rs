@@ -229,7 +229,7 @@ pub(crate) fn mark() -> u32 {
 fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
     let mut text = format!("there is no host `{}`", printable::line(host));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = suggest(host, &names) {
+    if let Some(near) = suggest(host, names.iter().copied()) {
         let _ = write!(
             text,
             "\n  = help: did you mean `{}`?",
