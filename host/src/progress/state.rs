@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use leasehold_records::printable;
 
 /// Shortest work whose end is worth a line.
-const LONG: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(3);
 
 /// Loads of one command.
 pub(super) struct LoadState {

@@ -28,7 +28,7 @@ fn layered() -> Result<Room> {
 fn every_value_is_listed_with_its_layer() -> Result<()> {
     let room = layered()?;
     let said = room.run(&["check"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    ensure!(said.code == Some(0) && said.errors().is_empty(), "{said:?}");
     let lines: Vec<Vec<&str>> = said
         .stdout
         .lines()

@@ -8,6 +8,7 @@ mod diff;
 mod exits;
 mod large_records;
 mod late_store;
+mod loading;
 mod mistaken;
 mod piped;
 mod pipes;

@@ -243,7 +243,11 @@ fn change(kind: &EventKind) -> String {
         }
         EventKind::PluginReady(end) => {
             let took = Duration::from_millis(end.took_ms).as_secs_f64();
-            let how = if end.cached { "LOADED    " } else { "COMPILED  " };
+            let how = if end.cached {
+                "LOADED    "
+            } else {
+                "COMPILED  "
+            };
             format!("{how} {} in {took:.1} s", end.file)
         }
         EventKind::PluginRefused { file, error, kept } => {
