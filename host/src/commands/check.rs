@@ -74,7 +74,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         match args.format {
             CheckFormat::Text => {
                 let tables = table::text(&jobs, args.all);
-                let cache = format!("compile cache: {}\n", cache_of(&config).display());
+                let cache = cache_line(&config, jobs.len());
                 format!("{tables}{cache}{}", last_line(&args.file, jobs.len()))
             }
             CheckFormat::Json => table::json(&args.file, &cache_of(&config), &jobs, args.all),
@@ -88,6 +88,13 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
 fn cache_of(config: &Config) -> PathBuf {
     let dir = cache_dir(config.host().data_dir());
     std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn cache_line(config: &Config, jobs: usize) -> String {
+    if jobs == 0 {
+        return String::new();
+    }
+    format!("compile cache: {}\n", cache_of(config).display())
 }
 
 fn last_line(file: &Path, jobs: usize) -> String {

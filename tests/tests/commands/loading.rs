@@ -8,6 +8,7 @@ use leasehold_tests::bombs::many_branches;
 use leasehold_tests::events::Event;
 use leasehold_tests::process::{Process, children, is_alive};
 use leasehold_tests::tail::Tail;
+use leasehold_tests::terminal::{Screen, Terminal};
 use leasehold_tests::wait::eventually;
 use leasehold_tests::wat_plugins::printer;
 use rustix::process::Signal;
@@ -160,6 +161,33 @@ fn long_loading_prints_lines_beside_the_output() -> Result<()> {
     command.end(Signal::TERM)?;
     ensure!(command.stdout.is_empty(), "{:?}", command.stdout.all());
     Ok(())
+}
+
+#[test]
+fn bar_on_a_terminal_fits_one_line_and_leaves_nothing() -> Result<()> {
+    let room = slow()?;
+    let terminal = Terminal::start(36, 12)?;
+    terminal.line(&format!("cd {}; HOME=$PWD; clear", room.path().display()))?;
+    terminal.line("leasehold check")?;
+    let bar = |screen: &Screen| {
+        let lines: Vec<&str> = (screen.text().lines())
+            .filter(|line| line.contains("0/1"))
+            .collect();
+        let is_cut = |line: &&str| line.starts_with("[          ] 0/1 compiling slow.was");
+        ensure!(lines.len() == 1 && lines.iter().all(is_cut), "no bar");
+        Ok(())
+    };
+    terminal.wait("a bar", bar)?;
+    // It is redrawn in its place.
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.wait("one bar", bar)?;
+    terminal.keys(&["C-c"])?;
+    let screen = terminal.shows(&["error: stopped by SIGINT"])?;
+    ensure!(!screen.contains("0/1"), "{screen}");
+    terminal.line("TERM=dumb leasehold check")?;
+    terminal.shows(&["loading: compiling slow.wasm"])?;
+    terminal.keys(&["C-c"])?;
+    terminal.wait_shell()
 }
 
 /// The events of a host from its start until its plugin is loaded; the store is away.
