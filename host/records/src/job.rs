@@ -83,4 +83,42 @@ pub struct JobRecord {
     /// The progress that the run reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Its schedule and its place in it; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<JobPlan>,
+    /// The files that define it on this host; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<JobFiles>,
+}
+
+/// Schedule of a job on one host, and its place in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPlan {
+    /// The schedule as a configuration has it: `cron = "0 3 * * *"`, `every = "30s"`, `once = true`; `continuous`
+    /// without one.
+    pub schedule: String,
+    /// The IANA name of the time zone of a cron expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The tick that the job sleeps until. Absent in any other state, and in a pause after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick_unix_ms: Option<UnixMs>,
+    /// Seconds by which the zone's clock is ahead of UTC at that tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_offset_s: Option<i32>,
+    /// Number of the attempt that follows a pause after a failure, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+}
+
+/// Versions of the files that define a job on one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFiles {
+    /// Digest of the plugin in use, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// The start of a digest of the job's settings, in hex. Hosts with equal settings have equal digests.
+    pub settings: String,
+    /// Digest of the plugin of a new version of the job, which comes into force when the run under way has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_sha256: Option<String>,
 }

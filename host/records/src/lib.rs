@@ -9,10 +9,12 @@
 //!   the JSON of their values.
 //!   Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions. The tick of a
 //!   [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong clock.
-//! - [`UnixMs`]: wall time.
+//! - [`explain`](mod@explain): the reasons for which a job runs or does not.
+//! - [`UnixMs`]: wall time. [`wall_text`]: moments and spans as text.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
+pub mod explain;
 mod holder;
 mod host;
 mod job;
@@ -26,11 +28,12 @@ mod stored;
 mod tests;
 mod tick;
 mod unix_ms;
+pub mod wall_text;
 
 pub use admin_action::{AdminAction, AdminActionRecord};
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
-pub use job::{JobRecord, JobState, Progress};
+pub use job::{JobFiles, JobPlan, JobRecord, JobState, Progress};
 pub use json::RecordError;
 pub use keys::{Root, RootError, RunKey};
 pub use run::{MergedRuns, Outcome, RunRecord};

@@ -83,6 +83,9 @@ pub struct RunRecord {
     pub tick_unix_ms: Option<UnixMs>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
+    /// The version of the host's program; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The time when it started.
     pub started_unix_ms: UnixMs,
     /// The time when it had ended and the guest had stopped.

@@ -173,6 +173,7 @@ mod tests {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
+            version: String::new(),
             started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(63_000)),
             outcome,

@@ -6,7 +6,7 @@
 //! and `clocks` keeps it from being run years early.
 //!
 //! `held_lock` is the grant as it moves between the machine and the work, `lack` the reason for which a run cannot
-//! start here, and `task` the machine's events and actions with the real grant.
+//! start here, `plan` a job's place in its schedule, and `task` the machine's events and actions with the real grant.
 
 pub(crate) mod claiming;
 pub(crate) mod clocks;
@@ -16,6 +16,7 @@ pub(crate) mod entry;
 pub(crate) mod held_lock;
 pub(crate) mod lack;
 pub(crate) mod machine;
+pub(crate) mod plan;
 pub(crate) mod provision;
 pub(crate) mod run;
 pub(crate) mod task;

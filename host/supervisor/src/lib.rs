@@ -5,6 +5,7 @@
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
+//! - `file_digest`: versions of the files that define jobs, for comparing hosts.
 //! - `quarantine`: plugins that brought the process down in their first run.
 //! - [`event`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
 //!
@@ -21,6 +22,7 @@ pub mod end;
 pub mod event;
 pub mod event_log;
 mod fenced;
+mod file_digest;
 pub mod host;
 mod identity;
 mod job;

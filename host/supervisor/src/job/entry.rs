@@ -7,12 +7,13 @@ use std::time::SystemTime;
 
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::BootTime;
-use leasehold_records::{JobRecord, JobState, Outcome, Progress};
+use leasehold_records::{JobFiles, JobRecord, JobState, Outcome, Progress};
 
 use super::context::JobContext;
 use super::held_lock::HeldLock;
 use super::lack::RunLack;
-use super::machine::{JobEnding, JobMachine, JobRules, MachineState, WakeTime};
+use super::machine::{JobEnding, JobMachine, JobRules, JobSleep, MachineState, WakeTime};
+use super::plan::plan_of;
 use super::provision::RunProvisions;
 use super::task::{TaskRequest, TaskResult};
 use crate::record_writer::text;
@@ -40,6 +41,8 @@ pub(crate) struct JobEntry {
     since: SystemTime,
     last: Option<Outcome>,
     progress: Option<Progress>,
+    /// Digest of the plugin of the run under way, if a new version has replaced the context meanwhile.
+    outdated: Option<String>,
 }
 
 impl JobEntry {
@@ -54,6 +57,7 @@ impl JobEntry {
             since: SystemTime::now(),
             last: None,
             progress: None,
+            outdated: None,
         }
     }
 
@@ -108,6 +112,9 @@ impl JobEntry {
     }
 
     fn enter(&mut self, state: MachineState<RunProvisions>) {
+        if !matches!(state, MachineState::Running { .. }) {
+            self.outdated = None;
+        }
         self.state = state;
         self.since = SystemTime::now();
         self.keep_lack();
@@ -172,6 +179,9 @@ impl JobEntry {
             context.stop = self.context.stop.clone();
             let old = std::mem::replace(&mut self.context, Arc::new(*context));
             old.superseded.cancel();
+            if runs && self.outdated.is_none() {
+                self.outdated = Some(old.plugin.facts().sha256.clone());
+            }
         } else {
             self.leaving = false;
             self.next = Some(context);
@@ -222,7 +232,32 @@ impl JobEntry {
             last: self.last,
             detail: self.state.detail().to_owned(),
             progress: self.progress.clone(),
+            plan: Some(plan_of(self.context.job.schedule(), self.sleep())),
+            files: Some(self.files()),
         })
+    }
+
+    const fn sleep(&self) -> Option<&JobSleep> {
+        match &self.state {
+            MachineState::Sleeping(sleep) => Some(sleep),
+            _ => None,
+        }
+    }
+
+    /// Returns the versions of the files that the job runs with, and of those that wait for the end of its run.
+    fn files(&self) -> JobFiles {
+        let latest = self.next.as_deref().unwrap_or(&self.context);
+        let latest = latest.plugin.facts().sha256.clone();
+        let is_pending = self.next.is_some() || self.outdated.is_some();
+        let in_use = match &self.outdated {
+            Some(sha256) => sha256.clone(),
+            None => self.context.plugin.facts().sha256.clone(),
+        };
+        JobFiles {
+            plugin_sha256: in_use,
+            settings: self.context.settings.clone(),
+            pending_sha256: is_pending.then_some(latest),
+        }
     }
 
     /// Returns a moment of the boot-time clock as wall time.

@@ -59,9 +59,7 @@ pub(crate) use self::event::{
     AcquireMiss, MachineEvent, PauseEnd, RunVerdict, TickClaim, TickLook, TickMark,
 };
 pub(crate) use self::job_machine::{JobMachine, JobRules, MachineGrant, StartCause};
-#[cfg(test)]
-pub(crate) use self::state::JobSleep;
-pub(crate) use self::state::{JobEnding, MachineState, RunTurn, TimeNow, WakeTime};
+pub(crate) use self::state::{JobEnding, JobSleep, MachineState, RunTurn, TimeNow, WakeTime};
 
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,8 @@ fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
         last: None,
         detail: String::new(),
         progress: None,
+        plan: None,
+        files: None,
     }
 }
 
@@ -106,6 +108,7 @@ fn host() -> HostRecord {
         version: "0".into(),
         started_unix_ms: UnixMs::new(1),
         jobs: vec!["j".into()],
+        files: String::new(),
     }
 }
 
