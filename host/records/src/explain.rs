@@ -2,8 +2,9 @@
 //!
 //! `leasehold explain`, `leasehold status` and the dashboard use the same words, which are made here.
 //!
-//! - `store_facts`: records, controls and queues. `reason`: reasons as data. `sentence`: their text.
+//! - `store_facts`: records, controls and queues. `decisions`: what operators decided. `reason`: reasons as data. `sentence`: their text.
 
+mod decisions;
 mod ordinal;
 mod reason;
 mod sentence;
@@ -14,7 +15,9 @@ mod tests;
 use serde::Serialize;
 
 pub use reason::{BlockedBy, NextTick, Reason, ReasonKind};
-pub use store_facts::{HeldFact, QueueFact, StoreFacts};
+pub use store_facts::{QueueFact, StoreFacts};
+
+use decisions::{holds_on, pause_of};
 
 use crate::job::{JobRecord, JobState};
 use crate::unix_ms::UnixMs;
@@ -51,10 +54,10 @@ impl Explanation {
 /// Explains the state of one job on all hosts.
 pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
     let mut found = Findings::default();
-    let paused = pause(facts, job, now);
+    let pause = pause_of(facts, job, now);
     let records = facts.records_of(job);
     for record in records {
-        explain_record(facts, record, (paused.is_some(), now), &mut found);
+        explain_record(facts, record, (pause.as_ref(), now), &mut found);
     }
     let mut is_known = !records.is_empty();
     for host in &facts.hosts {
@@ -63,8 +66,7 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
             found.add(&host.host, ReasonKind::Unrecorded);
         }
     }
-    let is_paused = paused.is_some();
-    found.global.extend(paused);
+    found.global.extend(pause);
     if !is_known {
         let alive = facts.hosts.len();
         found.global.push(ReasonKind::NoHost { alive });
@@ -73,35 +75,26 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
     Explanation {
         job: job.to_owned(),
         running: reasons.iter().any(|reason| reason.kind.is_run()),
-        paused: is_paused,
+        paused: reasons
+            .iter()
+            .any(|reason| matches!(reason.kind, ReasonKind::Paused { .. })),
         reasons,
     }
-}
-
-/// Returns the pause of the job, or of all jobs, that is in force.
-fn pause(facts: &StoreFacts, job: &str, now: UnixMs) -> Option<ReasonKind> {
-    let own = facts.pauses.get(job).map(|held| (false, held));
-    let of_all = facts.pause_of_all.as_ref().map(|held| (true, held));
-    let mut pauses = [of_all, own].into_iter().flatten();
-    let (all, held) = pauses.find(|(_, held)| held.is_in_force(now))?;
-    Some(ReasonKind::Paused {
-        all,
-        by: held.by.clone(),
-        why: held.why.clone(),
-        since_unix_ms: held.since,
-        until_unix_ms: held.until,
-    })
 }
 
 /// Adds the reasons that one host's record of the job shows.
 fn explain_record(
     facts: &StoreFacts,
     record: &JobRecord,
-    (is_paused, now): (bool, UnixMs),
+    (pause, now): (Option<&ReasonKind>, UnixMs),
     found: &mut Findings,
 ) {
     let host = record.host.as_str();
-    let is_held = hold_back(facts, record, now, found) || is_paused;
+    let holds = holds_on(facts, record, pause, now);
+    let is_held = pause.is_some() || !holds.is_empty();
+    for hold in holds {
+        found.add(host, hold);
+    }
     let (since, lock) = (record.since_unix_ms, record.lock.clone());
     match record.state {
         JobState::Running | JobState::Pausing => {
@@ -120,9 +113,14 @@ fn explain_record(
                 }
             };
             found.add(host, kind);
-            let files = record.files.as_ref();
-            if let Some(sha256) = files.and_then(|files| files.pending_sha256.clone()) {
-                found.add(host, ReasonKind::Pending { sha256 });
+            if let Some(pending) = &record.pending {
+                found.add(
+                    host,
+                    ReasonKind::Pending {
+                        sha256: pending.plugin_sha256.clone(),
+                        since_unix_ms: pending.since_unix_ms,
+                    },
+                );
             }
         }
         JobState::Waiting => explain_wait(facts, record, found),
@@ -151,23 +149,6 @@ fn explain_record(
             },
         ),
     }
-}
-
-/// Adds the drain of the record's host. Returns true if there is one.
-fn hold_back(facts: &StoreFacts, record: &JobRecord, now: UnixMs, found: &mut Findings) -> bool {
-    let drain = facts.drains.get(&record.host);
-    let Some(drain) = drain.filter(|drain| drain.is_in_force(now)) else {
-        return false;
-    };
-    found.add(
-        &record.host,
-        ReasonKind::Drained {
-            by: drain.by.clone(),
-            why: drain.why.clone(),
-            since_unix_ms: drain.since,
-        },
-    );
-    true
 }
 
 /// Adds the reason for which a job waits, from the queue of its lock.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::JobHold;
 use crate::json::impl_json;
 use crate::run::Outcome;
 use crate::unix_ms::UnixMs;
@@ -83,12 +84,27 @@ pub struct JobRecord {
     /// The progress that the run reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The holds that keep new runs from starting here, as this host has seen them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<JobHold>,
+    /// The version that waits for the end of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingVersion>,
     /// Its schedule and its place in it; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<JobPlan>,
     /// The files that define it on this host; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<JobFiles>,
+}
+
+/// A version of a job that waits for the end of a run of the version before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingVersion {
+    /// The digest of its plugin, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// The time since when it waits.
+    pub since_unix_ms: UnixMs,
 }
 
 /// Schedule of a job on one host, and its place in it.
@@ -114,11 +130,8 @@ pub struct JobPlan {
 /// Versions of the files that define a job on one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFiles {
-    /// Digest of the plugin in use, SHA-256 in hex.
+    /// Digest of the plugin that the next run uses, SHA-256 in hex.
     pub plugin_sha256: String,
     /// The start of a digest of the job's settings, in hex. Hosts with equal settings have equal digests.
     pub settings: String,
-    /// Digest of the plugin of a new version of the job, which comes into force when the run under way has ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_sha256: Option<String>,
 }

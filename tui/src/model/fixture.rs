@@ -153,6 +153,8 @@ impl FixtureStore {
                 total: Some(240),
                 message: "batches".into(),
             }),
+            holds: Vec::new(),
+            pending: None,
             plan: None,
             files: None,
         };
@@ -195,6 +197,7 @@ impl FixtureStore {
             output: "opened with total 8000\nprocessed batch 118/240".into(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         };
         let key = RunKey {
             job: job.into(),

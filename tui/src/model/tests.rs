@@ -131,6 +131,9 @@ fn admin_action_explains_a_forced_leave() {
         lease: "1".into(),
         whom: "a@host-1".into(),
         at_unix_ms: UnixMs::new(store.now),
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
     let traced = kv(&trace, &deed.to_json(), 9);

@@ -27,6 +27,9 @@ pub(super) async fn execute(
         lease: format!("{:x}", order.lease),
         whom: order.whom.clone(),
         at_unix_ms: at,
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = AuditNote {
         key: root.admin_action(at, fastrand::u32(..)),
@@ -37,6 +40,18 @@ pub(super) async fn execute(
         AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
         AdminAction::RemoveEntry | AdminAction::StopRun => {
             locks.remove_entry(&order.key, order.token, &trace).await
+        }
+        AdminAction::Trigger
+        | AdminAction::Pause
+        | AdminAction::Resume
+        | AdminAction::Drain
+        | AdminAction::Undrain
+        | AdminAction::Stop
+        | AdminAction::Restart => {
+            return Err(format!(
+                "`leasehold {}` does this; no entry was removed",
+                order.deed.as_str()
+            ));
         }
     };
     let what = order.deed.as_str();

@@ -83,6 +83,8 @@ pub enum ReasonKind {
     Pending {
         /// Digest of its plugin, SHA-256 in hex.
         sha256: String,
+        /// The time since when it waits.
+        since_unix_ms: UnixMs,
     },
     /// An operator paused the job, or all jobs.
     Paused {

@@ -30,9 +30,13 @@ impl ReasonKind {
                 line(lock),
                 token_text(*token)
             ),
-            Self::Pending { sha256 } => format!(
-                "a new version (plugin sha256 {}) waits for the end of this run",
-                line(sha256.get(..12).unwrap_or(sha256))
+            Self::Pending {
+                sha256,
+                since_unix_ms,
+            } => format!(
+                "a new version (plugin sha256 {}) waits {} for the end of this run",
+                line(sha256.get(..12).unwrap_or(sha256)),
+                since(*since_unix_ms, now)
             ),
             Self::Paused { .. } | Self::Drained { .. } => self.decision(now),
             Self::NoHost { alive: 0 } => "no host is alive".into(),

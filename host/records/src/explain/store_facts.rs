@@ -2,30 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::control::HoldMark;
 use crate::holder::HolderRecord;
 use crate::host::HostRecord;
 use crate::job::JobRecord;
-use crate::unix_ms::UnixMs;
-
-/// An operator's decision that something starts no run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldFact {
-    /// The operator.
-    pub by: String,
-    /// The reason that the operator gave; may be empty.
-    pub why: String,
-    /// The time of the decision.
-    pub since: UnixMs,
-    /// The time when it ends by itself.
-    pub until: Option<UnixMs>,
-}
-
-impl HeldFact {
-    /// True if the decision is in force.
-    pub fn is_in_force(&self, now: UnixMs) -> bool {
-        self.until.is_none_or(|until| until > now)
-    }
-}
 
 /// An entry of a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +32,11 @@ pub struct StoreFacts {
     /// Queues by the short names of their locks, each in order.
     pub queues: BTreeMap<String, Vec<QueueFact>>,
     /// Pauses, by job.
-    pub pauses: BTreeMap<String, HeldFact>,
+    pub pauses: BTreeMap<String, HoldMark>,
     /// The pause of all jobs.
-    pub pause_of_all: Option<HeldFact>,
-    /// Drains, by host.
-    pub drains: BTreeMap<String, HeldFact>,
+    pub pause_of_all: Option<HoldMark>,
+    /// Drains, by host. A host that is drained in full ends.
+    pub drains: BTreeMap<String, HoldMark>,
 }
 
 impl StoreFacts {

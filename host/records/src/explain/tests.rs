@@ -1,7 +1,10 @@
 //! Explanations of every state, as the sentences that an operator reads.
 
-use super::{HeldFact, QueueFact, StoreFacts, explain};
-use crate::{HolderRecord, HostRecord, JobFiles, JobPlan, JobRecord, JobState, UnixMs};
+use super::{QueueFact, StoreFacts, explain};
+use crate::{
+    HoldKind, HoldMark, HolderRecord, HostRecord, JobHold, JobPlan, JobRecord, JobState,
+    PendingVersion, UnixMs,
+};
 
 /// 2026-11-30T20:00:00Z.
 const NOW: UnixMs = UnixMs::new(1_796_068_800_000);
@@ -37,6 +40,8 @@ fn record(job: &str, host: &str, state: JobState) -> JobRecord {
         last: None,
         detail: String::new(),
         progress: None,
+        holds: Vec::new(),
+        pending: None,
         plan: None,
         files: None,
     }
@@ -85,10 +90,9 @@ fn lines(facts: &StoreFacts, job: &str) -> String {
 fn run_is_explained_with_its_start_and_its_waiters() {
     let running = JobRecord {
         token: Some(1204),
-        files: Some(JobFiles {
-            plugin_sha256: "00".into(),
-            settings: "aa".into(),
-            pending_sha256: Some("0123456789abcdef".into()),
+        pending: Some(PendingVersion {
+            plugin_sha256: "0123456789abcdef".into(),
+            since_unix_ms: ago(60),
         }),
         ..record("ledger", "web1", JobState::Running)
     };
@@ -192,18 +196,22 @@ fn blocking_clients_are_named_with_their_keys() {
 
 #[test]
 fn operators_decisions_replace_the_lack_that_they_cause() {
+    let decision = |until| HoldMark {
+        by: "ada@desk".into(),
+        why: "disk is full".into(),
+        at_unix_ms: ago(600),
+        until_unix_ms: until,
+    };
     let held = JobRecord {
         detail: "paused by an operator".into(),
+        holds: vec![JobHold {
+            kind: HoldKind::Paused,
+            mark: decision(None),
+        }],
         ..record("j", "a", JobState::StandingBack)
     };
     let mut facts = StoreFacts::new(vec![], vec![held, record("j", "b", JobState::StandingBack)]);
-    let decision = |until| HeldFact {
-        by: "ada@desk".into(),
-        why: "disk is full".into(),
-        since: ago(600),
-        until,
-    };
-    let decided = lines(&facts, "j");
+    let recorded = lines(&facts, "j");
     facts.drains.insert("a".into(), decision(None));
     let drained = lines(&facts, "j");
     facts.drains.clear();
@@ -212,10 +220,10 @@ fn operators_decisions_replace_the_lack_that_they_cause() {
         .insert("j".into(), decision(Some(ahead(3_600))));
     let paused = lines(&facts, "j");
     facts.pauses.insert("j".into(), decision(Some(ago(1))));
-    assert_eq!(lines(&facts, "j"), decided, "a pause that is over");
+    assert_eq!(lines(&facts, "j"), recorded, "a pause that is over");
     facts.pause_of_all = Some(decision(None));
     let all = lines(&facts, "j");
-    insta::assert_snapshot!([drained, paused, all].join("\n"));
+    insta::assert_snapshot!([recorded, drained, paused, all].join("\n"));
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         output: String::new(),
         output_truncated_bytes: 0,
         merged: None,
+        manual: None,
     }
 }
 

@@ -41,8 +41,6 @@ pub(crate) struct JobEntry {
     since: SystemTime,
     last: Option<Outcome>,
     progress: Option<Progress>,
-    /// Digest of the plugin of the run under way, if a new version has replaced the context meanwhile.
-    outdated: Option<String>,
 }
 
 impl JobEntry {
@@ -57,7 +55,6 @@ impl JobEntry {
             since: SystemTime::now(),
             last: None,
             progress: None,
-            outdated: None,
         }
     }
 
@@ -112,9 +109,6 @@ impl JobEntry {
     }
 
     fn enter(&mut self, state: MachineState<RunProvisions>) {
-        if !matches!(state, MachineState::Running { .. }) {
-            self.outdated = None;
-        }
         self.state = state;
         self.since = SystemTime::now();
         self.keep_lack();
@@ -179,9 +173,6 @@ impl JobEntry {
             context.stop = self.context.stop.clone();
             let old = std::mem::replace(&mut self.context, Arc::new(*context));
             old.superseded.cancel();
-            if runs && self.outdated.is_none() {
-                self.outdated = Some(old.plugin.facts().sha256.clone());
-            }
         } else {
             self.leaving = false;
             self.next = Some(context);
@@ -232,6 +223,8 @@ impl JobEntry {
             last: self.last,
             detail: self.state.detail().to_owned(),
             progress: self.progress.clone(),
+            holds: Vec::new(),
+            pending: None,
             plan: Some(plan_of(self.context.job.schedule(), self.sleep())),
             files: Some(self.files()),
         })
@@ -244,19 +237,12 @@ impl JobEntry {
         }
     }
 
-    /// Returns the versions of the files that the job runs with, and of those that wait for the end of its run.
+    /// Returns the versions of the files that the next run uses.
     fn files(&self) -> JobFiles {
-        let latest = self.next.as_deref().unwrap_or(&self.context);
-        let latest = latest.plugin.facts().sha256.clone();
-        let is_pending = self.next.is_some() || self.outdated.is_some();
-        let in_use = match &self.outdated {
-            Some(sha256) => sha256.clone(),
-            None => self.context.plugin.facts().sha256.clone(),
-        };
+        let newest = self.next.as_deref().unwrap_or(&self.context);
         JobFiles {
-            plugin_sha256: in_use,
-            settings: self.context.settings.clone(),
-            pending_sha256: is_pending.then_some(latest),
+            plugin_sha256: newest.plugin.facts().sha256.clone(),
+            settings: newest.settings.clone(),
         }
     }
 

@@ -252,6 +252,7 @@ impl Run<'_> {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         }
     }
 }

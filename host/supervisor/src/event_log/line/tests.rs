@@ -165,6 +165,41 @@ fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
 }
 
 #[test]
+fn order_of_an_operator_reads_with_name_and_reason() {
+    let paused = |until: Option<&str>| EventKind::Paused {
+        by: "ann@vm".into(),
+        why: "the disk is full".into(),
+        until: until.map(Into::into),
+    };
+    let lines = [
+        sentence(&paused(None)),
+        sentence(&paused(Some("2026-12-01T06:00:00Z"))),
+        sentence(&EventKind::Drained {
+            by: "ann@vm".into(),
+            why: String::new(),
+            ends: true,
+        }),
+        sentence(&EventKind::StopRequested {
+            kind: "restart",
+            by: String::new(),
+            why: "a new version, and `update = \"restart\"`".into(),
+        }),
+        sentence(&EventKind::TriggerRefused {
+            trigger: "1".into(),
+            by: "ann@vm".into(),
+            reason: "its config has no key `batch`".into(),
+        }),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    PAUSED     by ann@vm: the disk is full
+    PAUSED     by ann@vm until 2026-12-01T06:00:00Z: the disk is full
+    DRAINED    by ann@vm; the host ends when its runs have ended
+    ASKED      to restart: a new version, and `update = "restart"`
+    REFUSED    the run requested by ann@vm: its config has no key `batch`
+    "#);
+}
+
+#[test]
 fn story_has_seconds_and_bold_acquisitions_and_no_repeats() {
     let story = |colours| Form::Story {
         began: BootTime::from_nanos(1_000_000_000),
