@@ -28,6 +28,14 @@ impl Look {
         }
     }
 
+    /// Returns the same look without colours, for text that passes a writer which removes them.
+    pub(crate) const fn without_colours(self) -> Self {
+        Self {
+            colours: false,
+            ..self
+        }
+    }
+
     /// A look without bounds: every column, no colours, every character.
     #[cfg(test)]
     pub(crate) const fn plain() -> Self {

@@ -43,6 +43,16 @@ impl Explanation {
         })
     }
 
+    /// Leaves out the reasons that do not hold on this host.
+    pub fn keep_only(&mut self, host: &str) {
+        self.reasons
+            .retain(|reason| reason.hosts.is_empty() || reason.hosts.iter().any(|at| at == host));
+        for reason in &mut self.reasons {
+            reason.hosts.retain(|at| at == host);
+        }
+        self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
+    }
+
     /// Returns the reasons on this host in one line, without those that its state and its next time show already.
     pub fn summary(&self, host: &str) -> String {
         let reasons = self.on(host).filter(|reason| !reason.kind.is_plain());
@@ -176,6 +186,10 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
                 .owner
                 .as_ref()
                 .map(|owner| format!("{}@{}", owner.job, owner.host)),
+            same_job: first
+                .owner
+                .as_ref()
+                .is_some_and(|owner| owner.job == record.job),
             key: first.key.clone(),
             token: first.token,
             held_since_unix_ms: held_since(facts, first),

@@ -38,6 +38,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns true for a run that ended without its work done, and was not stopped by its host.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Running | Self::Done | Self::Again | Self::Stopped => false,
+            Self::Retry
+            | Self::Fatal
+            | Self::Exit
+            | Self::Trap
+            | Self::Limit
+            | Self::Lost
+            | Self::Timeout
+            | Self::Abandoned
+            | Self::Crashed => true,
+        }
+    }
+
     /// Returns the outcome's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
@@ -36,8 +37,8 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
+/// Runs the jobs of a file until they have ended or a signal ends them. Events of this level are logged.
+pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failure> {
     let (path, format) = (args.config.as_path(), args.log_format);
     let (shutdown_handle, shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let prepared = prepare(Config::load(path)?, fingerprint).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
-    let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)
+    let event_log = EventLog::start(clock.clone(), (format.into(), level), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
     let store = prepared.config.store().clone();

@@ -35,16 +35,34 @@ const MARKS: [(char, char, Tint); 4] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
     text: String,
+    /// The text for a narrow terminal, if there is a shorter one.
+    short: Option<String>,
     tint: Tint,
 }
 
 impl Cell {
+    /// Returns a cell of an age and its time, which a narrow terminal leaves out.
+    pub(crate) fn timed(age: &str, time: &str) -> Self {
+        Self {
+            text: printable::line(&format!("{age} ({time})")),
+            short: Some(printable::line(age)),
+            tint: Tint::Plain,
+        }
+    }
+
     /// Returns a cell with a tint.
     pub(crate) fn tinted(text: &str, tint: Tint) -> Self {
         Self {
             text: printable::line(text),
+            short: None,
             tint,
         }
+    }
+
+    /// Returns a cell with a dash for an empty text.
+    pub(crate) fn or_dash(text: &str) -> Self {
+        let is_empty = text.is_empty();
+        if is_empty { "-".into() } else { text.into() }
     }
 
     /// Returns a strip of outcomes, one mark each.
@@ -52,6 +70,7 @@ impl Cell {
         let text = outcomes.into_iter().map(mark).collect();
         Self {
             text,
+            short: None,
             tint: Tint::Strip,
         }
     }
@@ -61,6 +80,13 @@ impl Cell {
         self.text.width()
     }
 
+    /// Columns that the text for a narrow terminal takes.
+    pub(super) fn short_width(&self) -> usize {
+        self.short
+            .as_ref()
+            .map_or(self.width(), |text| text.width())
+    }
+
     /// True for a cell that shows nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty() || self.text == "-"
@@ -68,7 +94,11 @@ impl Cell {
 
     /// Returns the text for so many columns, with its colours, and the columns that it takes.
     pub(super) fn paint(&self, most: usize, look: Look) -> (String, usize) {
-        let text = shorten(&self.text, most, look);
+        let text = match &self.short {
+            Some(short) if self.width() > most => short,
+            _ => &self.text,
+        };
+        let text = shorten(text, most, look);
         let width = text.width();
         if self.tint == Tint::Strip {
             return (paint_strip(&text, look), width);
@@ -91,20 +121,13 @@ impl From<String> for Cell {
 
 /// Returns the mark of an outcome.
 const fn mark(outcome: Outcome) -> char {
-    match outcome {
-        Outcome::Done | Outcome::Again => MARKS[0].0,
-        Outcome::Retry
-        | Outcome::Fatal
-        | Outcome::Exit
-        | Outcome::Trap
-        | Outcome::Limit
-        | Outcome::Lost
-        | Outcome::Timeout
-        | Outcome::Abandoned
-        | Outcome::Crashed => MARKS[1].0,
-        Outcome::Stopped => MARKS[2].0,
-        Outcome::Running => MARKS[3].0,
-    }
+    let at = match outcome {
+        failed if failed.is_failure() => 1,
+        Outcome::Stopped => 2,
+        Outcome::Running => 3,
+        _ => 0,
+    };
+    MARKS[at].0
 }
 
 /// Cuts a text to so many columns, with a mark where it was cut.
@@ -179,7 +202,10 @@ mod tests {
             ..ascii
         };
         let (text, width) = strip.paint(9, coloured);
-        assert!(text.starts_with("\u{1b}[32m+\u{1b}[0m\u{1b}[31mx"), "{text:?}");
+        assert!(
+            text.starts_with("\u{1b}[32m+\u{1b}[0m\u{1b}[31mx"),
+            "{text:?}"
+        );
         assert_eq!(width, 4);
     }
 }

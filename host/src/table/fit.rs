@@ -2,6 +2,9 @@
 
 use super::GAP;
 
+/// Rank from which a column has its short texts before any text is cut.
+const UNIMPORTANT: u8 = 4;
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
@@ -36,6 +39,13 @@ impl Column {
     }
 }
 
+/// Widths of a column's widest cell: of its whole text, and of its short one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ColumnWidth {
+    pub(super) whole: usize,
+    pub(super) short: usize,
+}
+
 /// A column that is shown, with its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FittedColumn {
@@ -43,26 +53,33 @@ pub(super) struct FittedColumn {
     pub(super) width: usize,
 }
 
-/// Returns the columns to show in so many terminal columns. `widths` are those of their widest cells.
+/// Returns the columns to show in so many terminal columns.
+///
+/// Columns of a high rank have their short texts first, then texts are cut to twice their least width, then the other
+/// columns have their short texts, then texts are cut to the least. Columns are left out if that is not enough.
 pub(super) fn fit(
     columns: &[Column],
-    widths: &[usize],
+    widths: &[ColumnWidth],
     is_empty: &[bool],
     most: Option<usize>,
 ) -> Vec<FittedColumn> {
     let whole = widths.iter().enumerate();
     let mut shown: Vec<FittedColumn> = whole
-        .map(|(at, width)| FittedColumn { at, width: *width })
+        .map(|(at, width)| FittedColumn {
+            at,
+            width: width.whole,
+        })
         .collect();
     let Some(most) = most else {
         return shown;
     };
     // A column without content takes room from the others.
     shown.retain(|column| columns[column.at].rank == 0 || !is_empty[column.at]);
-    let least = |column: &FittedColumn| match columns[column.at].least {
-        Some(least) => column.width.min(least),
+    let cut_to = |column: &FittedColumn, times: usize| match columns[column.at].least {
+        Some(least) => column.width.min(least * times),
         None => column.width,
     };
+    let least = |column: &FittedColumn| cut_to(column, 1).min(widths[column.at].short);
     while sum(shown.iter().map(least)) > most {
         let ranks = shown.iter().map(|column| columns[column.at].rank);
         match ranks.enumerate().max_by_key(|(_, rank)| *rank) {
@@ -72,13 +89,36 @@ pub(super) fn fit(
             _ => break,
         }
     }
-    shrink(&mut shown, most, least);
+    let short = |column: &FittedColumn| widths[column.at].short;
+    collapse(&mut shown, most, short, |column| {
+        columns[column.at].rank >= UNIMPORTANT
+    });
+    shrink(&mut shown, most, |column| cut_to(column, 2));
+    collapse(&mut shown, most, short, |_| true);
+    shrink(&mut shown, most, |column| cut_to(column, 1));
     // Even the rest may be too wide.
     shrink(&mut shown, most, |_| 1);
     while sum(shown.iter().map(|column| column.width)) > most && shown.len() > 1 {
         shown.pop();
     }
     shown
+}
+
+/// Gives columns their short texts, the last first, until all fit.
+fn collapse(
+    shown: &mut [FittedColumn],
+    most: usize,
+    short: impl Fn(&FittedColumn) -> usize,
+    may: impl Fn(&FittedColumn) -> bool,
+) {
+    for at in (0..shown.len()).rev() {
+        if sum(shown.iter().map(|column| column.width)) <= most {
+            return;
+        }
+        if may(&shown[at]) {
+            shown[at].width = shown[at].width.min(short(&shown[at]));
+        }
+    }
 }
 
 /// Takes one after the other from the widest column that is above its least width, until all fit.
@@ -106,6 +146,40 @@ fn sum(widths: impl Iterator<Item = usize>) -> usize {
 mod tests {
     use super::*;
 
+    const fn plain(width: usize) -> ColumnWidth {
+        ColumnWidth {
+            whole: width,
+            short: width,
+        }
+    }
+
+    #[test]
+    fn unimportant_times_go_before_texts_are_cut_and_others_after() {
+        let columns = [
+            Column::fixed("A").droppable(4),
+            Column::fixed("B").droppable(2),
+            Column::text("C", 10),
+        ];
+        let timed = ColumnWidth {
+            whole: 12,
+            short: 4,
+        };
+        let widths = |most| {
+            let shown = fit(
+                &columns,
+                &[timed, timed, plain(30)],
+                &[false; 3],
+                Some(most),
+            );
+            shown.iter().map(|column| column.width).collect::<Vec<_>>()
+        };
+        assert_eq!(widths(58), [12, 12, 30]);
+        assert_eq!(widths(57), [4, 12, 30]);
+        assert_eq!(widths(45), [4, 12, 25]);
+        assert_eq!(widths(39), [4, 4, 20]);
+        assert_eq!(widths(25), [4, 4, 13]);
+    }
+
     #[test]
     fn columns_go_by_rank_and_texts_shrink_before_that() {
         let columns = [
@@ -115,7 +189,8 @@ mod tests {
             Column::text("D", 10),
         ];
         let shown = |most| {
-            let shown = fit(&columns, &[5, 5, 5, 40], &[false; 4], most);
+            let widths = [5, 5, 5, 40].map(plain);
+            let shown = fit(&columns, &widths, &[false; 4], most);
             let shown = shown.iter().map(|column| (column.at, column.width));
             shown.collect::<Vec<_>>()
         };
@@ -131,7 +206,10 @@ mod tests {
     fn droppable_column_without_content_is_left_out_of_a_terminal() {
         let columns = [Column::fixed("A"), Column::fixed("B").droppable(1)];
         let is_empty = [false, true];
-        assert_eq!(fit(&columns, &[5, 5], &is_empty, Some(80)).len(), 1);
-        assert_eq!(fit(&columns, &[5, 5], &is_empty, None).len(), 2);
+        assert_eq!(
+            fit(&columns, &[5, 5].map(plain), &is_empty, Some(80)).len(),
+            1
+        );
+        assert_eq!(fit(&columns, &[5, 5].map(plain), &is_empty, None).len(), 2);
     }
 }

@@ -207,6 +207,9 @@ pub enum EventKind {
     Skipped {
         /// The reason.
         reason: String,
+        /// True if another host runs it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        elsewhere: bool,
     },
     /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {

@@ -7,7 +7,7 @@
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
 //! - `file_digest`: versions of the files that define jobs, for comparing hosts.
 //! - `quarantine`: plugins that brought the process down in their first run.
-//! - [`event`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
+//! - [`event`], [`event_level`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
 //! outcome → record. A guest runs only where a grant is at hand. This crate knows no exit codes and no tables.
@@ -20,6 +20,7 @@ mod claim;
 pub mod connect;
 pub mod end;
 pub mod event;
+pub mod event_level;
 pub mod event_log;
 mod fenced;
 mod file_digest;

@@ -40,6 +40,8 @@ pub struct BlockedBy {
     /// The job and the host that hold it, as `job@host`. Absent for a client that is no host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// True if the holder is the same job on another host, which is as it should be.
+    pub same_job: bool,
     /// The key of the holder's entry.
     pub key: String,
     /// The holder's fencing token.

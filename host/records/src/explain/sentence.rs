@@ -48,9 +48,11 @@ impl ReasonKind {
                 } else {
                     format!(": \"{}\"", line(value))
                 };
+                let name = key.rsplit('/').next().unwrap_or(key);
                 format!(
-                    "lock `{}` is held by an operator's entry without a lease{quoted}; it stays until `{}` is deleted",
+                    "lock `{}` is kept by the administrative hold `{}`{quoted}; it stays until the key {} is deleted",
                     line(lock),
+                    line(name),
                     line(key)
                 )
             }
@@ -101,10 +103,11 @@ impl ReasonKind {
             } => ("the host is drained", by, why, *since_unix_ms, None),
             _ => return String::new(),
         };
-        let mut text = format!("{what} by {} {}", line(by), since(at, now));
+        let mut text = format!("{what} by {}", line(by));
         if !why.is_empty() {
             let _ = write!(text, ": \"{}\"", line(why));
         }
+        let _ = write!(text, ", {}", since(at, now));
         match (self, end) {
             (_, Some(end)) => {
                 let _ = write!(
@@ -128,10 +131,12 @@ impl ReasonKind {
                 since_unix_ms,
                 until_unix_ms,
             } => {
-                let mut text = format!("stands back {}", since(*since_unix_ms, now));
-                if !lack.is_empty() {
-                    let _ = write!(text, ": {}", line(lack));
-                }
+                let mut text = if lack.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}; ", line(lack))
+                };
+                let _ = write!(text, "stands back {}", since(*since_unix_ms, now));
                 if let Some(check) = until_unix_ms {
                     let _ = write!(text, "; the next check is {}", until(*check, now));
                 }
@@ -210,8 +215,13 @@ impl BlockedBy {
             (1, waiters) => format!("next of {waiters} in the queue"),
             (place, waiters) => format!("{} of {waiters} in the queue", ordinal(place)),
         };
+        let verb = if self.same_job {
+            "waits behind"
+        } else {
+            "blocked by"
+        };
         format!(
-            "blocked for {waited} by {holder}, which {held}, token {}; {place}",
+            "{verb} {holder} for {waited}, which {held}, token {}; {place}",
             self.token
         )
     }

@@ -10,6 +10,7 @@ use super::form::Form;
 use super::sentence::sentence;
 use super::story::story;
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 
 /// Formats an event as its line, or lines, with their ends; empty when this form leaves the event out.
 pub(super) fn of(event: &Event, form: Form) -> String {
@@ -25,6 +26,7 @@ struct JsonLine<'a> {
     time: String,
     boot_ns: u64,
     host: &'a str,
+    severity: EventLevel,
     #[serde(flatten)]
     context: &'a EventContext,
     #[serde(flatten)]
@@ -36,6 +38,7 @@ fn json(event: &Event) -> String {
         time: humantime::format_rfc3339_millis(event.wall).to_string(),
         boot_ns: event.at.as_nanos(),
         host: &event.host,
+        severity: event.kind.level(),
         context: &event.context,
         kind: &event.kind,
     };

@@ -15,6 +15,7 @@ use super::form::Form;
 use super::line;
 use super::sink::EventSink;
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 use crate::last_words::LAST_WORDS;
 
 /// Number of lines that may wait for a slow reader.
@@ -38,12 +39,14 @@ pub enum Out {
 pub(super) struct LineWriter {
     events: Mutex<Option<SyncSender<Arc<Event>>>>,
     dropped: AtomicU64,
+    /// The least important events that are written.
+    level: EventLevel,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl LineWriter {
     /// Starts the writing thread.
-    pub(super) fn start(form: Form, out: Out) -> io::Result<Self> {
+    pub(super) fn start(form: Form, level: EventLevel, out: Out) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
         let thread = std::thread::Builder::new()
             .name("leasehold-log".into())
@@ -51,6 +54,7 @@ impl LineWriter {
         Ok(Self {
             events: Mutex::new(Some(events)),
             dropped: AtomicU64::new(0),
+            level,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -65,6 +69,9 @@ impl LineWriter {
 
 impl EventSink for LineWriter {
     fn receive(&self, event: &Arc<Event>) {
+        if event.kind.level() > self.level {
+            return;
+        }
         let missed = self.dropped.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let gap = Event {
