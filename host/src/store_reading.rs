@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::queue_role::with_roles;
-use leasehold_lock::{QueueEntry, RefusalKind, StoreError, ViewFreshness};
+use leasehold_lock::{QueueEntry, RefusalKind, Revision, StoreError, Token, ViewFreshness};
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
     ControlKey, HoldMark, HolderRecord, HostControl, HostRecord, JobControl, JobRecord, TickRecord,
@@ -20,7 +20,7 @@ const PARTS: usize = 5;
 /// Records and queues of a store.
 pub(crate) struct StoreReading {
     /// Revision of the queues; `None` if they may not be read.
-    pub(crate) revision: Option<i64>,
+    pub(crate) revision: Option<Revision>,
     pub(crate) hosts: Vec<HostRecord>,
     pub(crate) jobs: Vec<JobRecord>,
     pub(crate) ticks: Vec<TickRecord>,
@@ -42,7 +42,7 @@ pub(crate) struct LockStatus {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EntryStatus {
     pub(crate) key: String,
-    pub(crate) token: i64,
+    pub(crate) token: Token,
     pub(crate) lease: String,
     /// Seconds left of the holder's lease.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ impl StoreReading {
         for (name, entries) in view.queues() {
             let mut shown = Vec::new();
             for (role, entry) in with_roles(entries) {
-                let ttl = if role.is_holder() && entry.lease != 0 {
+                let ttl = if role.is_holder() && !entry.is_administrative() {
                     match reader.locks.lease_ttl(entry.lease).await {
                         // A missing permission hides the time that is left, and nothing else.
                         Err(error) if is_denied(&error) => None,
@@ -206,8 +206,8 @@ fn entry_status(entry: &QueueEntry, ttl_s: Option<u64>) -> EntryStatus {
     let owner = HolderRecord::from_json(&entry.value).ok();
     EntryStatus {
         key: entry.key.clone(),
-        token: entry.create_revision,
-        lease: format!("{:x}", entry.lease),
+        token: entry.create_revision.into(),
+        lease: entry.lease.to_string(),
         ttl_s,
         administrative: entry.is_administrative(),
         host: owner.as_ref().map(|owner| owner.host.clone()),
@@ -223,7 +223,7 @@ fn queue_fact(entry: &QueueEntry) -> QueueFact {
     };
     QueueFact {
         key: entry.key.clone(),
-        token: u64::try_from(entry.create_revision).unwrap_or_default(),
+        token: entry.create_revision.into(),
         is_administrative: entry.is_administrative(),
         owner,
         text,

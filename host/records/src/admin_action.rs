@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
@@ -66,7 +67,7 @@ pub struct AdminActionRecord {
     /// The key of the queue entry.
     pub key: String,
     /// The create revision of that entry.
-    pub token: u64,
+    pub token: Token,
     /// The lease, in hex.
     pub lease: String,
     /// The owner of that entry, if its value names one.
@@ -92,7 +93,7 @@ impl AdminActionRecord {
             by,
             lock: String::new(),
             key: String::new(),
-            token: 0,
+            token: Token::default(),
             lease: String::new(),
             whom: String::new(),
             at_unix_ms: at,

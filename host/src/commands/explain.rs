@@ -107,6 +107,7 @@ fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_lock::Token;
     use leasehold_records::explain::StoreFacts;
     use leasehold_records::{JobPlan, JobRecord, JobState};
 
@@ -117,7 +118,7 @@ mod tests {
             lock: "billing".into(),
             state,
             since_unix_ms: UnixMs::new(3_600_000),
-            token: (state == JobState::Running).then_some(7),
+            token: (state == JobState::Running).then_some(Token::new(7)),
             next_unix_ms: None,
             last: None,
             detail: String::new(),

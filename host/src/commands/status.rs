@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::StoreError;
+use leasehold_lock::{Revision, StoreError};
 use leasehold_records::explain::{Explanation, explain};
 use leasehold_records::{HostRecord, JobRecord, Outcome, TickRecord};
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub(crate) struct StatusArgs {
 struct Status {
     /// Revision of the locks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
+    revision: Option<Revision>,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
     /// The latest tick that any host has begun, of each job with ticks.

@@ -1,11 +1,12 @@
 //! Events of a host, as data. One stream of these feeds every output.
 //!
-//! The JSON form is an interface: names and meanings of fields stay.
+//! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
+//! them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 use serde::Serialize;
 
 /// An event with its host and time.
@@ -34,7 +35,7 @@ pub struct EventContext {
     pub lock: Option<Arc<str>>,
     /// Fencing token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<u64>,
+    pub token: Option<Token>,
     /// Id of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Arc<str>>,
@@ -393,3 +394,6 @@ pub enum EventKind {
         count: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Reasons for the state of a job, as data.
 
+use leasehold_ids::Token;
 use serde::Serialize;
 
 use crate::unix_ms::UnixMs;
@@ -45,7 +46,7 @@ pub struct BlockedBy {
     /// The key of the holder's entry.
     pub key: String,
     /// The holder's fencing token.
-    pub token: u64,
+    pub token: Token,
     /// The time since when the lock is held, if a record shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since_unix_ms: Option<UnixMs>,
@@ -67,7 +68,7 @@ pub enum ReasonKind {
         lock: String,
         /// The fencing token.
         #[serde(skip_serializing_if = "Option::is_none")]
-        token: Option<u64>,
+        token: Option<Token>,
         /// The start of the run.
         since_unix_ms: UnixMs,
     },
@@ -77,7 +78,7 @@ pub enum ReasonKind {
         lock: String,
         /// The fencing token.
         #[serde(skip_serializing_if = "Option::is_none")]
-        token: Option<u64>,
+        token: Option<Token>,
         /// The end of the last run.
         since_unix_ms: UnixMs,
     },
@@ -132,7 +133,7 @@ pub enum ReasonKind {
         /// The lock.
         lock: String,
         /// The fencing token.
-        token: u64,
+        token: Token,
     },
     /// It is about to join the queue.
     Joining {

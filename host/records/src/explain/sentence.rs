@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use leasehold_ids::Token;
+
 use super::ordinal::ordinal;
 use super::reason::{BlockedBy, NextTick, ReasonKind};
 use crate::printable;
@@ -238,6 +240,6 @@ fn since(at: UnixMs, now: UnixMs) -> String {
     format!("since {clock} ({})", age(now.since(at)))
 }
 
-fn token_text(token: Option<u64>) -> String {
+fn token_text(token: Option<Token>) -> String {
     token.map_or_else(String::new, |token| format!(", token {token}"))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_ids::Token;
+
 use crate::control::HoldMark;
 use crate::holder::HolderRecord;
 use crate::host::HostRecord;
@@ -13,7 +15,7 @@ pub struct QueueFact {
     /// The full key.
     pub key: String,
     /// Its create revision: the fencing token.
-    pub token: u64,
+    pub token: Token,
     /// True for an entry without a lease, which an operator put there by hand.
     pub is_administrative: bool,
     /// The waiter or holder that its value names.

@@ -1,5 +1,7 @@
 //! Explanations of every state, as the sentences that an operator reads.
 
+use leasehold_ids::Token;
+
 use super::{QueueFact, StoreFacts, explain};
 use crate::{
     HoldKind, HoldMark, HolderRecord, HostRecord, JobHold, JobPlan, JobRecord, JobState,
@@ -50,7 +52,7 @@ fn record(job: &str, host: &str, state: JobState) -> JobRecord {
 fn entry(job: &str, host: &str, token: u64) -> QueueFact {
     QueueFact {
         key: format!("/leasehold/locks/billing/{token:x}"),
-        token,
+        token: Token::new(token),
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
@@ -89,7 +91,7 @@ fn lines(facts: &StoreFacts, job: &str) -> String {
 #[test]
 fn run_is_explained_with_its_start_and_its_waiters() {
     let running = JobRecord {
-        token: Some(1204),
+        token: Some(Token::new(1204)),
         pending: Some(PendingVersion {
             plugin_sha256: "0123456789abcdef".into(),
             since_unix_ms: ago(60),

@@ -82,6 +82,7 @@ fn sequence(sequence: u32) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use leasehold_lock::Token;
 
     pub(in crate::commands::runs) fn run(token: u64, outcome: Outcome) -> RunRecord {
         RunRecord {
@@ -89,7 +90,7 @@ pub(super) mod tests {
             host: "host-a".into(),
             lock: "billing/ledger".into(),
             lock_key: "/leasehold/locks/billing/ledger/694d".into(),
-            token,
+            token: Token::new(token),
             sequence: 0,
             run_id: format!("host-a-{token}-0"),
             attempt: 1,

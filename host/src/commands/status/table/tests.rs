@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_lock::{Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
 use leasehold_records::{HoldMark, HolderRecord, JobFiles, JobPlan, Outcome, TickState};
 
@@ -36,7 +37,7 @@ fn job(job: &str, host: &str, state: JobState) -> JobRecord {
         lock: "billing".into(),
         state,
         since_unix_ms: ago(192),
-        token: (state == JobState::Running).then_some(1204),
+        token: (state == JobState::Running).then_some(Token::new(1204)),
         next_unix_ms: None,
         last: None,
         detail: String::new(),
@@ -67,10 +68,10 @@ fn nightly(host: &str, detail: &str) -> JobRecord {
     }
 }
 
-fn entry(key: &str, token: i64, owner: Option<(&str, &str)>) -> EntryStatus {
+fn entry(key: &str, token: u64, owner: Option<(&str, &str)>) -> EntryStatus {
     EntryStatus {
         key: format!("/leasehold/locks/billing/{key}"),
-        token,
+        token: Token::new(token),
         lease: if key == "maintenance" { "0" } else { key }.into(),
         ttl_s: (token == 1204).then_some(9),
         administrative: key == "maintenance",
@@ -86,7 +87,7 @@ fn tick(state: TickState, outcome: Option<Outcome>) -> TickRecord {
         state,
         host: "web2\u{1b}[31m".into(),
         lock_key: String::new(),
-        token: 1190,
+        token: Token::new(1190),
         attempt: 2,
         run_id: String::new(),
         claimed_unix_ms: ago(64_799),
@@ -115,9 +116,9 @@ fn status() -> Status {
         nightly("web1", ""),
         nightly("web2", "exit code 3"),
     ];
-    let fact = |host: &str, token| QueueFact {
+    let fact = |host: &str, token: u64| QueueFact {
         key: format!("/leasehold/locks/billing/{token}"),
-        token,
+        token: Token::new(token),
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
@@ -140,7 +141,7 @@ fn status() -> Status {
     use Outcome::{Done, Exit, Running};
     Status {
         not_permitted: Vec::new(),
-        revision: Some(12),
+        revision: Some(Revision::new(12)),
         hosts,
         jobs,
         ticks: vec![tick(TickState::Done, Some(Exit))],
