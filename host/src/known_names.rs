@@ -35,7 +35,6 @@ pub(crate) fn describe(name: &str, names: &KnownNames<'_>) -> String {
     // Writing to a string cannot fail.
     let _ = match known.len() {
         0 => write!(text, "\n  = help: {}", names.none),
-        1 => write!(text, "\n  = help: the only {noun} is {listed}"),
         count if count > MOST_LISTED => {
             write!(
                 text,

@@ -217,15 +217,12 @@ impl BlockedBy {
             (1, waiters) => format!("next of {waiters} in the queue"),
             (place, waiters) => format!("{} of {waiters} in the queue", ordinal(place)),
         };
-        let verb = if self.same_job {
-            "waits behind"
+        let waits = if self.same_job {
+            format!("has waited for {waited} behind {holder}")
         } else {
-            "blocked by"
+            format!("blocked for {waited} by {holder}")
         };
-        format!(
-            "{verb} {holder} for {waited}, which {held}, token {}; {place}",
-            self.token
-        )
+        format!("{waits}, which {held}, token {}; {place}", self.token)
     }
 }
 
