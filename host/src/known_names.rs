@@ -23,7 +23,7 @@ pub(crate) fn describe(name: &str, names: &KnownNames<'_>) -> String {
     let noun = names.noun;
     let mut text = format!("there is no {noun} `{}`", printable(name));
     let known: Vec<&str> = names.known.iter().map(String::as_str).collect();
-    if let Some(near) = suggest(name, &known) {
+    if let Some(near) = suggest(name, known.iter().copied()) {
         let _ = write!(text, "\n  = help: did you mean `{}`?", printable(near));
     }
     let listed: Vec<String> = known

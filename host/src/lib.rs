@@ -16,6 +16,7 @@ mod known_names;
 mod log_format;
 mod log_level;
 mod look;
+mod orders;
 mod recent_runs;
 mod record_reader;
 mod show_format;

@@ -32,6 +32,8 @@ pub(crate) fn variable_of(path: &[&str], arg: &Arg) -> Option<String> {
         return None;
     }
     let name = match (arg.get_long(), path, arg.get_id().as_str()) {
+        // The name of the configuration where `--config` is a value of it.
+        (Some("config-file"), _, _) => return Some(format!("{PREFIX}_CONFIG")),
         (Some(long), _, _) => long,
         // The configuration is an argument of these commands.
         (None, ["check" | "dev"], "file") => "config",
@@ -49,8 +51,8 @@ pub(crate) fn variable_of(path: &[&str], arg: &Arg) -> Option<String> {
 fn is_shared(path: &[&str], option: &str) -> bool {
     match option {
         "quiet" | "log-level" => true,
-        // Plugins are tried without a configuration, unless one is named.
-        "config" => !matches!(path, ["plugin", ..]),
+        // Plugins are tried without a configuration, unless one is named. That of `trigger` is a value.
+        "config" => !matches!(path, ["plugin", ..] | ["trigger"]),
         // For `dev`, the option replaces the dashboard.
         "log-format" => !matches!(path, ["dev"]),
         _ => false,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
@@ -125,7 +126,7 @@ pub struct StopRequest {
     /// The job.
     pub job: String,
     /// The fencing token of the run.
-    pub token: u64,
+    pub token: Token,
     /// The kind of end.
     pub kind: StopKind,
     /// The operator, as user@machine; not verified.

@@ -139,7 +139,7 @@ fn explain_record(
         JobState::StandingBack => found.add(
             host,
             ReasonKind::StandingBack {
-                lack: record.detail.clone(),
+                lack: reason_in(record),
                 since_unix_ms: since,
                 until_unix_ms: record.next_unix_ms,
             },
@@ -154,7 +154,7 @@ fn explain_record(
         JobState::Failed => found.add(
             host,
             ReasonKind::Failed {
-                error: record.detail.clone(),
+                error: reason_in(record),
                 since_unix_ms: since,
             },
         ),
@@ -205,6 +205,13 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
     found.add(host, kind);
 }
 
+/// Returns the reason of the state itself: that of a failure, or the lack.
+fn reason_in(record: &JobRecord) -> String {
+    let plan = record.plan.as_ref();
+    let own = plan.and_then(|plan| plan.reason.as_ref());
+    own.unwrap_or(&record.detail).clone()
+}
+
 /// Returns the time since when this entry holds its lock, if its host has recorded a run under it.
 fn held_since(facts: &StoreFacts, entry: &QueueFact) -> Option<UnixMs> {
     let owner = entry.owner.as_ref()?;
@@ -217,20 +224,20 @@ fn explain_sleep(record: &JobRecord, found: &mut Findings) {
     let host = record.host.as_str();
     let plan = record.plan.as_ref();
     let tick = plan.and_then(|plan| Some((plan, plan.tick_unix_ms?)));
-    let has_failed = !record.detail.is_empty();
+    let error = reason_in(record);
+    let has_failed = !error.is_empty();
     let Some((plan, at_unix_ms)) = tick else {
         let kind = match record.next_unix_ms {
             Some(until_unix_ms) if has_failed => ReasonKind::Backoff {
                 until_unix_ms,
                 attempt: plan.and_then(|plan| plan.attempt),
-                error: record.detail.clone(),
+                error,
             },
             until_unix_ms => ReasonKind::Sleeping { until_unix_ms },
         };
         return found.add(host, kind);
     };
     if has_failed {
-        let error = record.detail.clone();
         found.add(host, ReasonKind::LastFailed { error });
     }
     let next = NextTick {

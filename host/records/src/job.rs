@@ -123,6 +123,10 @@ pub struct JobPlan {
     /// Seconds by which the zone's clock is ahead of UTC at that tick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_offset_s: Option<i32>,
+    /// The part of the record's detail about the state itself, without operators' orders and a version that waits.
+    /// Absent if the detail is that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Number of the attempt that follows a pause after a failure, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

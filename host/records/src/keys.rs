@@ -42,7 +42,7 @@ pub enum ControlKey {
     /// Control of this host.
     Host(String),
     /// A request to end the run of this job under this token.
-    Stop(String, u64),
+    Stop(String, Token),
     /// A requested run of this job, with its id.
     Trigger(String, String),
 }
@@ -185,8 +185,12 @@ impl Root {
     }
 
     /// Returns the key of a request to end the run of a job under this token.
-    pub fn stop_request(&self, job: &str, token: u64) -> String {
-        format!("{}control/stops/{job}/{token:0TOKEN_DIGITS$}", self.0)
+    pub fn stop_request(&self, job: &str, token: Token) -> String {
+        format!(
+            "{}control/stops/{job}/{:0TOKEN_DIGITS$}",
+            self.0,
+            token.get()
+        )
     }
 
     /// Returns the prefix of all requested runs.
@@ -217,7 +221,10 @@ impl Root {
             Some(("hosts", host)) => Some(ControlKey::Host(host.to_owned())),
             Some(("stops", stop)) => {
                 let (job, token) = stop.split_once('/')?;
-                Some(ControlKey::Stop(job.to_owned(), token.parse().ok()?))
+                Some(ControlKey::Stop(
+                    job.to_owned(),
+                    Token::new(token.parse().ok()?),
+                ))
             }
             Some(_) => None,
         }
@@ -297,8 +304,8 @@ mod tests {
             (root.job_control("ledger"), ControlKey::Job(job.clone())),
             (root.host_control("web1"), ControlKey::Host("web1".into())),
             (
-                root.stop_request("ledger", 42),
-                ControlKey::Stop(job.clone(), 42),
+                root.stop_request("ledger", Token::new(42)),
+                ControlKey::Stop(job.clone(), Token::new(42)),
             ),
             (root.trigger("ledger", "7"), ControlKey::Trigger(job, id)),
         ] {

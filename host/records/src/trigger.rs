@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
@@ -23,7 +24,7 @@ pub enum TriggerState {
         /// The key of the lock entry it runs under.
         lock_key: String,
         /// The fencing token of the run.
-        token: u64,
+        token: Token,
         /// The run's id.
         run_id: String,
     },
@@ -32,7 +33,7 @@ pub enum TriggerState {
         /// The host.
         runs_on: String,
         /// The fencing token of the run.
-        token: u64,
+        token: Token,
         /// The run's id.
         run_id: String,
         /// The outcome of the run.

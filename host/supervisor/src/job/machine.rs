@@ -23,7 +23,8 @@
 //! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts. A
 //! lack shows before the lock is acquired or while it is held. Either way the job gives back its lock and its place
 //! in the queue, and marks nothing. It stands back until the lack may have ended. Its tick stays open for other
-//! hosts.
+//! hosts. An order of an operator, to pause the job or to drain the host, is such a lack; ticks that come while it
+//! lasts follow `missed`.
 //!
 //! ```text
 //!  Looking, Waiting ──────────────lacks──────────────▶ StandingBack ──ready──▶ Looking, Waiting
@@ -59,7 +60,9 @@ pub(crate) use self::event::{
     AcquireMiss, MachineEvent, PauseEnd, RunVerdict, TickClaim, TickLook, TickMark,
 };
 pub(crate) use self::job_machine::{JobMachine, JobRules, MachineGrant, StartCause};
-pub(crate) use self::state::{JobEnding, JobSleep, MachineState, RunTurn, TimeNow, WakeTime};
+pub(crate) use self::state::{
+    JobEnding, JobSleep, LackEnd, MachineState, RunTurn, TimeNow, WakeTime,
+};
 
 #[cfg(test)]
 mod tests;

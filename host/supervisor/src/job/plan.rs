@@ -22,6 +22,7 @@ pub(crate) fn plan_of(schedule: &Schedule, sleep: Option<&JobSleep>) -> JobPlan 
         zone: cron.map(|cron| cron.tz().to_owned()),
         tick_unix_ms: tick,
         zone_offset_s: cron.zip(tick).and_then(|(cron, tick)| cron.offset_s(tick)),
+        reason: None,
         attempt: sleep
             .filter(|sleep| is_pause(sleep))
             .map(|sleep| sleep.next.attempt),

@@ -63,6 +63,7 @@ fn nightly(host: &str, detail: &str) -> JobRecord {
             tick_unix_ms: Some(ahead(21_600)),
             zone_offset_s: Some(3600),
             attempt: None,
+            reason: None,
         }),
         ..job("nightly", host, JobState::Sleeping)
     }

@@ -20,6 +20,11 @@ fn event(host: &str, token: Option<u64>, kind: EventKind) -> Event {
     }
 }
 
+/// Formats an event as the first of its log.
+fn of(event: &Event, form: Form) -> String {
+    render(event, form, &mut NameColumns::of(form))
+}
+
 fn guest() -> EventKind {
     EventKind::Guest {
         stream: "log",
@@ -252,4 +257,31 @@ fn story_has_seconds_and_bold_acquisitions_and_no_repeats() {
         coloured.contains("\u{1b}[1mACQUIRED   after 12 ms  (token 7)\u{1b}[0m"),
         "{coloured}"
     );
+}
+
+#[test]
+fn columns_grow_with_the_longest_names_up_to_a_bound() {
+    let named = |host: &str, job: &str| {
+        let mut event = event(host, None, guest());
+        event.context.job = Some(job.into());
+        event
+    };
+    let began = BootTime::from_nanos(0);
+    let story = Form::Story {
+        began,
+        colours: false,
+    };
+    let events = [
+        named("dev-1", "ledger"),
+        named("build-worker-17", "dropped.nightly-report"),
+        named("dev-1", "ledger"),
+        named(&"h".repeat(25), &"j".repeat(33)),
+        named("dev-1", "ledger"),
+    ];
+    let lines = |form: Form| {
+        let mut columns = NameColumns::of(form);
+        let lines = events.iter().map(|event| render(event, form, &mut columns));
+        lines.collect::<String>()
+    };
+    insta::assert_snapshot!(format!("{}\n{}", lines(Form::Text), lines(story)));
 }
