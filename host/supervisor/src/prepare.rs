@@ -108,10 +108,7 @@ pub async fn load_all<'a>(
         .into_iter()
         .map(|(at, (job, fingerprint))| load_one(runtime, at, job, fingerprint))
         .collect();
-    let mut loaded: Vec<_> = stream::iter(loads)
-        .buffer_unordered(LOADS)
-        .collect()
-        .await;
+    let mut loaded: Vec<_> = stream::iter(loads).buffer_unordered(LOADS).collect().await;
     loaded.sort_by_key(|(at, _)| *at);
     loaded.into_iter().map(|(_, loaded)| loaded).collect()
 }

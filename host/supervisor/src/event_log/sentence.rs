@@ -186,7 +186,7 @@ fn run(kind: &EventKind) -> String {
 /// Formats events about a run that did not start, or that may start a second time.
 fn no_run(kind: &EventKind) -> String {
     match kind {
-        EventKind::Skipped { reason } => format!("SKIPPED    {reason}"),
+        EventKind::Skipped { reason, .. } => format!("SKIPPED    {reason}"),
         EventKind::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
@@ -243,7 +243,11 @@ fn change(kind: &EventKind) -> String {
         }
         EventKind::PluginReady(end) => {
             let took = Duration::from_millis(end.took_ms).as_secs_f64();
-            let how = if end.cached { "LOADED    " } else { "COMPILED  " };
+            let how = if end.cached {
+                "LOADED    "
+            } else {
+                "COMPILED  "
+            };
             format!("{how} {} in {took:.1} s", end.file)
         }
         EventKind::PluginRefused { file, error, kept } => {
