@@ -30,6 +30,7 @@ use crate::embedded::{EmbeddedStore, options};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::look::Look;
 use crate::sink;
 use crate::stray::StraySignals;
 use hosts::{DevHosts, Plan};
@@ -37,6 +38,7 @@ use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, StorePlace};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
 use leasehold_supervisor::shutdown::Signals;
@@ -126,7 +128,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the hosts until they have ended, or until a signal or the time limit ends them.
-pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
@@ -144,7 +146,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
-    let event_log = EventLog::start(clock.clone(), form, "dev", out)
+    let event_log = EventLog::start(clock.clone(), (form, level), "dev", out)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
     let is_shown = form != Form::Json;
@@ -222,7 +224,10 @@ async fn run_hosts(
         .await
         .unwrap_or_default();
     observer.close().await;
-    Ok((exit?, summary::of(&runs)))
+    Ok((
+        exit?,
+        summary::of(&runs, Look::of_stdout().without_colours()),
+    ))
 }
 
 /// Connects a client of the store that is not a host.

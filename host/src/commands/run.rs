@@ -21,6 +21,7 @@ use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::host::Host;
 use leasehold_supervisor::load_events::LoadEvents;
@@ -39,8 +40,8 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
+/// Runs the jobs of a file until they have ended or a signal ends them. Events of this level are logged.
+pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failure> {
     let (shutdown_handle, mut shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, id) = (args.log_format.into(), config.host().id());
-    let event_log = EventLog::start(clock.clone(), form, id, Out::Stdout)
+    let event_log = EventLog::start(clock.clone(), (form, level), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
     let start = HostStart {

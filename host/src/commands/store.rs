@@ -3,6 +3,7 @@
 mod serve;
 
 use clap::Subcommand;
+use leasehold_supervisor::event_level::EventLevel;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,8 +31,8 @@ impl StoreCommand {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: StoreCommand) -> Result<Exit, Failure> {
+pub(crate) async fn run(command: StoreCommand, level: EventLevel) -> Result<Exit, Failure> {
     match command {
-        StoreCommand::Serve(args) => serve::run(args).await,
+        StoreCommand::Serve(args) => serve::run(args, level).await,
     }
 }

@@ -1,6 +1,7 @@
 //! Events of a host, as data. One stream of these feeds every output.
 //!
-//! The JSON form is an interface: names and meanings of fields stay.
+//! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
+//! them.
 
 mod plugin_load;
 
@@ -211,6 +212,9 @@ pub enum EventKind {
     Skipped {
         /// The reason.
         reason: String,
+        /// True if another host runs it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        elsewhere: bool,
     },
     /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
@@ -398,3 +402,6 @@ pub enum EventKind {
         count: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

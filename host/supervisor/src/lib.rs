@@ -7,8 +7,9 @@
 //! - `control`: orders of operators, which the jobs follow.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
+//! - `file_digest`: versions of the files that define jobs, for comparing hosts.
 //! - `quarantine`: plugins that brought the process down in their first run.
-//! - [`event`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
+//! - [`event`], [`event_level`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
 //! outcome → record. A guest runs only where a grant is at hand. This crate knows no exit codes and no tables.
@@ -22,8 +23,10 @@ pub mod connect;
 mod control;
 pub mod end;
 pub mod event;
+pub mod event_level;
 pub mod event_log;
 mod fenced;
+mod file_digest;
 pub mod host;
 mod identity;
 mod job;

@@ -36,6 +36,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::applied::{Applied, JobInForce};
 use crate::event::{EventContext, EventKind};
+use crate::file_digest::files_digest;
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
 use crate::supervisor::JobChange;
@@ -285,8 +286,11 @@ impl Reloader {
                 return; // The host is ending.
             }
         }
-        let names = self.active.names();
-        self.record.jobs = names;
+        self.record.jobs = self.active.names();
+        self.record.files = files_digest(self.active.versions().map(|version| {
+            let sha256 = version.plugin.facts().sha256.as_str();
+            (&version.job, sha256)
+        }));
         self.maker.record_writer.host(self.record.clone());
         self.unwritten = true;
     }

@@ -11,6 +11,7 @@ use super::form::Form;
 use super::sentence::sentence;
 use super::story::story;
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 
 /// Formats an event as its line, or lines, with their ends; empty when this form leaves the event out.
 /// The columns for names grow with `columns`.
@@ -37,6 +38,7 @@ struct JsonLine<'a> {
     time: String,
     boot_ns: u64,
     host: &'a str,
+    severity: EventLevel,
     #[serde(flatten)]
     context: &'a EventContext,
     #[serde(flatten)]
@@ -48,6 +50,7 @@ fn json(event: &Event) -> String {
         time: humantime::format_rfc3339_millis(event.wall).to_string(),
         boot_ns: event.at.as_nanos(),
         host: &event.host,
+        severity: event.kind.level(),
         context: &event.context,
         kind: &event.kind,
     };

@@ -186,7 +186,7 @@ fn run(kind: &EventKind) -> String {
 /// Formats events about a run that did not start, or that may start a second time.
 fn no_run(kind: &EventKind) -> String {
     match kind {
-        EventKind::Skipped { reason } => format!("SKIPPED    {reason}"),
+        EventKind::Skipped { reason, .. } => format!("SKIPPED    {reason}"),
         EventKind::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
