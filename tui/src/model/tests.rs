@@ -315,7 +315,10 @@ fn restarted_job_behind_its_own_old_entry_is_no_cycle() {
     assert_eq!(found.cycle, Vec::<std::sync::Arc<str>>::new());
     let queue = &store.model.shown(0).state.locks[full("x").as_str()].queue;
     let waiter = &queue.waiters()[0];
-    assert_eq!(queue.predecessor(waiter).map(|entry| entry.lease.get()), Some(1));
+    assert_eq!(
+        queue.predecessor(waiter).map(|entry| entry.lease.get()),
+        Some(1)
+    );
     assert_eq!(queue.predecessor(&queue.holders()[0]), None);
 }
 
