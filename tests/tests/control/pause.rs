@@ -39,8 +39,8 @@ fn ticks_of_a_pause_follow_missed(version: Version) -> Result<()> {
     for job in ["skip", "catch-up"] {
         run_of(&host, 0, job)?;
     }
-    order(&config, &["pause", "--all", "--why", "noon"])?;
     let mark = host.mark();
+    order(&config, &["pause", "--all", "--why", "noon"])?;
     let mut held = 0;
     let stands_back = |event: &Event| {
         held += usize::from(event.is("standing-back"));
