@@ -3,6 +3,7 @@
 //! - [`interface`]: the calls on a disk, and the values that they take and return.
 //! - [`file`]: the disk over two files. [`rows`], [`recovery`]: its rows, and the log of an earlier process.
 //! - [`load`], [`tables`], [`change_bytes`]: redb's file. [`log`], [`batch_bytes`]: the log.
+//! - [`times`]: durations, for metrics.
 //! - [`directory`], [`medium`], [`location`]: the files themselves, and their names in messages.
 //! - [`error`], [`catch_panic`]: failures.
 
@@ -24,8 +25,10 @@ mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub(crate) use directory::DirectoryClaim;
 pub use error::DiskError;
 pub(crate) use file::FileDisk;
 pub(crate) use interface::{CommitBatch, Disk, DiskImage};
+pub(crate) use times::DiskTimes;

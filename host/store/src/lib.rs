@@ -22,11 +22,13 @@
 //!   state behind its lock.
 //! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease_expiry`:
 //!   ending expired leases.
-//! - `change`, `key_range`, `peer`, `error`: values that the others share.
+//! - `change`, `capture`, `key_range`, `peer`, `error`: values that the others share.
+//! - `health`, `latency`, `exposition`: facts, durations and their text, for probes and metrics.
 //! - `budget`: bytes that clients through sockets make the store hold.
 //! - `disk`: the durable copy of the data.
 //! - `watch`: subscribers to ranges of keys.
-//! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the connection without one.
+//! - `grpc`: one file for each of etcd's services; `serve`: sockets, pages over HTTP/1, and the connection without a
+//!   socket.
 //!
 //! # What this crate must never do
 //!
@@ -37,12 +39,16 @@ pub mod options;
 pub mod store;
 
 mod budget;
+mod capture;
 mod change;
 mod core;
 mod disk;
 mod error;
+mod exposition;
 mod grpc;
+mod health;
 mod key_range;
+mod latency;
 mod lease_expiry;
 mod mvcc;
 mod own_runtime;

@@ -35,6 +35,7 @@ use super::medium::{MeasuredMedium, MediumContent};
 use super::recovery::{lay_out, mismatch, read_log};
 use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
+use super::times::DiskTimes;
 use crate::options::StoreMedia;
 
 /// Bytes of the file that redb caches. The store's own data is all in memory already; redb needs the few pages on
@@ -65,6 +66,7 @@ pub(crate) struct FileDisk {
     used: u64,
     /// Rows dropped in one transaction.
     pub(super) rows_per_drop: usize,
+    times: Arc<DiskTimes>,
 }
 
 impl FileDisk {
@@ -91,6 +93,12 @@ impl FileDisk {
     /// The same as for [`FileDisk::open`].
     pub(crate) fn open_media(media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
         Self::open_at(DiskLocation::Medium, media)
+    }
+
+    /// Counts the durations of its work there from now on.
+    pub(crate) fn timed(mut self, times: &Arc<DiskTimes>) -> Self {
+        self.times = Arc::clone(times);
+        self
     }
 
     fn open_at(location: DiskLocation, media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
@@ -139,6 +147,7 @@ impl FileDisk {
             length,
             used: 0,
             rows_per_drop: ROWS_PER_DROP,
+            times: Arc::default(),
         };
         let image = match found {
             FileContent::New => disk.create()?,
@@ -260,7 +269,8 @@ impl FileDisk {
         if !self.log.has_room(self.payload.len()) {
             self.apply_log(|_| Ok(()))?;
         }
-        let appended = self.log.append(&self.payload);
+        let record = &mut self.log;
+        let appended = (self.times.log_record).time(|| record.append(&self.payload));
         self.close_on_error(appended)?;
         self.pending_bytes += batch_row_bytes(batch);
         self.pending.push(batch.clone());
@@ -316,7 +326,9 @@ impl FileDisk {
         };
         // On an error the database is closed with the closure: nothing of the batch is written after that.
         let (database, grown) = catch_panic(&self.location, || {
-            durably(&database, work)
+            let times = &self.times.file_transaction;
+            times
+                .time(|| durably(&database, work))
                 .map_err(|error| DiskError::redb(&self.location, DOING, error))
                 .map(|grown| (database, grown))
         })?;

@@ -20,7 +20,10 @@ use crate::core::StoreCore;
 
 /// The version of etcd that clients receive. Some parse it as three numbers and choose their requests by it, so it
 /// is not a text of our own. The API is that of 3.5, and no etcd was ever released as `.99`.
-const API_VERSION: &str = "3.5.99";
+pub(crate) const API_VERSION: &str = "3.5.99";
+
+/// The version of the cluster, as etcd derives it from those of its members.
+pub(crate) const CLUSTER_VERSION: &str = "3.5.0";
 
 /// The service.
 pub(crate) struct MaintenanceService {
