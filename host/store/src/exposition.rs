@@ -52,7 +52,7 @@ impl Exposition {
         self.head(name, "histogram", help);
         let bucket = format!("{name}_bucket");
         for (bound, count) in &counts.buckets {
-            self.sample(&bucket, &[("le", &bound.to_string())], count);
+            self.sample(&bucket, &[("le", &bound.as_secs_f64().to_string())], count);
         }
         self.sample(&bucket, &[("le", "+Inf")], counts.count);
         self.sample(&format!("{name}_sum"), &[], counts.sum.as_secs_f64());

@@ -17,10 +17,10 @@ pub(crate) struct LatencyHistogram {
 }
 
 /// Counts of a [`LatencyHistogram`] at one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LatencyCounts {
-    /// Upper bounds in seconds, and the number of durations up to each.
-    pub(crate) buckets: Vec<(f64, u64)>,
+    /// Upper bounds, and the number of durations up to each.
+    pub(crate) buckets: Vec<(Duration, u64)>,
     /// The number of all durations.
     pub(crate) count: u64,
     /// Their sum.
@@ -50,7 +50,7 @@ impl LatencyHistogram {
         for (number, bucket) in self.buckets.iter().enumerate() {
             count += bucket.load(Ordering::Relaxed);
             if number < BUCKETS {
-                buckets.push((bound(number).as_secs_f64(), count));
+                buckets.push((bound(number), count));
             }
         }
         LatencyCounts {
@@ -76,12 +76,15 @@ mod tests {
             histogram.observe(Duration::from_millis(millis));
         }
         let counts = histogram.counts();
-        let of = |seconds: f64| {
-            let found = counts.buckets.iter().find(|(bound, _)| *bound == seconds);
+        let of = |millis: u64| {
+            let found = counts
+                .buckets
+                .iter()
+                .find(|(bound, _)| bound.as_millis() == u128::from(millis));
             found.map(|(_, count)| *count)
         };
         assert_eq!(
-            (of(0.001), of(0.002), of(0.004), of(8.192)),
+            (of(1), of(2), of(4), of(8192)),
             (Some(2), Some(2), Some(3), Some(3))
         );
         assert_eq!((counts.count, counts.sum.as_millis()), (4, 9004));

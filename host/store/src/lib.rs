@@ -17,7 +17,7 @@
 //!
 //! # Layout
 //!
-//! - [`options`], [`store`]: opening, listening, closing.
+//! - [`options`], [`store`]: opening, listening, closing. [`backup`]: the content as a stream or file, and back.
 //! - `core`: the entry point of all requests; `writer`: the one place that changes the state; `shared_state`: the
 //!   state behind its lock.
 //! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease_expiry`:
@@ -35,6 +35,7 @@
 //! Acknowledge, show to a reader or send to a watcher data that is not durable; let a revision fall; end a lease
 //! early; depend on locks' holders, jobs or guests.
 
+pub mod backup;
 pub mod options;
 pub mod store;
 
@@ -58,6 +59,10 @@ mod shared_state;
 mod watch;
 mod writer;
 
+pub use backup::{
+    BackupError, BackupSummary, RestoredStore, RevisionFloor, inspect_backup, is_backup,
+    restore_backup,
+};
 pub use disk::DiskError;
 pub use error::OpenError;
 pub use options::{DataLocation, OpenMedia, StoreMedia, StoreOptions};

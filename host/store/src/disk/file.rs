@@ -33,7 +33,7 @@ use super::location::DiskLocation;
 use super::log::{self, CommitLog, GenerationMark};
 use super::medium::{MeasuredMedium, MediumContent};
 use super::recovery::{lay_out, mismatch, read_log};
-use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
+use super::rows::{batch_row_bytes, durably, remove_rows, write_batches, write_numbers};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
 use super::times::DiskTimes;
 use crate::options::StoreMedia;
@@ -156,6 +156,16 @@ impl FileDisk {
         Ok((disk, image))
     }
 
+    /// Sets the numbers of a store that is made of a backup, once its changes are written.
+    pub(super) fn set_numbers(&mut self, image: &DiskImage) -> Result<(), DiskError> {
+        self.apply_log(|numbers| write_numbers(numbers, image))
+    }
+
+    /// Closes the files as dropping does, and reports a failure.
+    pub(super) fn close_in_order(mut self) -> Result<(), DiskError> {
+        self.apply_log(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into))
+    }
+
     /// Makes a new store durable.
     fn create(&mut self) -> Result<DiskImage, DiskError> {
         let image = DiskImage::fresh();
@@ -164,11 +174,7 @@ impl FileDisk {
             transaction.open_table(LEASES)?;
             let mut numbers = transaction.open_table(META)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
-            numbers.insert(meta::CLUSTER, image.cluster)?;
-            numbers.insert(meta::MEMBER, image.member)?;
-            numbers.insert(meta::TERM, image.term)?;
-            numbers.insert(meta::REVISION, image.revision.cast_unsigned())?;
-            numbers.insert(meta::COMPACTED, image.compacted.cast_unsigned())?;
+            write_numbers(&mut numbers, &image)?;
             numbers.insert(meta::LOGGED, 0)?;
             numbers.insert(meta::OPEN, 1)?;
             Ok(0)

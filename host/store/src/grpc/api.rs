@@ -41,7 +41,7 @@ pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
         .add_service(sized!(PbLeaseServer::new(lease)))
         .add_service(sized!(PbClusterServer::new(cluster)))
         .add_service(sized!(PbMaintenanceServer::new(
-            maintenance::MaintenanceService::new(core())
+            maintenance::MaintenanceService::new(context)
         )))
         .add_service(auth::AuthServer::new(core()))
         .add_service(health_check::HealthServer::new(

@@ -7,7 +7,7 @@ use super::connection_slots::ConnectionSlots;
 use crate::budget::MemoryBudget;
 use crate::core::StoreCore;
 use crate::exposition::{Exposition, MetricKind};
-use crate::grpc::{API_VERSION, RequestCounts};
+use crate::grpc::{API_VERSION, MethodCounts, RequestCounts};
 
 /// Sources of the metrics.
 pub(super) struct MetricSources<'a> {
@@ -155,7 +155,7 @@ fn write_requests(out: &mut Exposition, counts: &RequestCounts) {
     out.gauge(
         "etcd_debugging_mvcc_watch_stream_total",
         "Open streams of watches.",
-        watches.map(|method| method.open()).sum::<u64>(),
+        watches.map(MethodCounts::open).sum::<u64>(),
     );
     let (started, handled) = ("grpc_server_started_total", "grpc_server_handled_total");
     let help = "Requests that began, by method. Those of clients in the same process count too.";
