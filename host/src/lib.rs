@@ -16,6 +16,7 @@ mod log_format;
 mod record_reader;
 mod show_format;
 mod sink;
+mod size_text;
 mod stray;
 mod table;
 mod threads;

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::locks::Locks;
 
 /// Time that the store may take for one piece. A real etcd reads its file meanwhile.
-const PIECE_PATIENCE: Duration = Duration::from_secs(60);
+const PIECE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A snapshot that arrives in pieces. Their form is that of the store, and is not inspected here.
 pub struct SnapshotReader {

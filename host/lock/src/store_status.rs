@@ -1,7 +1,10 @@
 //! [`StoreStatus`]: the state of a store and its members, for its operator.
 
+use leasehold_ids::Revision;
+
 use crate::error::StoreError;
 use crate::locks::Locks;
+use crate::requests::header_revision;
 
 /// The state of the member that answers, and the members that it knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +14,7 @@ pub struct StoreStatus {
     /// The cluster's id.
     pub cluster: u64,
     /// The last revision.
-    pub revision: i64,
+    pub revision: Revision,
     /// The raft term; of an embedded store, the number of openings.
     pub term: u64,
     /// The size of its files, in bytes.
@@ -68,7 +71,7 @@ impl Locks {
         Ok(StoreStatus {
             version: status.version().to_owned(),
             cluster: header.map_or(0, etcd_client::ResponseHeader::cluster_id),
-            revision: header.map_or(0, etcd_client::ResponseHeader::revision),
+            revision: header_revision(header),
             term: status.raft_term(),
             data_bytes: size(status.db_size()),
             used_bytes: size(status.raft_used_db_size()),
