@@ -302,7 +302,7 @@ fn a_saved_snapshot_can_be_restored(version: Version) -> Result<()> {
     let ctl = ours.ctl(version)?;
     // More than one message.
     for key in ["a", "b"] {
-        ctl.run_with_input(&["put", key], &"x".repeat(50_000))?;
+        ctl.run(&["put", key, &"x".repeat(50_000)])?;
     }
     ctl.run(&["snapshot", "save", &file.to_string_lossy()])?;
     ctl.run(&["put", "later", "1"])?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_records::{
-    AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RecordError, Root, RunRecord,
-    TickRecord,
+    AdminActionRecord, ControlKey, HolderRecord, HostControl, HostRecord, IdRecord, JobControl,
+    JobRecord, RecordError, Root, RunRecord, StopRequest, TickRecord, TriggerRecord,
 };
 use serde_json::Value;
 
@@ -22,7 +22,11 @@ fn kind_of<'a>(root: &Root, key: &'a StoredKey) -> Result<&'a str> {
 }
 
 /// Reads a value as the record that its key names, and writes it again. `None` for data of guests.
-fn rewritten(kind: &str, value: &[u8]) -> Result<Option<Vec<u8>>, RecordError> {
+fn rewritten(root: &Root, kind: &str, key: &StoredKey) -> Result<Option<Vec<u8>>, RecordError> {
+    let value = &key.value;
+    if let Some(control) = root.parse_control(&key.key) {
+        return rewritten_control(&control, value).map(Some);
+    }
     Ok(Some(match kind {
         "deeds" => AdminActionRecord::from_json(value)?.to_json(),
         "hosts" => HostRecord::from_json(value)?.to_json(),
@@ -33,6 +37,16 @@ fn rewritten(kind: &str, value: &[u8]) -> Result<Option<Vec<u8>>, RecordError> {
         "ticks" => TickRecord::from_json(value)?.to_json(),
         _ => return Ok(None),
     }))
+}
+
+/// Does the same for an order of an operator.
+fn rewritten_control(control: &ControlKey, value: &[u8]) -> Result<Vec<u8>, RecordError> {
+    Ok(match control {
+        ControlKey::All | ControlKey::Job(_) => JobControl::from_json(value)?.to_json(),
+        ControlKey::Host(_) => HostControl::from_json(value)?.to_json(),
+        ControlKey::Stop(..) => StopRequest::from_json(value)?.to_json(),
+        ControlKey::Trigger(..) => TriggerRecord::from_json(value)?.to_json(),
+    })
 }
 
 /// Returns the path of the first field of `old` that `new` lacks or has with another value.
@@ -56,7 +70,7 @@ fn records_of_every_version_keep_their_fields() -> Result<()> {
         let mut seen = BTreeSet::new();
         for key in &fixture.keys {
             let kind = kind_of(&root, key)?;
-            let written = rewritten(kind, &key.value)
+            let written = rewritten(&root, kind, key)
                 .with_context(|| format!("{} of version {}", key.key, fixture.version))?;
             let Some(written) = written else {
                 continue;
