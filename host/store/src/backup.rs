@@ -1,8 +1,7 @@
 //! Backups: the store's content at one revision, as a stream or file, and a new store made of one.
 //!
-//! - [`layout`]: the bytes. [`chunks`]: a backup as it is sent. [`file`]: a backup as it is read.
-//! - [`floor`]: the revision at which a restored store begins. [`restore`]: the new store.
-//! - [`error`]: refusals.
+//! - `layout`: the bytes. `chunks`: a backup as it is sent. `file`: a backup as it is read.
+//! - `floor`: the revision at which a restored store begins. `restore`: the new store. `error`: refusals.
 //!
 //! These files must never let a restored store give a revision twice that was given after the backup.
 

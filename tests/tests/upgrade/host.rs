@@ -37,6 +37,8 @@ fn go_on(fixture: &VersionFixture) -> Result<()> {
         plugin = guests::heartbeat()?.display(),
     );
     let mut host = HostProcess::start(&config)?;
+    // Later versions were drained before they were killed.
+    leasehold(&config, &["undrain", "fixture"])?;
     let acquired = host.wait_for(SLACK, |event| {
         event.is("acquired") && event.job() == Some("beats")
     })?;

@@ -59,7 +59,7 @@ impl BackupChunks {
             leases: capture.leases.into_iter(),
             changes: capture.changes.into_iter(),
             sum: Some(Sha256::new()),
-            remaining: whole + SUM_BYTES,
+            remaining: whole + SUM_BYTES as u64,
             padding: usize::try_from(whole - length).unwrap_or_default(),
         };
         chunks.add(&header.encode());

@@ -93,7 +93,7 @@ impl BackupFile {
                 ));
             }
         };
-        let covered = length.checked_sub(SUM_BYTES).ok_or_else(cut)?;
+        let covered = length.checked_sub(SUM_BYTES as u64).ok_or_else(cut)?;
         if !covered.is_multiple_of(BLOCK) {
             return Err(cut());
         }
@@ -126,7 +126,7 @@ impl BackupFile {
         let path = &self.path;
         let failed = |source| BackupError::read(path, source);
         let at = self.content.stream_position().map_err(failed)?;
-        if at.next_multiple_of(BLOCK) != self.length - SUM_BYTES {
+        if at.next_multiple_of(BLOCK) != self.length - SUM_BYTES as u64 {
             return Err(BackupError::damaged(path, "it has more than it announces"));
         }
         Ok(BackupSummary {
@@ -194,7 +194,7 @@ fn check_sum(content: &mut impl Read, covered: u64, path: &Path) -> Result<(), B
         sum.update(&*piece);
         left -= most as u64;
     }
-    let mut found = [0; SUM_BYTES as usize];
+    let mut found = [0; SUM_BYTES];
     content.read_exact(&mut found).map_err(failed)?;
     if sum.finalize().as_slice() == found {
         Ok(())

@@ -22,10 +22,10 @@ pub(super) const FORMAT: u64 = 1;
 pub(super) const BLOCK: u64 = 512;
 
 /// Bytes of the checksum.
-pub(super) const SUM_BYTES: u64 = 32;
+pub(super) const SUM_BYTES: usize = 32;
 
 /// Bytes of the header.
-pub(super) const HEADER_BYTES: usize = MAGIC.len() + 8 * size_of::<u64>();
+pub(super) const HEADER_BYTES: usize = MAGIC.len() + size_of::<[u64; 8]>();
 
 /// Bytes of a lease.
 pub(super) const LEASE_BYTES: usize = 2 * size_of::<i64>();

@@ -81,22 +81,19 @@ impl SnapshotSender {
 /// Returns the pieces as messages. A stream that ends before its last piece ends with an error, so that no client
 /// takes a part for the whole.
 fn answers(pieces: mpsc::Receiver<BackupChunk>, header: PbResponseHeader) -> SnapshotStream {
-    stream::unfold(Some(pieces), move |pieces| {
-        let header = header.clone();
-        async move {
-            let mut pieces = pieces?;
-            let Some(chunk) = pieces.recv().await else {
-                return Some((Err(cut_short()), None));
-            };
-            let is_last = chunk.remaining == 0;
-            let message = PbSnapshotResponse {
-                header: Some(header),
-                remaining_bytes: chunk.remaining,
-                blob: chunk.bytes.into(),
-                ..PbSnapshotResponse::default()
-            };
-            Some((Ok(message), (!is_last).then_some(pieces)))
-        }
+    stream::unfold(Some(pieces), move |pieces| async move {
+        let mut pieces = pieces?;
+        let Some(chunk) = pieces.recv().await else {
+            return Some((Err(cut_short()), None));
+        };
+        let is_last = chunk.remaining == 0;
+        let message = PbSnapshotResponse {
+            header: Some(header),
+            remaining_bytes: chunk.remaining,
+            blob: chunk.bytes.into(),
+            ..PbSnapshotResponse::default()
+        };
+        Some((Ok(message), (!is_last).then_some(pieces)))
     })
     .boxed()
 }
