@@ -181,6 +181,8 @@ mod tests {
             progress: None,
             holds: Vec::new(),
             pending: None,
+            plan: None,
+            files: None,
         }
     }
 

@@ -141,6 +141,8 @@ mod tests {
             progress: None,
             holds: Vec::new(),
             pending: None,
+            plan: None,
+            files: None,
         };
         let runs = [run];
         insta::assert_snapshot!(

@@ -8,6 +8,7 @@ mod status;
 mod target;
 
 use clap::Subcommand;
+use leasehold_supervisor::event_level::EventLevel;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -58,9 +59,9 @@ impl StoreCommand {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: StoreCommand) -> Result<Exit, Failure> {
+pub(crate) async fn run(command: StoreCommand, level: EventLevel) -> Result<Exit, Failure> {
     match command {
-        StoreCommand::Serve(args) => serve::run(*args).await,
+        StoreCommand::Serve(args) => serve::run(*args, level).await,
         StoreCommand::Backup(args) => backup::run(*args).await,
         StoreCommand::Restore(args) => restore::run(args).await,
         StoreCommand::Status(args) => status::run(*args).await,

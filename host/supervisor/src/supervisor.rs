@@ -260,6 +260,8 @@ impl Supervisor {
         let (plugin, sha256) = (facts.path.display().to_string(), facts.sha256.clone());
         let start = entry.take_context(context);
         let is_over = entry.has_ended();
+        // Its record shows the version that waits.
+        self.jobs.unwritten.insert(at);
         self.event_log.emit(
             about,
             EventKind::JobChanged {

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod diff;
 mod exits;
+mod explained;
 mod large_records;
 mod late_store;
 mod mistaken;

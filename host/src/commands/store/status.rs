@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::target::TargetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::show_format::{ShowFormat, print, print_json};
+use crate::look::Look;
+use crate::show_format::{ShowFormat, print_json, print_rendered};
 use crate::size_text::about_size;
-use crate::table::Table;
+use crate::table::{Column, Table};
 
 /// Arguments of `leasehold store status`.
 #[derive(clap::Args)]
@@ -59,7 +60,7 @@ pub(crate) async fn run(args: StoreStatusArgs) -> Result<Exit, Failure> {
     })?;
     match args.format {
         ShowFormat::Json => print_json(&to_json(&status)),
-        ShowFormat::Table => print(&to_table(&status)),
+        ShowFormat::Table => print_rendered(&to_table(&status, Look::of_stdout())),
     }
 }
 
@@ -90,9 +91,9 @@ fn to_json(status: &StoreStatus) -> StatusJson<'_> {
     }
 }
 
-fn to_table(status: &StoreStatus) -> String {
-    let mut facts = Table::new(["STORE", ""]);
-    let mut fact = |name: &str, text: String| facts.row([name.to_owned(), text]);
+fn to_table(status: &StoreStatus, look: Look) -> String {
+    let mut facts = Table::new([Column::fixed("STORE"), Column::fixed("")]);
+    let mut fact = |name: &str, text: String| facts.row([name.into(), text.into()]);
     fact("version", status.version.clone());
     fact("cluster", format!("{:x}", status.cluster));
     fact("revision", status.revision.to_string());
@@ -110,18 +111,18 @@ fn to_table(status: &StoreStatus) -> String {
     for error in &status.errors {
         fact("error", error.trim().to_owned());
     }
-    let mut members = Table::new(["MEMBER", "ROLE", "ENDPOINTS"]);
+    let mut members = Table::new(["MEMBER", "ROLE", "ENDPOINTS"].map(Column::fixed));
     for member in &status.members {
         members.row([
-            member.name.clone(),
-            if member.leads { "leads" } else { "follows" }.to_owned(),
-            member.endpoints.join(" "),
+            member.name.clone().into(),
+            if member.leads { "leads" } else { "follows" }.into(),
+            member.endpoints.join(" ").into(),
         ]);
     }
     format!(
         "{}\n{}",
-        facts.render_or(""),
-        members.render_or("not permitted to list the members\n")
+        facts.render_or("", look),
+        members.render_or("not permitted to list the members\n", look)
     )
 }
 
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_full_store_is_shown_with_its_alarm() {
-        insta::assert_snapshot!(to_table(&status()), @"
+        insta::assert_snapshot!(to_table(&status(), Look::plain()), @"
         STORE
         version   3.5.99
         cluster   abcdef
@@ -177,7 +178,7 @@ mod tests {
             errors: Vec::new(),
             ..status()
         };
-        insta::assert_snapshot!(to_table(&narrow), @"
+        insta::assert_snapshot!(to_table(&narrow, Look::plain()), @"
         STORE
         version   3.5.99
         cluster   abcdef
