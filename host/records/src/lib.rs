@@ -5,20 +5,22 @@
 //! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`]:
-//!   the JSON of their values.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`],
+//!   [`FollowRecord`], [`OutputChunk`]: the JSON of their values.
 //!   Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions. The tick of a
 //!   [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong clock.
 //! - [`UnixMs`]: wall time.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
+mod follow;
 mod holder;
 mod host;
 mod job;
 mod json;
 mod keys;
 mod merge;
+mod output;
 pub mod printable;
 mod run;
 mod stored;
@@ -28,11 +30,13 @@ mod tick;
 mod unix_ms;
 
 pub use admin_action::{AdminAction, AdminActionRecord};
+pub use follow::FollowRecord;
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
 pub use job::{JobRecord, JobState, Progress};
 pub use json::RecordError;
 pub use keys::{Root, RootError, RunKey};
+pub use output::{OutputChunk, OutputEnd, OutputLine, OutputStream};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
