@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::commands;
 use crate::commands::check::CheckArgs;
 use crate::commands::dev::DevArgs;
+use crate::commands::logs::LogsArgs;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::run::RunArgs;
 use crate::commands::runs::RunsArgs;
@@ -70,6 +71,12 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Show the output of a job's runs.
+    ///
+    /// Of a finished run, what its record keeps (`limits.output_kept`). Of a running one, the last lines that its host
+    /// has in memory. With --follow, what comes from now on: hosts send it while it is requested, within limits of
+    /// bytes a second, and what is left out is counted. Lines that begin with `--` are notes of this program.
+    Logs(LogsArgs),
 }
 
 impl Command {
@@ -151,6 +158,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Top(args) => Box::pin(commands::top::run(*args)).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Logs(args) => Box::pin(commands::logs::run(args)).await,
     }
 }
 
@@ -197,6 +205,7 @@ mod tests {
             &["status"],
             &["top"],
             &["runs"],
+            &["logs"],
             serve,
             new,
             build,

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod dev;
+pub(crate) mod logs;
 pub(crate) mod plugin;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -113,6 +113,13 @@ pub struct RunRecord {
     pub merged: Option<MergedRuns>,
 }
 
+impl RunRecord {
+    /// Returns true if an end is recorded, by the run's host or by a later holder of the lock.
+    pub fn is_over(&self) -> bool {
+        self.outcome != Outcome::Running
+    }
+}
+
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two
 /// exceptions: its host calls are the sum over all runs, and its memory is the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

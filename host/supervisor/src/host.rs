@@ -18,6 +18,7 @@ use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
+use crate::output::{OutputPublisher, OutputRegistry};
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
@@ -147,6 +148,9 @@ impl Host {
         for crash in crashes {
             report_crash(&self.event_log, &record_writer, crash);
         }
+        let outputs = OutputRegistry::default();
+        let publisher =
+            OutputPublisher::start(&locks, &root, records_ttl, &record.host, outputs.clone());
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let maker = JobContextMaker {
@@ -158,6 +162,7 @@ impl Host {
             wall: Arc::new(SystemWall),
             event_log: self.event_log.clone(),
             record_writer: record_writer.clone(),
+            outputs: outputs.clone(),
             budgets: Arc::default(),
             quarantine,
             progress,
@@ -191,7 +196,7 @@ impl Host {
             if shutdown.cut_off.is_cancelled() {
                 writer.abandon();
             } else {
-                writer.finish().await;
+                tokio::join!(writer.finish(), publisher.finish());
             }
             locks.close().await;
         };

@@ -5,6 +5,7 @@
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
+//! - `output`: the last lines of running guests, published while a reader requests them.
 //! - `quarantine`: plugins that brought the process down in their first run.
 //! - [`event`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
 //!
@@ -25,6 +26,7 @@ pub mod host;
 mod identity;
 mod job;
 pub mod last_words;
+mod output;
 pub mod prepare;
 mod quarantine;
 mod record_writer;

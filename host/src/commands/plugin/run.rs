@@ -97,6 +97,7 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
         (None, None)
     };
     let spec = RunSpec {
+        tap: None,
         raw_stdout,
         job: job.name().to_owned(),
         run_id: "trial-1".to_owned(),

@@ -131,7 +131,8 @@ fn describe_renewal(tenure: &Tenure) -> Option<String> {
     })
 }
 
-fn describe(end: &RunEnd) -> String {
+/// Returns the end as text for people, without what the store reports about it.
+pub(super) fn describe(end: &RunEnd) -> String {
     match end {
         RunEnd::Done(None) | RunEnd::Stopped => String::new(),
         RunEnd::Done(Some(text))

@@ -14,6 +14,7 @@ use super::machine::TimeNow;
 use crate::budget::{Budgets, SharedBudget};
 use crate::event::EventContext;
 use crate::event_log::EventLog;
+use crate::output::OutputRegistry;
 use crate::quarantine::Quarantine;
 use crate::record_writer::RecordWriter;
 use leasehold_config::Job;
@@ -34,6 +35,7 @@ pub(crate) struct JobContext {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budget: SharedBudget,
     pub(crate) quarantine: Arc<Quarantine>,
     /// The slot that a configured job does not leave to dropped-in ones.
@@ -57,6 +59,7 @@ pub(crate) struct JobContextMaker {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
@@ -81,6 +84,7 @@ impl JobContextMaker {
             wall: self.wall.clone(),
             event_log: self.event_log.clone(),
             record_writer: self.record_writer.clone(),
+            outputs: self.outputs.clone(),
             budget,
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
-use leasehold_records::RunRecord;
+use leasehold_records::{OutputEnd, RunKey, RunRecord};
 use tokio::sync::mpsc;
 
 use super::closing;
@@ -20,12 +20,15 @@ use super::provision::RunProvisions;
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
 use crate::fenced::{FencedKv, KvAllotment};
+use crate::output::RunAbout;
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{LimitKey, Remedy};
-use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
+use leasehold_runtime::{
+    Authority, GuestEvent, OutputTap, PollMark, RunEnd, RunReport, RunSpec, Trigger,
+};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -94,6 +97,7 @@ impl Run<'_> {
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
+        let output = context.outputs.begin(self.about());
         let (events, mut received) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
         // next tick.
@@ -118,11 +122,16 @@ impl Run<'_> {
             }
         };
         let mark = first.as_ref().map(FirstRun::mark);
-        let spec = self.make_spec(secrets, mark);
+        let spec = self.make_spec(secrets, mark, output.tap());
         let run = context
             .runtime
             .run(&context.plugin, authority, spec, events, slot);
         let (report, is_loss_logged) = tokio::join!(run, log);
+        output.end(OutputEnd {
+            at_unix_ms: UnixMs::from_system(SystemTime::now()),
+            outcome: closing::outcome(&report.end),
+            detail: closing::describe(&report.end),
+        });
         if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
             first.prove().await;
         }
@@ -145,11 +154,17 @@ impl Run<'_> {
         }
     }
 
-    fn make_spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
+    fn make_spec(
+        &self,
+        secrets: Secrets,
+        mark: Option<PollMark>,
+        tap: Arc<dyn OutputTap>,
+    ) -> RunSpec {
         let context = self.context;
         let (env, env_secrets) = secrets::environment(context.job.env());
         RunSpec {
             raw_stdout: None,
+            tap: Some(tap),
             job: text(&context.name),
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
@@ -163,6 +178,20 @@ impl Run<'_> {
             timeout: context.job.timeout(),
             stop: context.stop.clone(),
             mark,
+        }
+    }
+
+    /// Returns the run as its output names it.
+    fn about(&self) -> RunAbout {
+        RunAbout {
+            key: RunKey {
+                job: text(&self.context.name),
+                token: self.grant.token(),
+                sequence: self.sequence,
+            },
+            host: text(&self.context.host),
+            attempt: self.turn.attempt,
+            started_unix_ms: UnixMs::from_system(self.started.1),
         }
     }
 
