@@ -20,6 +20,9 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
+/// Bytes of one write of many lines.
+const AT_ONCE: usize = 64 << 10;
+
 /// Style of a printed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineStyle {
@@ -70,6 +73,42 @@ impl OutputPrinter {
     /// Standard output cannot be written.
     pub(crate) fn print_record(&mut self, run: &RunRecord, notes: bool) -> io::Result<bool> {
         sink::print_on(&self.render_record(run, notes))
+    }
+
+    /// Prints a recorded run whose lines come from `read`, which passes them on while that returns true. Returns the
+    /// number of lines, and false when the reader of standard output has gone. Without lines nothing is printed.
+    ///
+    /// # Errors
+    ///
+    /// The lines cannot be read, or standard output cannot be written.
+    pub(crate) fn print_kept(
+        &mut self,
+        run: &RunRecord,
+        notes: bool,
+        read: impl FnOnce(&mut dyn FnMut(OutputItem) -> io::Result<bool>) -> io::Result<u64>,
+    ) -> io::Result<(u64, bool)> {
+        let notes = notes || self.format == OutputFormat::Json;
+        let head = head_of(run);
+        let (mut text, mut is_read) = (self.render(&OutputItem::Began(head.clone())), true);
+        if !notes {
+            text.clear();
+        }
+        let lines = read(&mut |item| {
+            text.push_str(&self.render(&item));
+            if text.len() >= AT_ONCE {
+                is_read = sink::print_on(&text)?;
+                text.clear();
+            }
+            Ok(is_read)
+        })?;
+        if lines == 0 || !is_read {
+            return Ok((lines, is_read));
+        }
+        if notes {
+            let ending = RunEnding::Recorded(Box::new(run.clone()));
+            text.push_str(&self.render(&OutputItem::Ended(head, ending)));
+        }
+        Ok((lines, sink::print_on(&text)?))
     }
 
     /// Takes note of an item that is not printed.

@@ -105,7 +105,7 @@ impl OutputAssembler {
         if run.state != RunState::Withdrawn {
             return None;
         }
-        let ended = record.filter(|record| record.is_over());
+        let ended = record.filter(RunRecord::is_over);
         let ending = match ended {
             Some(record) => RunEnding::Recorded(Box::new(record)),
             // A later run under the job's lock shows that it is over. Its holder records the end of this one soon.

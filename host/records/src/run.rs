@@ -108,6 +108,9 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+    /// The directory on its host with all of its output, if the host keeps it and `output` is cut.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output_kept_in: String,
     /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,

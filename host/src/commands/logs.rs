@@ -1,7 +1,8 @@
 //! `leasehold logs`: the output of the running and of past runs.
 //!
-//! - `selection`: which recorded runs to show.
+//! - `selection`: recorded runs to show. `kept_files`: their whole output, where a host keeps it.
 
+mod kept_files;
 mod selection;
 
 use std::collections::BTreeSet;
@@ -85,6 +86,8 @@ async fn show(args: &LogsArgs, reader: &RecordReader) -> Result<Exit, Failure> {
         notes: args.follow || runs.len() > 1,
         printed: BTreeSet::new(),
         is_read: true,
+        host: reader.config.host().id().to_owned(),
+        data_dir: reader.config.host().data_dir().to_owned(),
     };
     for run in runs.iter().filter(|run| run.is_over()) {
         output.record(run)?;
@@ -158,16 +161,54 @@ struct LogsOutput {
     printed: BTreeSet<RunKey>,
     /// False once the reader of standard output has gone.
     is_read: bool,
+    /// The host whose files are on this machine, and the directory of its files.
+    host: String,
+    data_dir: PathBuf,
 }
 
 impl LogsOutput {
     fn record(&mut self, run: &RunRecord) -> Result<(), Failure> {
-        let printed = self.printer.print_record(run, self.notes);
-        self.is_read &= printed.map_err(|error| Failure::internal(&error))?;
+        let is_cut = run.output_truncated_bytes > 0;
+        let is_whole = is_cut && self.kept(run)?;
+        if !is_whole {
+            if is_cut && !run.output_kept_in.is_empty() {
+                sink::print_error(&format!(
+                    "leasehold: host {} keeps all output of this job in {}\n",
+                    run.host, run.output_kept_in
+                ));
+            }
+            let printed = self.printer.print_record(run, self.notes);
+            self.is_read &= printed.map_err(|error| Failure::internal(&error))?;
+        }
         if run.is_over() {
             self.printed.insert(key_of(run));
         }
         Ok(())
+    }
+
+    /// Prints a run from the files of a host on this machine. Returns false if they do not have it.
+    fn kept(&mut self, run: &RunRecord) -> Result<bool, Failure> {
+        let Some(folder) = kept_files::folder_of(run, &self.host, &self.data_dir) else {
+            return Ok(false);
+        };
+        let printed = self.printer.print_kept(run, self.notes, |each| {
+            kept_files::read_lines(&folder, &key_of(run), each)
+        });
+        match printed {
+            Ok((0, _)) => Ok(false),
+            Ok((_, is_read)) => {
+                self.is_read &= is_read;
+                sink::print_error(&format!("leasehold: read from {}\n", folder.display()));
+                Ok(true)
+            }
+            Err(error) => {
+                sink::print_error(&format!(
+                    "leasehold: cannot read {}: {error}\n",
+                    folder.display()
+                ));
+                Ok(false)
+            }
+        }
     }
 
     fn item(&mut self, item: &OutputItem) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use super::job::Job;
 use super::loaded::Config;
 use super::mask;
 use super::origin::Origin;
-use super::read::format_duration;
+use super::read::{format_duration, format_size};
 use super::schedule::{Schedule, Wait};
 use super::store::StorePlace;
 use super::ticks::{Beat, MissedTicks};
@@ -291,6 +291,13 @@ impl Config {
                 text(&format_duration(store.request_timeout())),
             ),
         ];
+        if let Some(keep) = host.keep_output() {
+            let (size, age) = (format_size(keep.size), format_duration(keep.age));
+            list.push((
+                "host.keep_output",
+                format!("{{ size = {}, age = {} }}", text(&size), text(&age)),
+            ));
+        }
         match store.place() {
             StorePlace::Remote(remote) => {
                 let endpoints = remote.endpoints().iter().map(|at| text(&at.to_string()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::ConfigError;
 use super::drift::Drift;
+use super::keep_output::{self, KeepOutput};
 use super::node::Node;
 use super::read;
 use super::schema;
@@ -23,6 +24,7 @@ pub struct Host {
     grace: Duration,
     drift: Drift,
     max_runs: u32,
+    keep_output: Option<KeepOutput>,
 }
 
 impl Host {
@@ -48,6 +50,11 @@ impl Host {
     /// Largest rate error of this machine's clock against the store's. Default 1 %, at most 20 %.
     pub const fn drift(&self) -> Drift {
         self.drift
+    }
+
+    /// Output of jobs that the host keeps in files below its `data_dir`. Default: none.
+    pub const fn keep_output(&self) -> Option<KeepOutput> {
+        self.keep_output
     }
 
     /// Number of guests that may run at the same time. Default 32, from 1 to 1,000.
@@ -84,6 +91,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
         .take("drift", percentage)
         .or_default(Drift::default());
     let max_runs = section.take("max_runs", |node| read::integer_u32(node, 1, MOST_RUNS));
+    let keep_output = keep_output::read(&section);
     let host = || {
         Some(Host {
             id: id?,
@@ -91,6 +99,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
             grace: grace.or_default(Duration::from_secs(10))?,
             drift: drift?,
             max_runs: max_runs.or_default(32)?,
+            keep_output,
         })
     };
     ReadHost {

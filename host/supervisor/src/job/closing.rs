@@ -12,8 +12,6 @@ use leasehold_runtime::{RunEnd, RunReport};
 
 /// Time limit for reading from the store why a lock was lost.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of output kept in a run's record; the rest is in the log.
-const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the effect of the end on the job.
 pub(super) fn judge_end(end: &RunEnd) -> RunVerdict {
@@ -41,14 +39,20 @@ pub(super) async fn describe_end(context: &JobContext, grant: &Grant, end: &RunE
 }
 
 /// Fills in the fields that are known only after the run.
-pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
-    let (output, cut) = last_bytes(&report.output, RECORD_OUTPUT);
+///
+/// The record keeps `kept` bytes of output; `kept_in` is the directory with all of it, if the host keeps it.
+pub(super) fn fill(record: &mut RunRecord, report: &RunReport, kept: u64, kept_in: Option<String>) {
+    let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+    let (output, cut) = last_bytes(&report.output, kept);
     record.outcome = outcome(&report.end);
     record.calls_admitted = report.admitted;
     record.calls_refused = report.refused;
     record.peak_memory_bytes = report.peak_memory_bytes;
     output.clone_into(&mut record.output);
     record.output_truncated_bytes = report.output_truncated_bytes + cut;
+    if record.output_truncated_bytes > 0 {
+        record.output_kept_in = kept_in.unwrap_or_default();
+    }
 }
 
 /// Returns the loss as it is logged at once, before the store is queried about it.

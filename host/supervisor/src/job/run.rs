@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
-use leasehold_records::{OutputEnd, RunKey, RunRecord};
+use leasehold_records::{OutputEnd, RunRecord};
 use tokio::sync::mpsc;
 
 use super::closing;
@@ -20,7 +20,6 @@ use super::provision::RunProvisions;
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
 use crate::fenced::{FencedKv, KvAllotment};
-use crate::output::RunAbout;
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
@@ -97,7 +96,8 @@ impl Run<'_> {
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
-        let output = context.outputs.begin(self.about());
+        let kept = context.job.limits().output_kept_bytes;
+        let output = context.outputs.begin(self.record(), kept);
         let (events, mut received) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
         // next tick.
@@ -181,20 +181,6 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the run as its output names it.
-    fn about(&self) -> RunAbout {
-        RunAbout {
-            key: RunKey {
-                job: text(&self.context.name),
-                token: self.grant.token(),
-                sequence: self.sequence,
-            },
-            host: text(&self.context.host),
-            attempt: self.turn.attempt,
-            started_unix_ms: UnixMs::from_system(self.started.1),
-        }
-    }
-
     fn event_context(&self) -> EventContext {
         EventContext {
             run: Some(self.id.as_str().into()),
@@ -251,7 +237,9 @@ impl Run<'_> {
         );
         let mut record = self.record();
         record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
-        closing::fill(&mut record, report);
+        let kept = self.context.job.limits().output_kept_bytes;
+        let kept_in = self.context.outputs.kept_in(&self.context.name);
+        closing::fill(&mut record, report, kept, kept_in);
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
     }
@@ -279,6 +267,7 @@ impl Run<'_> {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
         }
     }

@@ -31,7 +31,9 @@ impl FollowRequests {
         match item {
             FeedItem::Reading { keys, .. } => {
                 self.requests.clear();
-                keys.iter().for_each(|key| self.add(key));
+                for key in &keys {
+                    self.add(key);
+                }
             }
             FeedItem::Changes { changes, .. } => {
                 for change in changes {

@@ -1,11 +1,14 @@
 //! The outputs of all runs under way on this host.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use leasehold_records::{OutputEnd, RunKey};
+use leasehold_records::{OutputEnd, RunKey, RunRecord};
 
-use super::run_output::{RunAbout, RunOutput};
+use super::file_queue::FileQueue;
+use super::kept_files;
+use super::run_output::RunOutput;
 
 /// Number of ended runs whose last output may wait to be published; the oldest goes first.
 const MOST_ENDED: usize = 64;
@@ -17,6 +20,9 @@ pub(crate) struct OutputRegistry(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     runs: Mutex<Runs>,
+    files: Option<FileQueue>,
+    /// Directory of these files.
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -34,10 +40,28 @@ pub(crate) struct ActiveOutput {
 }
 
 impl OutputRegistry {
-    /// Adds a run that begins.
-    pub(crate) fn begin(&self, about: RunAbout) -> ActiveOutput {
-        let output = Arc::new(RunOutput::new(about));
-        let key = output.about.key.clone();
+    /// Makes a registry whose runs also write to files in a data directory.
+    pub(crate) fn new(files: Option<(FileQueue, &Path)>) -> Self {
+        let (files, folder) = files.unzip();
+        Self(Arc::new(Shared {
+            runs: Mutex::default(),
+            files,
+            folder: folder.map(|data_dir| data_dir.join(kept_files::FOLDER)),
+        }))
+    }
+
+    /// Returns the directory with all of a job's output, if the host keeps it.
+    pub(crate) fn kept_in(&self, job: &str) -> Option<String> {
+        let folder = self.0.folder.as_ref()?;
+        Some(folder.join(job).display().to_string())
+    }
+
+    /// Adds a run that begins. Its record will keep `kept` bytes of output.
+    pub(crate) fn begin(&self, record: RunRecord, kept: u64) -> ActiveOutput {
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        let output = Arc::new(RunOutput::new(record, kept, self.0.files.clone()));
+        output.began();
+        let key = output.key.clone();
         self.runs().active.insert(key, output.clone());
         ActiveOutput {
             output,
@@ -49,10 +73,15 @@ impl OutputRegistry {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the runs under way.
+    pub(super) fn active(&self) -> Vec<Arc<RunOutput>> {
+        self.runs().active.values().cloned().collect()
+    }
+
     /// Sets the jobs that readers follow.
     pub(super) fn follow(&self, jobs: HashSet<String>) {
         let mut runs = self.runs();
-        runs.ended.retain(|run| jobs.contains(&run.about.key.job));
+        runs.ended.retain(|run| jobs.contains(&run.key.job));
         runs.followed = jobs;
     }
 
@@ -68,8 +97,8 @@ impl OutputRegistry {
 
     fn remove(&self, output: &Arc<RunOutput>) {
         let mut runs = self.runs();
-        runs.active.remove(&output.about.key);
-        if runs.followed.contains(&output.about.key.job) {
+        runs.active.remove(&output.key);
+        if runs.followed.contains(&output.key.job) {
             if runs.ended.len() == MOST_ENDED {
                 runs.ended.pop_front();
             }

@@ -92,19 +92,19 @@ impl Publication {
         if left == 0 {
             return None;
         }
-        let about = &self.output.about;
+        let run = &self.output.record;
         let news = self.output.news(self.position, most.min(left));
         let chunk = OutputChunk {
-            host: about.host.clone(),
-            attempt: about.attempt,
-            started_unix_ms: about.started_unix_ms,
+            host: run.host.clone(),
+            attempt: run.attempt,
+            started_unix_ms: run.started_unix_ms,
             from_byte: news.slice.from_byte,
             lines: news.slice.lines,
             more: news.slice.more,
             end: news.end,
         };
         let mut next = NextChunk {
-            key: root.output(&about.key, self.next_number),
+            key: root.output(&self.output.key, self.next_number),
             value: chunk.to_json(),
             end_byte: news.slice.end_byte,
             is_end: chunk.end.is_some(),
@@ -125,7 +125,7 @@ impl Publication {
     /// Adds the writes of a chunk to a batch.
     pub(super) fn write(&self, root: &Root, chunk: &NextChunk, lease: i64, batch: &mut Batch) {
         for (number, _) in self.stored.iter().take(chunk.displaced) {
-            batch.delete(&root.output(&self.output.about.key, *number));
+            batch.delete(&root.output(&self.output.key, *number));
         }
         batch.put(&chunk.key, &chunk.value, lease);
     }
@@ -154,7 +154,7 @@ impl Publication {
     /// request without an answer.
     pub(super) fn withdraw(&self, root: &Root, batch: &mut Batch) {
         let first = self.stored.front().map_or(0, |(number, _)| *number);
-        let key = &self.output.about.key;
+        let key = &self.output.key;
         let (from, end) = (
             root.output(key, first),
             root.output(key, self.next_number + 1),

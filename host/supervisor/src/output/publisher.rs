@@ -56,7 +56,7 @@ impl OutputPublisher {
         let watching = watch_requests(locks.clone(), root.clone(), requests, jobs);
         let until = cancel.clone();
         tasks.spawn(async move {
-            until.run_until_cancelled(watching).await;
+            until.run_until_cancelled(Box::pin(watching)).await;
         });
         let round = PublishingRound {
             locks: locks.clone(),
@@ -147,7 +147,7 @@ impl PublishingRound {
     async fn run(&mut self, jobs: &HashSet<String>) -> Duration {
         let now = Instant::now();
         for output in self.registry.followed() {
-            let key = output.about.key.clone();
+            let key = output.key.clone();
             let make = || Publication::new(output, now);
             self.publications.entry(key).or_insert_with(make);
         }

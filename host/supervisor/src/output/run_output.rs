@@ -3,27 +3,26 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use leasehold_records::{OutputEnd, OutputLine, OutputStream, RunKey, UnixMs};
+use crate::record_writer::run_key;
+use leasehold_records::{OutputEnd, OutputLine, OutputStream, RunKey, RunRecord, UnixMs};
 use leasehold_runtime::{Line, OutputTap, Stream};
 
+use super::file_queue::FileQueue;
 use super::recent_lines::{LineSlice, RecentLines};
 
 /// Memory of one run's last lines.
 const RECENT: usize = 32 << 10;
 
-/// The run that an output is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RunAbout {
-    pub(crate) key: RunKey,
-    pub(crate) host: String,
-    pub(crate) attempt: u32,
-    pub(crate) started_unix_ms: UnixMs,
-}
-
 /// The last output of one run. The guest adds lines; others read them.
 #[derive(Debug)]
 pub(crate) struct RunOutput {
-    pub(super) about: RunAbout,
+    pub(super) key: RunKey,
+    /// Its record while it runs.
+    pub(super) record: RunRecord,
+    /// Bytes of output that its record keeps.
+    kept: usize,
+    /// Files with all of its output.
+    files: Option<FileQueue>,
     state: Mutex<OutputState>,
 }
 
@@ -42,9 +41,12 @@ pub(super) struct OutputNews {
 }
 
 impl RunOutput {
-    pub(super) fn new(about: RunAbout) -> Self {
+    pub(super) fn new(record: RunRecord, kept: usize, files: Option<FileQueue>) -> Self {
         Self {
-            about,
+            key: run_key(&record),
+            record,
+            kept,
+            files,
             state: Mutex::new(OutputState {
                 recent: RecentLines::new(RECENT),
                 end: None,
@@ -56,9 +58,46 @@ impl RunOutput {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes the run's beginning in the files.
+    pub(super) fn began(&self) {
+        if let Some(files) = &self.files {
+            let RunRecord {
+                host,
+                attempt,
+                started_unix_ms,
+                ..
+            } = &self.record;
+            let text = format!("run began on {host} (attempt {attempt})");
+            files.note(&self.key, *started_unix_ms, &text);
+        }
+    }
+
     /// Sets the run's end. No line follows.
     pub(super) fn end(&self, end: OutputEnd) {
+        if let Some(files) = &self.files {
+            let detail = match end.detail.as_str() {
+                "" => String::new(),
+                detail => format!(" ({detail})"),
+            };
+            let text = format!("run ended: {}{detail}", end.outcome.as_str());
+            files.note(&self.key, end.at_unix_ms, &text);
+        }
         self.state().end = Some(end);
+    }
+
+    /// Returns the position after the last line.
+    pub(super) fn end_byte(&self) -> u64 {
+        self.state().recent.end_byte()
+    }
+
+    /// Returns the run's record with the output so far, as its record would keep it.
+    pub(super) fn unended_record(&self) -> RunRecord {
+        let (output, before) = self.state().recent.tail(self.kept);
+        RunRecord {
+            output,
+            output_truncated_bytes: before,
+            ..self.record.clone()
+        }
     }
 
     /// Returns true if there are lines from this position on, or the run has ended.
@@ -88,6 +127,9 @@ impl OutputTap for RunOutput {
             level: line.level.map(|level| level.as_str().to_owned()),
             text: line.text.clone(),
         };
+        if let Some(files) = &self.files {
+            files.line(&self.key, &line);
+        }
         self.state().recent.push(line);
     }
 }

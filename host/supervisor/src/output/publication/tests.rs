@@ -1,21 +1,12 @@
 use leasehold_lock::BootTime;
-use leasehold_records::{Outcome, OutputEnd, RunKey, UnixMs};
+use leasehold_records::{Outcome, OutputEnd, UnixMs};
 use leasehold_runtime::{Line, OutputTap as _, Stream};
 
 use super::*;
-use crate::output::RunAbout;
 
 fn output() -> Arc<RunOutput> {
-    Arc::new(RunOutput::new(RunAbout {
-        key: RunKey {
-            job: "j".into(),
-            token: 7,
-            sequence: 0,
-        },
-        host: "web1".into(),
-        attempt: 1,
-        started_unix_ms: UnixMs::new(5),
-    }))
+    let run = crate::record_writer::sample(7);
+    Arc::new(RunOutput::new(run, 16 << 10, None))
 }
 
 fn write(output: &RunOutput, text: &str) {
