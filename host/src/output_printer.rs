@@ -120,6 +120,7 @@ impl OutputPrinter {
 
     fn render_record(&mut self, run: &RunRecord, notes: bool) -> String {
         let head = head_of(run);
+        self.current = Some(head.key.clone());
         let mut text = String::new();
         if notes || self.format == OutputFormat::Json {
             text.push_str(&self.render(&OutputItem::Began(head.clone())));

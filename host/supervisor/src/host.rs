@@ -19,7 +19,8 @@ use crate::event_log::EventLog;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
 use crate::output::{
-    CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, find_cut_off, recover,
+    CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore,
+    find_cut_off, recover,
 };
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
@@ -86,10 +87,11 @@ impl Host {
         let id = config.host().id().to_owned();
         let data_dir = config.host().data_dir().to_owned();
         let now = SystemWall.now();
+        let store = record_store(&locks, &root);
         let identity = tokio::task::spawn_blocking(move || {
             let identity = HostIdentity::take(&data_dir);
             let (quarantine, crashes) = Quarantine::open(&data_dir, &identity, now);
-            let cut_off = find_cut_off(&data_dir, &identity);
+            let cut_off = find_cut_off(&data_dir, &identity, &store);
             (identity, quarantine, crashes, cut_off)
         });
         let (identity, quarantine, crashes, cut_off) = identity
@@ -159,7 +161,8 @@ impl Host {
         }
         let recovering = recover(locks.kv(), root.clone(), cut_off);
         let recovering = AbortOnDropHandle::new(tokio::spawn(recovering));
-        let (outputs, files) = start_files(config, life.as_deref());
+        let store = record_store(&locks, &root);
+        let (outputs, files) = start_files(config, life.as_deref(), store);
         let publisher =
             OutputPublisher::start(&locks, &root, records_ttl, &record.host, outputs.clone());
         let (progress, progress_box) = mpsc::channel(256);
@@ -279,19 +282,30 @@ struct Begun {
 }
 
 /// Starts the thread that writes output to files, unless the data directory cannot be written.
-fn start_files(config: &Config, life: Option<&str>) -> (OutputRegistry, Option<OutputFiles>) {
+fn start_files(
+    config: &Config,
+    life: Option<&str>,
+    store: RecordStore,
+) -> (OutputRegistry, Option<OutputFiles>) {
     let (data_dir, keep) = (config.host().data_dir(), config.host().keep_output());
     let Some(life) = life else {
         return (OutputRegistry::default(), None);
     };
     let queue = FileQueue::default();
     let registry = OutputRegistry::new(keep.map(|_| (queue.clone(), data_dir)));
-    match OutputFiles::start(data_dir, life, keep, queue, registry.clone()) {
+    match OutputFiles::start(data_dir, (life, store), keep, queue, registry.clone()) {
         Ok(files) => (registry, Some(files)),
         Err(error) => {
             tracing::warn!(%error, "output is not written to files");
             (OutputRegistry::default(), None)
         }
+    }
+}
+
+fn record_store(locks: &Locks, root: &Root) -> RecordStore {
+    RecordStore {
+        cluster: format!("{:x}", locks.cluster_id()),
+        root: root.as_str().to_owned(),
     }
 }
 

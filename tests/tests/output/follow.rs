@@ -7,7 +7,7 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 
-use crate::{Follower, SLACK, beater, guest_line};
+use crate::{Follower, SLACK, beater, beater_for, guest_line};
 
 on_every_store!(
     following_goes_on_over_a_takeover_after_kill_9,
@@ -99,10 +99,8 @@ fn killed_reader_is_forgotten_with_its_lease(version: Version) -> Result<()> {
     let mut follower = Follower::start(host.dir(), &["pulse", "-f"])?;
     follower.wait(0, |line| beat(line).is_some())?;
     follower.process.kill()?;
-    ensure!(
-        etcd.queue(FOLLOW)?.len() == 1,
-        "it could not withdraw its request"
-    );
+    let requests = etcd.queue(FOLLOW)?;
+    ensure!(requests.len() == 1, "{requests:?}");
     eventually(SLACK, "no request and no chunk", || {
         ensure!(etcd.queue(FOLLOW)?.is_empty() && etcd.queue(OUTPUT)?.is_empty());
         Ok(())
@@ -112,7 +110,7 @@ fn killed_reader_is_forgotten_with_its_lease(version: Version) -> Result<()> {
 /// Fails when a chunk that the store did not take is lost, or when lines come twice.
 fn following_survives_a_store_that_pauses(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let host = HostProcess::start(&beater("web1", &etcd, "100")?)?;
+    let host = HostProcess::start(&beater_for("web1", &etcd, "100", "20s")?)?;
     guest_line(&host, "pulse")?;
     let mut follower = Follower::start(host.dir(), &["pulse", "-f"])?;
     follower.wait(0, |line| beat(line).is_some())?;

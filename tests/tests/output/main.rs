@@ -23,11 +23,16 @@ use serde_json::Value;
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(30);
 
-/// A host with a job that writes a line each `pause_ms`.
+/// A host with a job that writes a line each `pause_ms`. Its lock is taken over soon after its death.
 fn beater(name: &str, etcd: &Etcd, pause_ms: &str) -> Result<Config> {
+    beater_for(name, etcd, pause_ms, "3s")
+}
+
+/// The same with another time to live of the lock's lease.
+fn beater_for(name: &str, etcd: &Etcd, pause_ms: &str, ttl: &str) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
     Ok(config_for(name, etcd).grace("200ms").job("pulse", |job| {
-        let job = job.plugin(&heartbeat).lock("pulse").ttl("3s");
+        let job = job.plugin(&heartbeat).lock("pulse").ttl(ttl);
         job.args(&["0", pause_ms])
     }))
 }

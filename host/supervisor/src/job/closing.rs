@@ -167,11 +167,20 @@ pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
     }
 }
 
-/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut.
+/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut. A line that was cut at its beginning
+/// is left out, unless it is the last one.
 fn last_bytes(text: &str, most: usize) -> (&str, u64) {
     let mut cut = text.len().saturating_sub(most);
     while !text.is_char_boundary(cut) {
         cut += 1;
+    }
+    if cut > 0 && !text[..cut].ends_with('\n') {
+        let line_end = text[cut..]
+            .find('\n')
+            .map_or(text.len(), |end| cut + end + 1);
+        if line_end < text.len() {
+            cut = line_end;
+        }
     }
     (&text[cut..], cut as u64)
 }
@@ -227,5 +236,8 @@ mod tests {
     fn output_in_a_record_is_cut_between_characters() {
         assert_eq!(last_bytes("abc", 9), ("abc", 0));
         assert_eq!(last_bytes("äöü", 3), ("ü", 4));
+        assert_eq!(last_bytes("one\ntwo\nend\n", 10), ("two\nend\n", 4));
+        assert_eq!(last_bytes("one\ntwo\nend\n", 8), ("two\nend\n", 4));
+        assert_eq!(last_bytes("one line\n", 5), ("line\n", 4));
     }
 }

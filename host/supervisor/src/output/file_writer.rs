@@ -12,7 +12,7 @@ use leasehold_config::KeepOutput;
 
 use super::file_queue::{FileQueue, Waiting};
 use super::kept_files::KeptFiles;
-use super::last_output::LastOutput;
+use super::last_output::{LastOutput, RecordStore};
 use super::output_registry::OutputRegistry;
 
 /// Time between two writes of the last output, and for lines to gather.
@@ -31,7 +31,8 @@ pub(crate) struct OutputFiles {
 }
 
 impl OutputFiles {
-    /// Starts the thread. `life` names this process in the data directory. The runs' lines come through `queue`, which
+    /// Starts the thread. `life` names this process in the data directory, and the store
+    /// is that of its records. The runs' lines come through `queue`, which
     /// the registry has too if the host keeps output.
     ///
     /// # Errors
@@ -39,12 +40,12 @@ impl OutputFiles {
     /// The thread cannot be started.
     pub(crate) fn start(
         data_dir: &Path,
-        life: &str,
+        (life, store): (&str, RecordStore),
         keep: Option<KeepOutput>,
         queue: FileQueue,
         registry: OutputRegistry,
     ) -> io::Result<Self> {
-        let mut last = LastOutput::new(data_dir, life);
+        let mut last = LastOutput::new(data_dir, life, store);
         let mut kept = keep.map(|keep| KeptFiles::new(data_dir, keep));
         let inbox = queue.clone();
         let thread = std::thread::Builder::new()

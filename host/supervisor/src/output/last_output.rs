@@ -9,8 +9,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_records::{RunKey, RunRecord};
+use serde::{Deserialize, Serialize};
 
 use super::run_output::RunOutput;
 use crate::identity::HostIdentity;
@@ -19,8 +21,25 @@ use crate::identity::HostIdentity;
 const FOLDER: &str = "last-output";
 /// Most bytes read of a file: twice the largest output that a record keeps, and the record.
 const LARGEST: u64 = 1 << 20;
+/// Time for which files of another store are kept.
+const LONGEST: Duration = Duration::from_hours(24 * 7);
 /// Number of files that are read at a start.
 const MOST: usize = 1_024;
+
+/// The store that runs are recorded in: a data directory may be used with another one later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordStore {
+    /// The cluster's id, in hexadecimal.
+    pub(crate) cluster: String,
+    pub(crate) root: String,
+}
+
+/// Content of a file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    store: RecordStore,
+    record: RunRecord,
+}
 
 /// A run of a dead process of this data directory, and the file with its last output.
 #[derive(Debug)]
@@ -30,8 +49,12 @@ pub(crate) struct CutOffOutput {
     pub(super) file: PathBuf,
 }
 
-/// Finds the last output of runs that were under way when their process died. Blocks.
-pub(crate) fn find_cut_off(data_dir: &Path, identity: &HostIdentity) -> Vec<CutOffOutput> {
+/// Finds the last output of runs of this store that were under way when their process died. Blocks.
+pub(crate) fn find_cut_off(
+    data_dir: &Path,
+    identity: &HostIdentity,
+    store: &RecordStore,
+) -> Vec<CutOffOutput> {
     if identity.life_on_disk().is_none() {
         return Vec::new();
     }
@@ -47,18 +70,28 @@ pub(crate) fn find_cut_off(data_dir: &Path, identity: &HostIdentity) -> Vec<CutO
         }
         let file = entry.path();
         match read(&file) {
-            Some(record) => found.push(CutOffOutput { record, file }),
-            None => drop(fs::remove_file(file)),
+            Some(Written { store: of, record }) if of == *store => {
+                found.push(CutOffOutput { record, file });
+            }
+            // Runs of another store: a process that uses it again finds them.
+            Some(_) if !is_old(&entry) => {}
+            _ => drop(fs::remove_file(file)),
         }
     }
     found
 }
 
-fn read(file: &Path) -> Option<RunRecord> {
+/// Returns true for a file that no process has wanted for [`LONGEST`].
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let changed = entry.metadata().and_then(|facts| facts.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > LONGEST))
+}
+
+fn read(file: &Path) -> Option<Written> {
     let mut bytes = Vec::new();
     let opened = leasehold_lock::open_regular(file).ok()?;
     opened.take(LARGEST).read_to_end(&mut bytes).ok()?;
-    RunRecord::from_json(&bytes).ok()
+    serde_json::from_slice(&bytes).ok()
 }
 
 impl CutOffOutput {
@@ -75,6 +108,7 @@ impl CutOffOutput {
 pub(super) struct LastOutput {
     folder: PathBuf,
     life: String,
+    store: RecordStore,
     number: u64,
     /// Written runs: their files, and the position that is in the file.
     written: BTreeMap<RunKey, (PathBuf, u64)>,
@@ -82,10 +116,11 @@ pub(super) struct LastOutput {
 }
 
 impl LastOutput {
-    pub(super) fn new(data_dir: &Path, life: &str) -> Self {
+    pub(super) fn new(data_dir: &Path, life: &str, store: RecordStore) -> Self {
         Self {
             folder: data_dir.join(FOLDER),
             life: life.to_owned(),
+            store,
             number: 0,
             written: BTreeMap::new(),
             is_failed: false,
@@ -110,7 +145,11 @@ impl LastOutput {
                 self.number += 1;
                 self.folder.join(format!("{}.{}", self.life, self.number))
             };
-            match self.write(&file, &run.unended_record().to_json()) {
+            let written = Written {
+                store: self.store.clone(),
+                record: run.unended_record(),
+            };
+            match self.write(&file, &written) {
                 Ok(()) => {
                     self.written.insert(run.key.clone(), (file, end));
                 }
@@ -127,7 +166,7 @@ impl LastOutput {
         }
     }
 
-    fn write(&self, file: &Path, json: &[u8]) -> io::Result<()> {
+    fn write(&self, file: &Path, written: &Written) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -140,7 +179,7 @@ impl LastOutput {
             .truncate(true)
             .mode(0o600)
             .open(&beside)?;
-        new.write_all(json)?;
+        new.write_all(&serde_json::to_vec(written)?)?;
         fs::rename(&beside, file)
     }
 }
@@ -175,11 +214,19 @@ mod tests {
         });
     }
 
+    fn store(cluster: &str) -> RecordStore {
+        RecordStore {
+            cluster: cluster.into(),
+            root: "/leasehold/".into(),
+        }
+    }
+
+    /// Fails when the run of one store is recorded in another.
     #[test]
     fn output_of_a_dead_process_is_found_by_the_next_one() {
         let dir = tempfile::tempdir().unwrap();
         let dead = HostIdentity::take(dir.path());
-        let mut last = LastOutput::new(dir.path(), dead.life_on_disk().unwrap());
+        let mut last = LastOutput::new(dir.path(), dead.life_on_disk().unwrap(), store("a"));
         let (talks, silent, ends) = (run(7), run(8), run(9));
         write(&talks, "first");
         write(&ends, "bye");
@@ -188,17 +235,19 @@ mod tests {
             write(&talks, &format!("line {number}"));
         }
         last.save(&[talks, silent]);
-        assert!(find_cut_off(dir.path(), &dead).is_empty(), "it is alive");
+        let found = find_cut_off(dir.path(), &dead, &store("a"));
+        assert!(found.is_empty(), "it is alive");
         std::mem::forget(last);
         drop(dead);
         let next = HostIdentity::take(dir.path());
-        let found = find_cut_off(dir.path(), &next);
+        assert!(find_cut_off(dir.path(), &next, &store("b")).is_empty());
+        let found = find_cut_off(dir.path(), &next, &store("a"));
         assert_eq!(found.len(), 1, "the ended run is forgotten");
         let record = &found[0].record;
         assert_eq!(record.token, 7);
         assert!(record.output.ends_with("line 999\n") && record.output.len() <= 1 << 10);
         assert!(record.output_truncated_bytes > 5_000);
         found[0].forget();
-        assert!(find_cut_off(dir.path(), &next).is_empty());
+        assert!(find_cut_off(dir.path(), &next, &store("a")).is_empty());
     }
 }
