@@ -66,8 +66,8 @@ enum Command {
     /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
-    /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
-    /// --allow-write. Press ? for the keys.
+    /// terminal, --once prints them and --stream prints what happens. Nothing of others is changed in the store unless
+    /// --allow-write. The open pane of a job's output is a key of its own in the store. Press ? for the keys.
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),

@@ -1,6 +1,7 @@
 //! Output of guests while they run and afterwards: followed over hosts, bounded, kept in files, and found after a crash.
 
 mod bounds;
+mod dashboard;
 mod follow;
 mod hostile;
 mod kept;
