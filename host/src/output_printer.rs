@@ -288,7 +288,7 @@ fn describe(head: &RunHead, ending: &RunEnding) -> String {
 }
 
 fn about(run: &RunKey, mut fields: Value) -> Value {
-    fields["token"] = run.token.into();
+    fields["token"] = json!(run.token);
     fields["sequence"] = run.sequence.into();
     fields
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_lock::{FeedItem, KeyValue};
+use leasehold_lock::{FeedItem, KeyValue, Token};
 use leasehold_records::{OutputChunk, Root, RunKey, RunRecord};
 
 use crate::item::{OutputItem, RunEnding, RunHead};
@@ -41,7 +41,7 @@ enum RunState {
 pub struct OutputAssembler {
     root: Root,
     /// The only run, by its token.
-    token: Option<u64>,
+    token: Option<Token>,
     /// The only host.
     host: Option<String>,
     runs: BTreeMap<RunKey, KnownRun>,
@@ -50,7 +50,7 @@ pub struct OutputAssembler {
 
 impl OutputAssembler {
     /// Makes an assembler for the runs of all hosts, or of one, and of all tokens, or of one.
-    pub const fn new(root: Root, host: Option<String>, token: Option<u64>) -> Self {
+    pub const fn new(root: Root, host: Option<String>, token: Option<Token>) -> Self {
         Self {
             root,
             token,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{KeyFeed, Locks, StoreError};
+use leasehold_lock::{KeyFeed, LeaseId, Locks, StoreError, Token};
 use leasehold_records::{FollowRecord, Root, RunKey, RunRecord, UnixMs};
 use tokio::time::{Instant, sleep_until};
 
@@ -23,7 +23,7 @@ pub struct ReadRequest {
     /// The only host; all if `None`.
     pub host: Option<String>,
     /// The only run, by its token; all if `None`.
-    pub token: Option<u64>,
+    pub token: Option<Token>,
     /// The reader, as user@machine.
     pub by: String,
 }
@@ -34,8 +34,8 @@ pub struct OutputReader {
     root: Root,
     key: String,
     record: FollowRecord,
-    /// The lease of the request, 0 before it is written.
-    lease: i64,
+    /// The lease of the request; none before it is written.
+    lease: LeaseId,
     feed: KeyFeed,
     assembler: OutputAssembler,
     items: VecDeque<OutputItem>,
@@ -65,7 +65,7 @@ impl OutputReader {
                 host: request.host,
                 since_unix_ms: UnixMs::from_system(SystemTime::now()),
             },
-            lease: 0,
+            lease: LeaseId::NONE,
             feed,
             assembler,
             items: VecDeque::new(),

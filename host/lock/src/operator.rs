@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::{RefusalKind, StoreError};
+use crate::kv::put;
 use crate::locks::Locks;
 
 /// A note about an action, for others to read until it expires.
@@ -31,10 +33,10 @@ impl Locks {
     pub async fn remove_entry(
         &self,
         key: &str,
-        create_revision: i64,
+        create_revision: Revision,
         note: &AuditNote,
     ) -> Result<bool, StoreError> {
-        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision);
+        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision.get());
         let put_note = self.put_note(note).await?;
         let txn = Txn::new()
             .when([exists])
@@ -48,7 +50,7 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError`]; an unknown one may have been carried out.
-    pub async fn revoke_lease(&self, lease: i64, note: &AuditNote) -> Result<bool, StoreError> {
+    pub async fn revoke_lease(&self, lease: LeaseId, note: &AuditNote) -> Result<bool, StoreError> {
         if self.lease_ttl(lease).await?.is_none() {
             return Ok(false);
         }
@@ -56,7 +58,7 @@ impl Locks {
         self.0.requests.txn(Txn::new().and_then([put_note])).await?;
         let revoke = || {
             let mut leases = self.0.requests.client().lease_client();
-            async move { leases.revoke(lease).await }
+            async move { leases.revoke(lease.get()).await }
         };
         match self.0.requests.send(revoke).await {
             Ok(_) => Ok(true),
@@ -68,18 +70,22 @@ impl Locks {
         }
     }
 
-    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
-        let seconds = i64::try_from(note.keep.as_secs()).unwrap_or(i64::MAX);
+    /// Grants a lease that is not renewed: keys under it are deleted after `keep`, in whole seconds. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn lease_for(&self, keep: Duration) -> Result<LeaseId, StoreError> {
+        let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
         let grant = || {
             let mut leases = self.0.requests.client().lease_client();
             async move { leases.grant(seconds, None).await }
         };
-        let lease = self.0.requests.send(grant).await?.id();
-        let options = PutOptions::new().with_lease(lease);
-        Ok(TxnOp::put(
-            note.key.as_str(),
-            note.value.clone(),
-            Some(options),
-        ))
+        Ok(LeaseId::new(self.0.requests.send(grant).await?.id()))
+    }
+
+    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
+        let lease = self.lease_for(note.keep).await?;
+        Ok(put(&note.key, &note.value, lease))
     }
 }

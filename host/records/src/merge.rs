@@ -1,5 +1,7 @@
 //! Runs of one job that share a record, because they were too fast for one each.
 
+use leasehold_ids::Token;
+
 use crate::run::{MergedRuns, RunRecord};
 
 impl RunRecord {
@@ -19,6 +21,8 @@ impl RunRecord {
                 &earlier.plugin_sha256,
             )
             && self.outcome == earlier.outcome
+            && self.manual.is_none()
+            && earlier.manual.is_none()
     }
 
     /// Returns the record that replaces an earlier one, and counts its runs as well.
@@ -44,7 +48,7 @@ impl RunRecord {
     }
 
     /// Returns true if the record covers the run with this token and number, alone or among others.
-    pub fn covers(&self, token: u64, sequence: u32) -> bool {
+    pub fn covers(&self, token: Token, sequence: u32) -> bool {
         let last = (self.token, self.sequence);
         let first = self
             .merged

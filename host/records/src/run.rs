@@ -1,7 +1,9 @@
 //! Record of a run, or of several that share it.
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::trigger::ManualRun;
 use crate::unix_ms::UnixMs;
 
 /// Outcome of a run.
@@ -70,7 +72,7 @@ pub struct RunRecord {
     #[serde(default)]
     pub lock_key: String,
     /// The fencing token.
-    pub token: u64,
+    pub token: Token,
     /// Its number under this token.
     pub sequence: u32,
     /// The run's id.
@@ -114,6 +116,9 @@ pub struct RunRecord {
     /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,
+    /// The request of an operator that it was run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<ManualRun>,
 }
 
 impl RunRecord {
@@ -130,7 +135,7 @@ pub struct MergedRuns {
     /// The number of runs, the last included.
     pub runs: u64,
     /// The fencing token of the first.
-    pub first_token: u64,
+    pub first_token: Token,
     /// The number of the first run under that token.
     #[serde(default)]
     pub first_sequence: u32,

@@ -1,3 +1,4 @@
+use leasehold_lock::Token;
 use leasehold_records::{Outcome, OutputEnd};
 
 use super::*;
@@ -5,7 +6,7 @@ use super::*;
 fn key(token: u64) -> RunKey {
     RunKey {
         job: "ledger".into(),
-        token,
+        token: Token::new(token),
         sequence: 0,
     }
 }

@@ -26,6 +26,6 @@ mod run_output;
 pub(crate) use file_queue::FileQueue;
 pub(crate) use file_writer::OutputFiles;
 pub(crate) use last_output::{CutOffOutput, RecordStore, find_cut_off};
-pub(crate) use output_registry::OutputRegistry;
+pub(crate) use output_registry::{ActiveOutput, OutputRegistry};
 pub(crate) use publisher::OutputPublisher;
 pub(crate) use recovery::recover;

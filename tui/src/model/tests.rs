@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use leasehold_lock::FeedItem;
+use leasehold_lock::{FeedItem, Revision};
 use leasehold_records::{AdminAction, AdminActionRecord, JobState, Root, UnixMs};
 
 use super::fixture::{FixtureStore, kv};
@@ -127,10 +127,13 @@ fn admin_action_explains_a_forced_leave() {
         by: "ann@desk".into(),
         lock: full(LOCK),
         key: key.clone(),
-        token: u64::try_from(token).unwrap(),
+        token: token.into(),
         lease: "1".into(),
         whom: "a@host-1".into(),
         at_unix_ms: UnixMs::new(store.now),
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
     let traced = kv(&trace, &deed.to_json(), 9);
@@ -177,7 +180,7 @@ fn lost_store_is_not_an_empty_one() {
     assert_eq!(row(&store, LOCK).state, LockState::Held);
     assert!(last(&store, 1)[0].contains("connection \u{fffd}[2J refused"));
     // Meanwhile it was released, and another client acquired it.
-    store.revision += 10;
+    store.skip(10);
     let other = kv(&store.key(LOCK, 2), b"", 2);
     store
         .after(5_000)
@@ -194,8 +197,8 @@ struct KeyValueAt(leasehold_lock::KeyValue);
 
 impl KeyValueAt {
     fn at(mut self, revision: i64) -> leasehold_lock::KeyValue {
-        self.0.create_revision = revision;
-        self.0.mod_revision = revision;
+        self.0.create_revision = Revision::new(revision);
+        self.0.mod_revision = self.0.create_revision;
         self.0
     }
 }
@@ -300,6 +303,40 @@ fn wait_graph_across_locks_counts_waiters_and_finds_cycles() {
     let found = blocked(&store, "y");
     let cycle: Vec<&str> = found.cycle.iter().map(|lock| &**lock).collect();
     assert_eq!(cycle, [full("y"), full("x")]);
+}
+
+#[test]
+fn restarted_job_behind_its_own_old_entry_is_no_cycle() {
+    let mut store = FixtureStore::new();
+    store.join("x", "a", "host-1", 1);
+    store.join("x", "a", "host-1", 2);
+    let found = blocked_by(store.model.shown(0).state, &full("x"));
+    assert_eq!((found.waiters, found.locks), (1, 1));
+    assert_eq!(found.cycle, Vec::<std::sync::Arc<str>>::new());
+    let queue = &store.model.shown(0).state.locks[full("x").as_str()].queue;
+    let waiter = &queue.waiters()[0];
+    assert_eq!(
+        queue.predecessor(waiter).map(|entry| entry.lease.get()),
+        Some(1)
+    );
+    assert_eq!(queue.predecessor(&queue.holders()[0]), None);
+}
+
+#[test]
+fn lock_left_by_an_earlier_session_blocks_nothing_of_the_next() {
+    let mut store = FixtureStore::new();
+    // The job held x, and now waits for y, which another client holds that waits for x.
+    store.join("x", "a", "host-1", 1);
+    store.join_other("y", 3);
+    store.join_other("x", 3);
+    store.join("y", "a", "host-1", 2);
+    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    assert!(found.cycle.is_empty() && found.locks == 1, "{found:?}");
+    // In one session it is a deadlock.
+    store.leave("y", 2);
+    store.join("y", "a", "host-1", 1);
+    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    assert_eq!(found.cycle.len(), 2, "{found:?}");
 }
 
 #[test]

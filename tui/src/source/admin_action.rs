@@ -23,10 +23,13 @@ pub(super) async fn execute(
         by: operator.to_owned(),
         lock: order.lock.clone(),
         key: order.key.clone(),
-        token: u64::try_from(order.token).unwrap_or(0),
-        lease: format!("{:x}", order.lease),
+        token: order.create_revision.into(),
+        lease: order.lease.to_string(),
         whom: order.whom.clone(),
         at_unix_ms: at,
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = AuditNote {
         key: root.admin_action(at, fastrand::u32(..)),
@@ -36,7 +39,21 @@ pub(super) async fn execute(
     let done = match order.deed {
         AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
         AdminAction::RemoveEntry | AdminAction::StopRun => {
-            locks.remove_entry(&order.key, order.token, &trace).await
+            locks
+                .remove_entry(&order.key, order.create_revision, &trace)
+                .await
+        }
+        AdminAction::Trigger
+        | AdminAction::Pause
+        | AdminAction::Resume
+        | AdminAction::Drain
+        | AdminAction::Undrain
+        | AdminAction::Stop
+        | AdminAction::Restart => {
+            return Err(format!(
+                "`leasehold {}` does this; no entry was removed",
+                order.deed.as_str()
+            ));
         }
     };
     let what = order.deed.as_str();

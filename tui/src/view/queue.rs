@@ -170,7 +170,7 @@ fn cell_of(
             };
             (cells::span(since), theme.text)
         }
-        EntryColumn::Lease if entry.lease == 0 => ("none".to_owned(), theme.dim),
+        EntryColumn::Lease if entry.lease.is_none() => ("none".to_owned(), theme.dim),
         EntryColumn::Lease => (text::hex_short(entry.lease), theme.dim),
         EntryColumn::Ttl => {
             let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
@@ -209,7 +209,7 @@ fn also(
     if branch.depth > 0 && branch.role.is_holder() {
         return (format!("the queue of {}", lock.label), theme.title);
     }
-    match queue_pane::also_holds(scene, lock, branch.role, &branch.entry, room) {
+    match queue_pane::also(scene, lock, branch.role, &branch.entry, room) {
         Some(also) => (also, theme.warn),
         None if branch.role.is_holder() && branch.entry.who.host().is_none() => {
             ("not one of our jobs".to_owned(), theme.dim)

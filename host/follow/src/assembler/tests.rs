@@ -1,4 +1,4 @@
-use leasehold_lock::KeyChange;
+use leasehold_lock::{KeyChange, LeaseId, Revision, Token};
 use leasehold_records::{Outcome, OutputEnd, OutputLine, OutputStream, UnixMs};
 
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 fn key(token: u64, sequence: u32) -> RunKey {
     RunKey {
         job: "j".into(),
-        token,
+        token: Token::new(token),
         sequence,
     }
 }
@@ -33,19 +33,19 @@ fn stored(run: &RunKey, number: u64, chunk: &OutputChunk) -> KeyValue {
     KeyValue {
         key: Root::default().output(run, number),
         value: chunk.to_json(),
-        create_revision: 1,
-        mod_revision: 1,
-        lease: 7,
+        create_revision: Revision::new(1),
+        mod_revision: Revision::new(1),
+        lease: LeaseId::new(7),
     }
 }
 
 fn put(run: &RunKey, number: u64, chunk: &OutputChunk) -> FeedItem {
     let now = stored(run, number, chunk);
     FeedItem::Changes {
-        revision: 1,
+        revision: Revision::new(1),
         changes: vec![KeyChange {
             key: now.key.clone(),
-            revision: 1,
+            revision: Revision::new(1),
             now: Some(now),
         }],
     }
@@ -53,10 +53,10 @@ fn put(run: &RunKey, number: u64, chunk: &OutputChunk) -> FeedItem {
 
 fn deleted(run: &RunKey, number: u64) -> FeedItem {
     FeedItem::Changes {
-        revision: 1,
+        revision: Revision::new(1),
         changes: vec![KeyChange {
             key: Root::default().output(run, number),
-            revision: 1,
+            revision: Revision::new(1),
             now: None,
         }],
     }
@@ -114,7 +114,10 @@ fn feed_that_reads_anew_repeats_nothing_and_orders_runs() {
         stored(&key(7, 1), 0, &chunk("web1", 0, &["second"])),
         stored(&key(7, 0), 0, &chunk("web1", 0, &["first"])),
     ];
-    let reading = FeedItem::Reading { revision: 1, keys };
+    let reading = FeedItem::Reading {
+        revision: Revision::new(1),
+        keys,
+    };
     let items = all.apply(reading.clone());
     let lines = short(&items);
     assert_eq!((lines[1].as_str(), lines[4].as_str()), ("first", "second"));
@@ -155,7 +158,7 @@ fn published_end_is_final_and_its_chunks_may_go() {
 
 #[test]
 fn other_hosts_and_runs_are_left_out_on_request() {
-    let mut one = OutputAssembler::new(Root::default(), Some("web1".into()), Some(7));
+    let mut one = OutputAssembler::new(Root::default(), Some("web1".into()), Some(Token::new(7)));
     for (token, host) in [(7, "web2"), (8, "web1")] {
         assert!(
             one.apply(put(&key(token, 0), 0, &chunk(host, 0, &["x"])))

@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use leasehold_lock::Token;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -64,7 +65,7 @@ pub(crate) struct ClientContext {
     pub(crate) net: Arc<HttpDestinations>,
     /// Job that remedies in log lines name.
     pub(crate) job: JobSource,
-    pub(crate) token: u64,
+    pub(crate) token: Token,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
@@ -113,7 +114,7 @@ impl HttpClient {
         if request.method() == http::Method::CONNECT {
             return Err(RequestRefusal::Tunnel);
         }
-        self.run().net.origin(request.uri(), self.run().job.job())
+        self.run().net.origin(request.uri(), &self.run().job)
     }
 
     /// Takes a place among the open requests.
@@ -146,7 +147,7 @@ impl HttpClient {
     ) -> Result<Box<dyn RequestStream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
-        let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
+        let addresses = timeout(within, run.net.addresses(origin, &run.job))
             .await
             .map_err(|_| Error::DnsTimeout)?
             .map_err(|refusal| self.refuse(origin, &refusal))?;
@@ -175,10 +176,9 @@ impl HttpClient {
         let Some(rustls::Error::InvalidCertificate(why)) = inner else {
             return Error::TlsProtocolError;
         };
-        let job = self.run().job.job();
+        let remedy = Remedy::TrustAuthority.for_source(&self.run().job);
         self.run().output.remark(&format!(
-            "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or name \
-             its authority with `http_ca` in [jobs.{job}.allow]"
+            "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or {remedy}"
         ));
         Error::TlsCertificateError
     }
@@ -265,7 +265,7 @@ impl HttpClient {
         for token in run.net.tokens.iter() {
             parts
                 .headers
-                .insert(token.clone(), HeaderValue::from(run.token));
+                .insert(token.clone(), HeaderValue::from(run.token.get()));
         }
         Ok(Request::from_parts(
             parts,

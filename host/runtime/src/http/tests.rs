@@ -10,6 +10,7 @@ mod trust;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use leasehold_lock::{Clock as _, SystemClock, Tenure};
+use leasehold_lock::{Clock as _, SystemClock, Tenure, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -86,6 +87,22 @@ impl Rig {
     }
 
     fn with(allow: &Allow, names: &Arc<Names>, limits: Limits, tenure: Duration) -> Self {
+        Self::of(JobSource::table("demo"), allow, names, limits, tenure)
+    }
+
+    /// A client of a job that was dropped into a folder.
+    fn dropped(allow: &Allow, names: &Arc<Names>) -> Self {
+        let job = JobSource::dropped("dropped.demo", Path::new("plugins/demo.wasm"));
+        Self::of(job, allow, names, Limits::default(), Duration::from_mins(1))
+    }
+
+    fn of(
+        job: JobSource,
+        allow: &Allow,
+        names: &Arc<Names>,
+        limits: Limits,
+        tenure: Duration,
+    ) -> Self {
         let clock = Arc::new(SystemClock);
         let tenure = Tenure::detached(clock.clone(), clock.now().after(tenure));
         let gate = Arc::new(Gate::new(tenure.clone()));
@@ -96,8 +113,8 @@ impl Rig {
         let in_flight = Arc::new(InFlightRequests::default());
         let client = HttpClient::new(ClientContext {
             net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
-            job: JobSource::table("demo"),
-            token: 7,
+            job,
+            token: Token::new(7),
             limits: Arc::new(limits),
             gate,
             leash: Arc::new(Leash::new(tenure, None, StopSignal::new(Duration::ZERO))),

@@ -69,6 +69,8 @@ fn parse(line: &str, name: &str) -> Option<OutputLine> {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_lock::Token;
+
     use super::*;
 
     #[test]
@@ -82,7 +84,7 @@ mod tests {
         fs::write(dir.path().join("current.log"), new).unwrap();
         let run = RunKey {
             job: "j".into(),
-            token: 7,
+            token: Token::new(7),
             sequence: 0,
         };
         let mut found = Vec::new();

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use leasehold_lock::{Kv, StoreError};
+use leasehold_lock::{Kv, StoreError, Token};
 use leasehold_records::{Root, RunKey, RunRecord};
 
 /// A run's token, and its number under the token if given, as `leasehold runs` shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RunName {
-    pub(super) token: u64,
+    pub(super) token: Token,
     sequence: Option<u32>,
 }
 
@@ -32,7 +32,7 @@ impl FromStr for RunName {
         let wrong =
             || "a token is a number, as in 1204, or 1204.2 for a later run under it".to_owned();
         Ok(Self {
-            token: token.parse().map_err(|_| wrong())?,
+            token: token.parse().map(Token::new).map_err(|_| wrong())?,
             sequence: sequence.map(str::parse).transpose().map_err(|_| wrong())?,
         })
     }
@@ -128,7 +128,7 @@ mod tests {
         }
         let key = |sequence| RunKey {
             job: "j".into(),
-            token: 7,
+            token: Token::new(7),
             sequence,
         };
         let (all, second): (RunName, RunName) = ("7".parse().unwrap(), "7.1".parse().unwrap());

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::{Clock, Locks};
+use leasehold_lock::{Clock, Locks, Token};
 use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::TimeNow;
 use crate::budget::{Budgets, SharedBudget};
+use crate::control::ControlHandle;
 use crate::event::EventContext;
 use crate::event_log::EventLog;
 use crate::output::OutputRegistry;
@@ -41,6 +42,10 @@ pub(crate) struct JobContext {
     /// The slot that a configured job does not leave to dropped-in ones.
     _reservation: Option<Reservation>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Orders of operators.
+    pub(crate) control: ControlHandle,
+    /// Cancelled when a run of this version is to end for a newer one.
+    pub(crate) update: CancellationToken,
     /// Cancelled when a new version of the job has taken this one's place.
     pub(crate) superseded: CancellationToken,
     /// Ends waits, sleeps and pauses when the host stops.
@@ -63,6 +68,7 @@ pub(crate) struct JobContextMaker {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    pub(crate) control: ControlHandle,
     pub(crate) grace: Duration,
 }
 
@@ -89,6 +95,8 @@ impl JobContextMaker {
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),
             progress: self.progress.clone(),
+            control: self.control.clone(),
+            update: CancellationToken::new(),
             superseded: CancellationToken::new(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),
@@ -106,7 +114,7 @@ impl JobContext {
     }
 
     /// Returns the id of a run: made from the host, the token, and the run's number under that token.
-    pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
+    pub(crate) fn run_id(&self, token: Token, sequence: u32) -> String {
         leasehold_records::run_id(&self.host, token, sequence)
     }
 
@@ -119,7 +127,7 @@ impl JobContext {
         }
     }
 
-    pub(crate) fn event_context_for(&self, token: u64) -> EventContext {
+    pub(crate) fn event_context_for(&self, token: Token) -> EventContext {
         EventContext {
             token: Some(token),
             ..self.event_context()

@@ -106,6 +106,8 @@ impl FileQueue {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_lock::Token;
+
     use super::*;
 
     #[test]
@@ -113,7 +115,7 @@ mod tests {
         let queue = FileQueue::default();
         let run = RunKey {
             job: "j".into(),
-            token: 7,
+            token: Token::new(7),
             sequence: 0,
         };
         let text = "x".repeat(1_000);

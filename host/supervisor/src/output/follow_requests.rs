@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use leasehold_lock::{FeedItem, KeyValue};
+use leasehold_lock::{FeedItem, KeyValue, LeaseId};
 use leasehold_records::{FollowRecord, Root};
 
 /// Number of requests that count; further ones are left out.
@@ -52,7 +52,7 @@ impl FollowRequests {
             return;
         };
         // A request without a lease would never end.
-        let is_wanted = key.lease != 0
+        let is_wanted = key.lease != LeaseId::NONE
             && FollowRecord::from_json(&key.value).is_ok_and(|record| record.wants(&self.host));
         if is_wanted && self.requests.len() < MOST {
             self.requests.insert(key.key.clone(), job.to_owned());
@@ -69,7 +69,7 @@ impl FollowRequests {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_lock::KeyChange;
+    use leasehold_lock::{KeyChange, Revision};
     use leasehold_records::UnixMs;
 
     use super::*;
@@ -84,9 +84,9 @@ mod tests {
         KeyValue {
             key: Root::default().follow("j", reader),
             value: record.to_json(),
-            create_revision: 1,
-            mod_revision: 1,
-            lease,
+            create_revision: Revision::new(1),
+            mod_revision: Revision::new(1),
+            lease: LeaseId::new(lease),
         }
     }
 
@@ -99,7 +99,10 @@ mod tests {
             request("c", Some("web2"), 9),
             request("d", None, 0),
         ];
-        requests.apply(FeedItem::Reading { revision: 1, keys });
+        requests.apply(FeedItem::Reading {
+            revision: Revision::new(1),
+            keys,
+        });
         assert_eq!(requests.requests.len(), 2);
         for reader in ["a", "b"] {
             assert!(requests.jobs().contains("j"));
@@ -109,11 +112,11 @@ mod tests {
             let key = Root::default().follow("j", reader);
             let changes = vec![KeyChange {
                 key,
-                revision: 2,
+                revision: Revision::new(2),
                 now: None,
             }];
             requests.apply(FeedItem::Changes {
-                revision: 2,
+                revision: Revision::new(2),
                 changes,
             });
         }

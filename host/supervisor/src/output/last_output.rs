@@ -244,7 +244,7 @@ mod tests {
         let found = find_cut_off(dir.path(), &next, &store("a"));
         assert_eq!(found.len(), 1, "the ended run is forgotten");
         let record = &found[0].record;
-        assert_eq!(record.token, 7);
+        assert_eq!(record.token.get(), 7);
         assert!(record.output.ends_with("line 999\n") && record.output.len() <= 1 << 10);
         assert!(record.output_truncated_bytes > 5_000);
         found[0].forget();

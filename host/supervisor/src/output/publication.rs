@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::Batch;
+use leasehold_lock::{Batch, LeaseId};
 use leasehold_records::{OutputChunk, Root};
 use tokio::time::Instant;
 
@@ -123,7 +123,7 @@ impl Publication {
     }
 
     /// Adds the writes of a chunk to a batch.
-    pub(super) fn write(&self, root: &Root, chunk: &NextChunk, lease: i64, batch: &mut Batch) {
+    pub(super) fn write(&self, root: &Root, chunk: &NextChunk, lease: LeaseId, batch: &mut Batch) {
         for (number, _) in self.stored.iter().take(chunk.displaced) {
             batch.delete(&root.output(&self.output.key, *number));
         }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use leasehold_lock::{Backoff, Batch, Locks, RefusalKind, StoreError};
+use leasehold_lock::{Backoff, Batch, LeaseId, Locks, RefusalKind, StoreError};
 use leasehold_records::{Root, RunKey};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -230,7 +230,7 @@ impl PublishingRound {
             }
         }
         let lease = if chunks.is_empty() {
-            0
+            LeaseId::NONE
         } else {
             self.locks.lease(self.ttl).await?
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_lock::{Backoff, Kv, StoreError};
+use leasehold_lock::{Backoff, Kv, Revision, StoreError};
 use leasehold_records::{Outcome, Root, RunRecord};
 
 use super::last_output::CutOffOutput;
@@ -38,7 +38,9 @@ pub(crate) async fn recover(kv: Kv, root: Root, found: Vec<CutOffOutput>) {
 async fn add_output(kv: &Kv, root: &Root, cut_off: &RunRecord) -> Result<bool, StoreError> {
     let key = root.run(&run_key(cut_off));
     let stored = kv.get(&key).await?;
-    let revision = stored.as_ref().map_or(0, |stored| stored.mod_revision);
+    let revision = stored
+        .as_ref()
+        .map_or(Revision::NONE, |stored| stored.mod_revision);
     let recorded = match &stored {
         None => None,
         Some(stored) => match RunRecord::from_json(&stored.value) {

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+use leasehold_lock::LeaseId;
+
 use super::stage::{SIZES, at_night, select, text};
 use crate::app::{App, OpenOverlay, RowKey, View};
 use crate::fact::{Fact, FactKind, OutputFact};
 use crate::keymap::Command;
 use leasehold_follow::{OutputItem, RunHead};
+use leasehold_lock::Token;
 use leasehold_records::{OutputLine, OutputStream, RunKey, UnixMs};
 
 const USUAL: (u16, u16) = (120, 35);
@@ -100,7 +103,7 @@ fn live_head() -> RunHead {
     RunHead {
         key: RunKey {
             job: "etl".into(),
-            token: 7,
+            token: Token::new(7),
             sequence: 0,
         },
         host: "host-4".into(),
@@ -178,7 +181,7 @@ fn description_of_a_deleted_row_names_the_deletion() {
     for row in [
         RowKey::Lock("/leasehold/locks/none".into()),
         RowKey::Entry("/leasehold/locks/none".into(), "none".into()),
-        RowKey::Session(7),
+        RowKey::Session(LeaseId::new(7)),
         RowKey::Event(9_999),
     ] {
         let (mut app, now) = at_night(View::Locks);

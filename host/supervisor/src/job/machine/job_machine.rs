@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use leasehold_config::{Restart, Schedule};
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 use super::planning::TickPlan;
-use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
+use super::state::{JobEnding, JobSleep, LackEnd, NextStep, RunTurn, TimeNow, WakeTime};
 use crate::job::lack::RunLack;
 
 /// Settings of a job that the machine needs.
@@ -41,14 +41,14 @@ pub(crate) enum StartCause {
 /// The lock that a job holds, as far as the machine reads it.
 pub(crate) trait MachineGrant: fmt::Debug {
     /// Returns the fencing token, for the job's record.
-    fn token(&self) -> u64;
+    fn token(&self) -> Token;
 }
 
 /// A lock in tests of the machine.
 #[cfg(test)]
 impl MachineGrant for () {
-    fn token(&self) -> u64 {
-        0
+    fn token(&self) -> Token {
+        Token::default()
     }
 }
 
@@ -97,8 +97,11 @@ impl<G, P> JobMachine<G, P> {
         jitter: f64,
     ) -> NextStep {
         let until = match lack {
-            RunLack::Slot(_) => None,
-            RunLack::Clock(_) | RunLack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
+            RunLack::Slot(_) => LackEnd::Slot,
+            RunLack::Held(_) => LackEnd::Hold,
+            RunLack::Clock(_) | RunLack::Other(_) => {
+                LackEnd::At(now.boot.after(self.backoff(jitter)))
+            }
         };
         let reason = lack.reason().to_owned();
         self.or_stop(NextStep::StandBack {

@@ -1,7 +1,7 @@
 //! States of a job, and the moments, turns and results in them.
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 /// The current moment: pauses are measured on the boot-time clock, ticks come by wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,17 @@ impl JobSleep {
     }
 }
 
+/// End of a lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LackEnd {
+    /// The job has its turn for a slot.
+    Slot,
+    /// The lack is looked for again at this moment.
+    At(BootTime),
+    /// The order that holds the job has ended.
+    Hold,
+}
+
 /// Current activity of a job, whose runs need provisions `P`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MachineState<P> {
@@ -79,11 +90,10 @@ pub(crate) enum MachineState<P> {
         /// Time when this began.
         requested: BootTime,
     },
-    /// Waits without lock and queue entry, because this host lacks something. A lacking slot is waited for;
-    /// anything else is looked for again at `until`.
+    /// Waits without lock and queue entry, because this host lacks something.
     StandingBack {
         turn: RunTurn,
-        until: Option<BootTime>,
+        until: LackEnd,
         /// The lack, as a sentence.
         reason: String,
     },
@@ -99,13 +109,13 @@ pub(crate) enum MachineState<P> {
         turn: RunTurn,
         since: BootTime,
         /// Token of the held lock.
-        token: u64,
+        token: Token,
     },
     /// The lock is kept between two runs.
     Pausing {
         turn: RunTurn,
         /// Token of the held lock.
-        token: u64,
+        token: Token,
     },
     /// The guest has stopped, and its tick is being marked; then the lock is given back, and then `then`.
     Marking { then: NextStep },
@@ -134,7 +144,7 @@ impl<P> MachineState<P> {
     }
 
     /// Returns the token of the lock under which a guest runs or pauses.
-    pub(crate) const fn token(&self) -> Option<u64> {
+    pub(crate) const fn token(&self) -> Option<Token> {
         match self {
             Self::Running { token, .. } | Self::Pausing { token, .. } => Some(*token),
             _ => None,
@@ -149,7 +159,7 @@ pub(crate) enum NextStep {
     Sleep(JobSleep),
     StandBack {
         turn: RunTurn,
-        until: Option<BootTime>,
+        until: LackEnd,
         reason: String,
     },
     End(JobEnding),
