@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::closing;
 use super::context::JobContext;
+use super::guest_events;
 use super::halt::{self, HaltRequest};
 use super::held_lock::{HeldLock, log_acquired};
 use super::machine::{RunTurn, RunVerdict, StartCause};
@@ -28,7 +29,7 @@ use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{LimitKey, Remedy, Schedule};
 use leasehold_runtime::{
-    Authority, GuestEvent, OutputTap, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
+    Authority, OutputTap, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
 };
 
 /// Number of events of one guest that may wait to be logged.
@@ -162,7 +163,7 @@ impl Run<'_> {
                 tokio::select! {
                     biased;
                     event = received.recv() => match event {
-                        Some(event) => log_guest_event(context, &about, event),
+                        Some(event) => guest_events::log(context, &about, event),
                         None => break (is_loss_logged, halt),
                     },
                     reason = grant.tenure().ended(), if !is_loss_logged => {
@@ -361,44 +362,6 @@ async fn prove_later(first: Option<&FirstRun>) -> Infallible {
         first.prove().await;
     }
     std::future::pending().await
-}
-
-fn log_guest_event(context: &JobContext, about: &EventContext, event: GuestEvent) {
-    match event {
-        GuestEvent::Line(line) => context.event_log.emit_at(
-            line.at,
-            about.clone(),
-            EventKind::Guest {
-                stream: line.stream.as_str(),
-                level: line.level.map(leasehold_runtime::Level::as_str),
-                text: line.text,
-                fields: line.fields,
-            },
-        ),
-        GuestEvent::Progress {
-            done,
-            total,
-            message,
-            at,
-        } => {
-            let progress = leasehold_records::Progress {
-                done,
-                total,
-                message: message.clone(),
-            };
-            // Only the newest progress matters; a value that finds no room is replaced by the next.
-            let _ = context.progress.try_send((context.name.clone(), progress));
-            context.event_log.emit_at(
-                at,
-                about.clone(),
-                EventKind::Progress {
-                    done,
-                    total,
-                    message,
-                },
-            );
-        }
-    }
 }
 
 const fn trigger_of(cause: StartCause) -> Trigger {

@@ -134,13 +134,13 @@ fn live_output_follows_and_holds_still_when_scrolled_up() {
             live_line(OutputStream::Stdout, &format!("line {number}")),
         );
     }
-    let following = text(&mut app, now, (60, 14));
+    let following = text(&mut app, now, (70, 18));
     assert!(
         following.contains("following") && following.contains("line 29"),
         "{following}"
     );
-    app.overlay = Some(OpenOverlay::Logs { up: 25 });
-    let paused = text(&mut app, now, (60, 14));
+    app.overlay = Some(OpenOverlay::Logs { up: 30 });
+    let paused = text(&mut app, now, (70, 18));
     assert!(
         paused.contains("no \u{fffd}[31mroom") && paused.contains("paused"),
         "{paused}"
@@ -153,7 +153,7 @@ fn live_output_follows_and_holds_still_when_scrolled_up() {
         );
     }
     // The rows stay; their numbers are the same.
-    let later = text(&mut app, now, (60, 14));
+    let later = text(&mut app, now, (70, 18));
     assert!(
         later.contains("no \u{fffd}[31mroom") && !later.contains("line 49"),
         "{later}"
