@@ -74,6 +74,11 @@ impl Publication {
         self.ended.is_none() && (self.next_number == 0 || self.output.has_news(self.position))
     }
 
+    /// Returns the time at which the run's end was published.
+    pub(super) const fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+
     /// Returns true once its chunks have been in the store for long enough after the run's end.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.ended

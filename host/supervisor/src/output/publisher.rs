@@ -28,7 +28,7 @@ const LEAST_CHUNK: usize = 1 << 10;
 /// Number of runs whose chunks are withdrawn, and whose chunks are written, in one transaction.
 const MOST_WITHDRAWN: usize = 32;
 const MOST_WRITTEN: usize = 24;
-/// Number of runs that are published at once; the oldest are withdrawn first.
+/// Number of runs that are published at once. Beyond it, those that ended first are withdrawn.
 const MOST_RUNS: usize = 256;
 /// Limit for the last chunks when the host ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -182,12 +182,20 @@ impl PublishingRound {
     /// Finds runs whose chunks have to go.
     fn find_withdrawn(&self, jobs: &HashSet<String>, now: Instant) -> Vec<RunKey> {
         let surplus = self.publications.len().saturating_sub(MOST_RUNS);
-        let all = self.publications.iter().enumerate();
-        let gone = all.filter(|(at, (key, publication))| {
-            *at < surplus || !jobs.contains(&key.job) || publication.is_over(now)
-        });
-        let gone = gone.map(|(_, (key, _))| key.clone());
-        gone.take(MOST_WITHDRAWN).collect()
+        let all = self.publications.iter();
+        let gone =
+            all.filter(|(key, publication)| !jobs.contains(&key.job) || publication.is_over(now));
+        let mut gone: Vec<RunKey> = gone.map(|(key, _)| key.clone()).collect();
+        if gone.len() < surplus {
+            let all = self.publications.iter();
+            let ended = all.filter_map(|(key, publication)| Some((publication.ended()?, key)));
+            let mut ended: Vec<_> = ended.filter(|(_, key)| !gone.contains(key)).collect();
+            ended.sort();
+            let oldest = ended.into_iter().take(surplus - gone.len());
+            gone.extend(oldest.map(|(_, key)| key.clone()).collect::<Vec<_>>());
+        }
+        gone.truncate(MOST_WITHDRAWN);
+        gone
     }
 
     /// Makes the chunks of this round, for each run in turn.
