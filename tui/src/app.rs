@@ -7,6 +7,7 @@ mod admin_order;
 mod admin_plan;
 mod app_state;
 mod effect;
+mod followed_job;
 mod hit_areas;
 mod list;
 mod live_output;

@@ -1,13 +1,9 @@
-//! Output of a job as it comes, for the pane that shows it.
+//! Output of a job as it comes, in lines for the pane that shows it.
 
 use std::collections::VecDeque;
 
 use leasehold_follow::{OutputItem, RunEnding};
 use leasehold_records::{OutputStream, RunKey, printable};
-
-use super::app_state::App;
-use super::overlay::OpenOverlay;
-use super::setup::FactSource;
 
 /// Lines, and bytes of them, that are kept.
 const MOST_LINES: usize = 5_000;
@@ -35,7 +31,7 @@ pub(crate) struct LiveOutput {
 }
 
 impl LiveOutput {
-    fn new(job: String) -> Self {
+    pub(super) fn new(job: String) -> Self {
         Self {
             job,
             lines: VecDeque::new(),
@@ -56,7 +52,7 @@ impl LiveOutput {
     }
 
     /// Adds an item. Returns the number of lines that it is shown as.
-    fn add(&mut self, item: &OutputItem) -> usize {
+    pub(super) fn add(&mut self, item: &OutputItem) -> usize {
         let (kind, text) = match item {
             OutputItem::Began(head) => (
                 LiveKind::Note,
@@ -111,45 +107,5 @@ fn name(run: &RunKey) -> String {
     match run.sequence {
         0 => run.token.to_string(),
         sequence => format!("{}.{sequence}", run.token),
-    }
-}
-
-impl App {
-    /// The job whose output should be requested: that of the open pane, while it shows the present.
-    pub(crate) fn wanted_output(&self, now: u64) -> Option<String> {
-        let is_open = matches!(self.overlay, Some(OpenOverlay::Logs { .. }));
-        let is_store = matches!(self.setup.source, FactSource::Store(_));
-        let is_wanted = is_open && is_store && self.shown(now).is_live;
-        self.job(now).filter(|_| is_wanted).map(|(job, _)| job)
-    }
-
-    /// The live output of a job, if any has come.
-    pub(crate) fn live_output(&self, job: &str) -> Option<&LiveOutput> {
-        self.live.as_ref().filter(|live| live.job == job)
-    }
-
-    fn live_of(&mut self, job: &str) -> &mut LiveOutput {
-        let live = self.live.take().filter(|live| live.job == job);
-        self.live
-            .insert(live.unwrap_or_else(|| LiveOutput::new(job.to_owned())))
-    }
-
-    /// Applies live output. A pane that is scrolled up keeps its place.
-    pub(super) fn take_output(&mut self, job: &str, item: &OutputItem) {
-        let live = self.live_of(job);
-        live.refused = None;
-        let added = live.add(item);
-        if let Some(OpenOverlay::Logs { up }) = &mut self.overlay
-            && *up > 0
-        {
-            *up = up.saturating_add(added);
-        }
-    }
-
-    /// Applies a new reader's start: it sends everything from the beginning.
-    pub(super) fn begin_output(&mut self, job: &str, refused: Option<&str>) {
-        let mut live = LiveOutput::new(job.to_owned());
-        live.refused = refused.map(printable::line);
-        self.live = Some(live);
     }
 }
