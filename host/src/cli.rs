@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::drain::DrainArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::logs::LogsArgs;
 use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::restart::RestartArgs;
@@ -85,11 +86,17 @@ enum Command {
     /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
-    /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
-    /// --allow-write. Press ? for the keys.
+    /// terminal, --once prints them and --stream prints what happens. Nothing of others is changed in the store unless
+    /// --allow-write. The open pane of a job's output is a key of its own in the store. Press ? for the keys.
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Show the output of a job's runs.
+    ///
+    /// Of a finished run, what its record keeps (`limits.output_kept`). Of a running one, the last lines that its host
+    /// has in memory. With --follow, what comes from now on: hosts send it while it is requested, within limits of
+    /// bytes a second, and what is left out is counted. Lines that begin with `--` are notes of this program.
+    Logs(LogsArgs),
     /// Run a job once, now, under its lock, on any host that has it.
     ///
     /// Takes no tick of its schedule. Refused while the job is paused, runs, or waits for its lock. Hosts that
@@ -242,6 +249,7 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Status(args) => commands::status::run(args).await,
         Command::Explain(args) => commands::explain::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Logs(args) => Box::pin(commands::logs::run(args)).await,
         Command::Trigger(args) => commands::trigger::run(args).await,
         Command::Pause(args) => commands::pause::run(args).await,
         Command::Resume(args) => commands::resume::run(args).await,
@@ -340,6 +348,7 @@ mod tests {
             &["explain"],
             &["top"],
             &["runs"],
+            &["logs"],
             &["trigger"],
             &["pause"],
             &["resume"],

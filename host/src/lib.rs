@@ -19,6 +19,7 @@ mod log_format;
 mod log_level;
 mod look;
 mod orders;
+mod output_printer;
 mod progress;
 mod recent_runs;
 mod record_reader;

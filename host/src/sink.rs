@@ -43,6 +43,17 @@ pub(crate) fn set_quiet() {
     IS_QUIET.store(true, Ordering::Relaxed);
 }
 
+/// Prints lines whose parts were made printable one by one, with colours of ours. Returns false when the reader has
+/// closed the pipe.
+pub(crate) fn print_on(lines: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Prints a message to standard error, beside the output.
 pub(crate) fn print_error(text: &str) {
     // A closed standard error is no reason to fail.

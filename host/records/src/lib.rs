@@ -5,8 +5,8 @@
 //! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`]:
-//!   the JSON of their values.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`],
+//!   [`FollowRecord`], [`OutputChunk`]: the JSON of their values.
 //! - [`JobControl`], [`HostControl`], [`StopRequest`], [`TriggerRecord`]: what operators order, which hosts follow.
 //!   Times are Unix milliseconds, for display; nothing is decided by them, with three exceptions. The tick of a
 //!   [`TickRecord`] is a name and not a clock reading. Hosts compare recorded times to find a wrong clock. And a pause
@@ -18,6 +18,7 @@
 mod admin_action;
 mod control;
 pub mod explain;
+mod follow;
 mod holder;
 mod host;
 mod job;
@@ -25,6 +26,7 @@ mod json;
 mod keys;
 mod manual_run;
 mod merge;
+mod output;
 pub mod printable;
 mod run;
 mod stored;
@@ -39,12 +41,14 @@ pub use admin_action::{AdminAction, AdminActionRecord};
 pub use control::{
     DrainMark, HoldKind, HoldMark, HostControl, JobControl, JobHold, StopKind, StopRequest,
 };
+pub use follow::FollowRecord;
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
 pub use job::{JobFiles, JobPlan, JobRecord, JobState, PendingVersion, Progress};
 pub use json::RecordError;
 pub use keys::{ControlKey, Root, RootError, RunKey};
 pub use manual_run::ManualRun;
+pub use output::{OutputChunk, OutputEnd, OutputLine, OutputStream};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};

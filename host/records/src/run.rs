@@ -129,12 +129,22 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+    /// The directory on its host with all of its output, if the host keeps it and `output` is cut.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output_kept_in: String,
     /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,
     /// The request of an operator that it was run for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<ManualRun>,
+}
+
+impl RunRecord {
+    /// Returns true if an end is recorded, by the run's host or by a later holder of the lock.
+    pub fn is_over(&self) -> bool {
+        self.outcome != Outcome::Running
+    }
 }
 
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two

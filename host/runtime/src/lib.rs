@@ -68,6 +68,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod tap;
 mod type_nesting;
 mod verdict;
 mod wasi;
@@ -99,6 +100,7 @@ pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
+pub use tap::OutputTap;
 
 use crate::descriptors::DescriptorPool;
 use engine::EngineSet;

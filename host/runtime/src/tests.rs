@@ -162,6 +162,7 @@ pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority 
 pub(super) fn spec() -> RunSpec {
     RunSpec {
         raw_stdout: None,
+        tap: None,
         job: "demo".to_owned(),
         run_id: "run-1".to_owned(),
         attempt: 2,

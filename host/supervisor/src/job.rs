@@ -2,7 +2,7 @@
 //! `claiming` for ticks, `run`).
 //!
 //! The context that this work shares is in `context`, the resources that it takes in `provision`, and the effect of a
-//! run's end in `closing`. The supervisor's entry of a job is in `entry`. `tick` keeps a tick from being run twice,
+//! run's end in `closing`. A guest's events are logged by `guest_events`. The supervisor's entry of a job is in `entry`. `tick` keeps a tick from being run twice,
 //! and `clocks` keeps it from being run years early.
 //!
 //! `manual` is a run that an operator requested, and `overrides` its values; `halt` are requests to end one run.
@@ -15,6 +15,7 @@ pub(crate) mod clocks;
 pub(crate) mod closing;
 pub(crate) mod context;
 pub(crate) mod entry;
+mod guest_events;
 pub(crate) mod halt;
 pub(crate) mod held_lock;
 pub(crate) mod lack;

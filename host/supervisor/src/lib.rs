@@ -8,6 +8,7 @@
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
 //! - `file_digest`: versions of the files that define jobs, for comparing hosts.
+//! - `output`: the last lines of running guests, published while a reader requests them.
 //! - `quarantine`: plugins that brought the process down in their first run.
 //! - [`event`], [`event_level`], [`event_log`], `record_writer`: what happened, as lines and as records in the store.
 //!
@@ -32,6 +33,7 @@ mod identity;
 mod job;
 pub mod last_words;
 pub mod load_events;
+mod output;
 pub mod prepare;
 mod quarantine;
 mod record_writer;

@@ -30,6 +30,7 @@ use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::fit::run as fit_run;
 use self::writer::Writer;
 
 /// Capacity of the queue to the task, which empties it at once: room for a burst while the task is not scheduled.
@@ -137,7 +138,8 @@ impl RecordWriterTask {
     }
 }
 
-fn run_key(record: &RunRecord) -> RunKey {
+/// Returns the key of a run's record.
+pub(crate) fn run_key(record: &RunRecord) -> RunKey {
     RunKey {
         job: record.job.clone(),
         token: record.token,
@@ -177,6 +179,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

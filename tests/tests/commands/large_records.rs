@@ -42,6 +42,7 @@ fn record(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: "x".repeat(OUTPUT),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

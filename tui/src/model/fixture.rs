@@ -201,6 +201,7 @@ impl FixtureStore {
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: None,
         };

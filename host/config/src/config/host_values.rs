@@ -34,13 +34,19 @@ impl Config {
 }
 
 fn of_host(host: &Host) -> KeyedTexts {
-    vec![
+    let mut list = vec![
         ("host.id", quoted(host.id())),
         ("host.data_dir", path(host.data_dir())),
         ("host.grace", quoted(&format_duration(host.grace()))),
         ("host.drift", quoted(&host.drift().to_string())),
         ("host.max_runs", host.max_runs().to_string()),
-    ]
+    ];
+    if let Some(keep) = host.keep_output() {
+        let (size, age) = (format_size(keep.size), format_duration(keep.age));
+        let value = format!("{{ size = {}, age = {} }}", quoted(&size), quoted(&age));
+        list.push(("host.keep_output", value));
+    }
+    list
 }
 
 fn of_store(store: &Store) -> KeyedTexts {

@@ -112,7 +112,16 @@ pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(D
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
 /// `[host]`
-pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs"];
+pub(super) const HOST: &[&str] = &[
+    "id",
+    "data_dir",
+    "grace",
+    "drift",
+    "max_runs",
+    "keep_output",
+];
+/// `keep_output` in `[host]`
+pub(super) const KEEP_OUTPUT: &[&str] = &["size", "age"];
 /// `[store]`
 pub(super) const STORE: &[&str] = &[
     "embedded",
@@ -148,6 +157,7 @@ pub(super) const LIMITS: &[&str] = &LimitKey::NAMES;
 /// All tables with the keys they may hold. A job's tables come before those of the defaults.
 pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("host", HOST),
+    ("host.keep_output", KEEP_OUTPUT),
     ("store", STORE),
     ("store.tls", TLS),
     ("jobs.<name>", JOB),

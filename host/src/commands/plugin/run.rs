@@ -140,6 +140,7 @@ async fn start(
         (None, None)
     };
     let spec = RunSpec {
+        tap: None,
         raw_stdout,
         job: job.name().to_owned(),
         run_id: "trial-1".to_owned(),

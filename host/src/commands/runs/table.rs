@@ -106,6 +106,7 @@ pub(super) mod tests {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: None,
         }

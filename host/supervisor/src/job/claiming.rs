@@ -117,6 +117,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

@@ -16,6 +16,7 @@ use crate::control::ControlHandle;
 use crate::event::EventContext;
 use crate::event_log::EventLog;
 use crate::file_digest::settings_digest;
+use crate::output::OutputRegistry;
 use crate::quarantine::Quarantine;
 use crate::record_writer::RecordWriter;
 use leasehold_config::Job;
@@ -38,6 +39,7 @@ pub(crate) struct JobContext {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budget: SharedBudget,
     pub(crate) quarantine: Arc<Quarantine>,
     /// The slot that a configured job does not leave to dropped-in ones.
@@ -65,6 +67,7 @@ pub(crate) struct JobContextMaker {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
@@ -91,6 +94,7 @@ impl JobContextMaker {
             wall: self.wall.clone(),
             event_log: self.event_log.clone(),
             record_writer: self.record_writer.clone(),
+            outputs: self.outputs.clone(),
             budget,
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),
