@@ -18,6 +18,7 @@ mod show_format;
 mod sink;
 mod stray;
 mod table;
+mod telemetry;
 mod threads;
 
 pub use cli::main;

@@ -90,7 +90,7 @@ pub use health::StoreHealth;
 pub use ids::{LeaseId, Revision, Token};
 pub use kv::{KeyScan, KeyValue, Kv};
 pub use locks::Locks;
-pub use observer::{LockObserver, StreamKind};
+pub use observer::{LockObserver, RequestResult, StreamKind};
 pub use operator::AuditNote;
 pub use queue_role::QueueRole;
 pub use regular_file::open_regular;

@@ -23,6 +23,7 @@ mod work;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::time::timeout;
 
@@ -84,6 +85,7 @@ impl Preparer {
         admit: Admit<'_>,
     ) -> Result<Preparation, LoadProblem> {
         let mut place = self.queue.place(bytes.len()).await;
+        let began = Instant::now();
         match &self.preparing {
             Preparing::Child { program } => {
                 let request = PrepareRequest {
@@ -96,6 +98,7 @@ impl Preparer {
                 Ok(Preparation {
                     plugin,
                     bytes: None,
+                    took: began.elapsed(),
                 })
             }
             Preparing::InThisProcess => {

@@ -30,6 +30,7 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::sink;
 use crate::stray::StraySignals;
+use crate::telemetry::{HostTelemetry, ProcessTelemetry};
 use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, StorePlace};
@@ -37,7 +38,7 @@ use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
-use leasehold_supervisor::prepare::prepare;
+use leasehold_supervisor::prepare::{Prepared, prepare};
 use leasehold_supervisor::shutdown::Signals;
 use note::note;
 
@@ -136,15 +137,14 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     };
     let config = loaded.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
-    let mut prepared = Vec::new();
-    for name in names {
-        // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
-    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let telemetry = ProcessTelemetry::start(&config, &clock)?;
+    let prepared = prepare_all(names, &config, &fingerprint, telemetry.hosts()).await?;
     let (form, out) = (args.form(&*clock), args.out()?);
-    let event_log = EventLog::start(clock.clone(), form, "dev", out)
+    let sinks = telemetry.hosts().sinks();
+    let event_log = EventLog::start_with(clock.clone(), form, "dev", out, sinks)
         .map_err(|error| Failure::internal(&error))?;
+    telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
     if let StorePlace::Remote(remote) = loaded.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
@@ -165,6 +165,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
         config: config.clone(),
         clock: clock.clone(),
         event_log: event_log.clone(),
+        telemetry: telemetry.hosts().clone(),
         quit: quit.clone(),
     };
     let ended = Box::pin(run_hosts(plan, prepared, &store, signals));
@@ -181,6 +182,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     event_log.emit(EventContext::default(), EventKind::StoreClosed);
     drop(strays);
     event_log.finish();
+    telemetry.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
         // After a signal, a pipe that is not read must not keep the process.
@@ -189,10 +191,30 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Loads the plugins of all hosts.
+async fn prepare_all(
+    names: impl Iterator<Item = String>,
+    config: &Config,
+    fingerprint: &Option<ConfigFingerprint>,
+    telemetry: &HostTelemetry,
+) -> Result<Vec<Prepared>, Failure> {
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        telemetry.add_host(name);
+    }
+    let mut prepared = Vec::new();
+    for name in names {
+        // One after the other: all but the first find their plugins compiled.
+        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
+        telemetry.set_plugins_loaded(&name);
+    }
+    Ok(prepared)
+}
+
 /// Runs the hosts, logs their events, and returns the summary of their runs.
 async fn run_hosts(
     plan: Plan,
-    prepared: Vec<leasehold_supervisor::prepare::Prepared>,
+    prepared: Vec<Prepared>,
     store: &EmbeddedStore,
     signals: Signals,
 ) -> Result<(Exit, String), Failure> {

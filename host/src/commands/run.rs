@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
+use crate::telemetry::ProcessTelemetry;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
@@ -44,11 +45,17 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let fingerprint = ConfigFingerprint::of(path);
-    let prepared = prepare(Config::load(path)?, fingerprint).await?;
+    let config = Config::load(path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let id = prepared.config.host().id();
-    let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)
+    let telemetry = ProcessTelemetry::start(&config, &clock)?;
+    let id = config.host().id().to_owned();
+    telemetry.hosts().add_host(&id);
+    let prepared = prepare(config, fingerprint).await?;
+    telemetry.hosts().set_plugins_loaded(&id);
+    let sinks = telemetry.hosts().sinks();
+    let event_log = EventLog::start_with(clock.clone(), format.into(), &id, Out::Stdout, sinks)
         .map_err(|error| Failure::internal(&error))?;
+    telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
     let store = prepared.config.store().clone();
     let again = path.to_owned();
@@ -59,7 +66,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let hangups = on_hangup(reload.trigger.clone()).map_err(|error| Failure::internal(&error))?;
     let host = |options| Host {
         prepared,
-        options,
+        options: telemetry.hosts().observe(&id, options),
         clock,
         event_log: event_log.clone(),
         reload,
@@ -78,6 +85,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         },
     };
     event_log.finish();
+    telemetry.finish();
     drop(listener);
     drop(strays);
     drop(hangups);

@@ -72,6 +72,11 @@ pub enum EventKind {
     },
     /// The embedded store is closed.
     StoreClosed,
+    /// Metrics and health checks are served over HTTP.
+    HttpListening {
+        /// Address, with its port.
+        address: String,
+    },
     /// The store cannot be reached yet.
     StoreTrouble {
         /// The error.
@@ -174,6 +179,8 @@ pub enum EventKind {
     LockLost {
         /// The reason.
         reason: String,
+        /// The reason as a word: one of [`EndReason::LOSSES`](leasehold_lock::EndReason::LOSSES).
+        cause: &'static str,
     },
     /// A run has ended; its guest no longer exists.
     RunEnded {
@@ -197,6 +204,12 @@ pub enum EventKind {
         stopped_ns: u64,
         /// Deadline of the tenure, in nanoseconds of boot time.
         deadline_ns: u64,
+        /// Largest amount of linear memory in use at once, in bytes.
+        peak_memory_bytes: u64,
+        /// Writes of the guest that the store refused, because the lock was no longer held or the key had changed.
+        writes_refused: u64,
+        /// Lines of the guest that were left out: too many a second, or the host was busy.
+        lines_dropped: u64,
     },
     /// The lock was released.
     Released {
@@ -207,6 +220,8 @@ pub enum EventKind {
     Skipped {
         /// The reason.
         reason: String,
+        /// The reason as a word.
+        cause: SkipCause,
     },
     /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
@@ -324,9 +339,28 @@ pub enum EventKind {
         /// The text.
         text: String,
     },
+    /// Records of runs were dropped, so that `leasehold runs` does not show them. Logged once a burst.
+    RecordsDropped {
+        /// Number of records.
+        count: u64,
+        /// The reason.
+        reason: String,
+    },
     /// Lines were dropped, because the reader of the log is slow.
     LinesDropped {
         /// Number of lines.
         count: u64,
     },
+}
+
+/// Reason for which a job did not run for a tick, as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipCause {
+    /// The tick passed, and no run began for it.
+    Missed,
+    /// Another holder kept the lock for longer than the job's `wait`.
+    Contended,
+    /// A run for the tick has begun or ended already, here or on another host.
+    AlreadyRun,
 }

@@ -141,7 +141,12 @@ impl Host {
             crashes,
         } = begun;
         let config = &self.prepared.config;
-        let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
+        let (record_writer, writer) = RecordWriter::start(
+            locks.clone(),
+            root.clone(),
+            records_ttl,
+            self.event_log.clone(),
+        );
         let record = host_record(config);
         record_writer.host(record.clone());
         for crash in crashes {

@@ -291,6 +291,9 @@ impl Config {
                 text(&format_duration(store.request_timeout())),
             ),
         ];
+        if let Some(listen) = host.listen() {
+            list.push(("host.listen", text(&listen.address().to_string())));
+        }
         match store.place() {
             StorePlace::Remote(remote) => {
                 let endpoints = remote.endpoints().iter().map(|at| text(&at.to_string()));

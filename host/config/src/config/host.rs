@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::ConfigError;
 use super::drift::Drift;
+use super::listen::{self, ListenAt};
 use super::node::Node;
 use super::read;
 use super::schema;
@@ -23,6 +24,7 @@ pub struct Host {
     grace: Duration,
     drift: Drift,
     max_runs: u32,
+    listen: Option<ListenAt>,
 }
 
 impl Host {
@@ -54,6 +56,11 @@ impl Host {
     pub const fn max_runs(&self) -> u32 {
         self.max_runs
     }
+
+    /// Address of metrics and health checks over HTTP. Default: none.
+    pub const fn listen(&self) -> Option<&ListenAt> {
+        self.listen.as_ref()
+    }
 }
 
 impl Host {
@@ -84,6 +91,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
         .take("drift", percentage)
         .or_default(Drift::default());
     let max_runs = section.take("max_runs", |node| read::integer_u32(node, 1, MOST_RUNS));
+    let listen = section.take("listen", listen::address);
     let host = || {
         Some(Host {
             id: id?,
@@ -91,6 +99,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
             grace: grace.or_default(Duration::from_secs(10))?,
             drift: drift?,
             max_runs: max_runs.or_default(32)?,
+            listen: listen.optional().ok()?,
         })
     };
     ReadHost {

@@ -111,7 +111,7 @@ pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(D
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
 /// `[host]`
-pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs"];
+pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs", "listen"];
 /// `[store]`
 pub(super) const STORE: &[&str] = &[
     "embedded",

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
@@ -46,6 +47,7 @@ pub(crate) async fn run(
         sequence: held.sequence,
         turn,
         cause,
+        writes_refused: Arc::default(),
     };
     let report = run.run_guest(provisions).await;
     let detail = closing::describe_end(&context, &held.grant, &report.end).await;
@@ -70,6 +72,8 @@ struct Run<'a> {
     acquired: Option<BootTime>,
     id: String,
     started: (BootTime, SystemTime),
+    /// Number of the guest's writes that the store refused.
+    writes_refused: Arc<AtomicU64>,
 }
 
 impl Run<'_> {
@@ -91,6 +95,7 @@ impl Run<'_> {
             grant,
             context.root.kv(),
             self.allot_storage(),
+            self.writes_refused.clone(),
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
@@ -197,8 +202,9 @@ impl Run<'_> {
     fn log_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.context.clock.now());
+        let cause = reason.as_str();
         let reason = closing::describe_loss(self.grant.tenure(), reason);
-        let lost = EventKind::LockLost { reason };
+        let lost = EventKind::LockLost { reason, cause };
         self.context
             .event_log
             .emit_at(at, self.event_context(), lost);
@@ -218,6 +224,9 @@ impl Run<'_> {
                 last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
                 stopped_ns: report.stopped_at.as_nanos(),
                 deadline_ns: report.deadline.as_nanos(),
+                peak_memory_bytes: report.peak_memory_bytes,
+                writes_refused: self.writes_refused.load(Ordering::Relaxed),
+                lines_dropped: report.lines_dropped,
             },
         );
         let mut record = self.record();

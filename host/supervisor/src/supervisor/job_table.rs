@@ -6,7 +6,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::end::HostEnd;
 use crate::event::EventKind;
-use crate::event_log::EventLog;
+use crate::event_log::{EventLog, JobView};
 use crate::job::claiming;
 use crate::job::context::JobContext;
 use crate::job::entry::JobEntry;
@@ -76,6 +76,7 @@ impl JobTable {
             *entry = entry.succeeded_by(*next);
             self.start(at);
         } else if entry.leaving {
+            self.event_log.job_gone(&entry.context.name);
             self.record_writer
                 .job_gone(text(&entry.context.name), text(&entry.context.host));
             self.entries.remove(&at);
@@ -166,7 +167,9 @@ impl JobTable {
                 grant.log_acquired(&context);
                 self.spawn(at, work::release(context, grant));
             }
-            TaskRequest::LogSkipped(reason) => self.log(at, EventKind::Skipped { reason }),
+            TaskRequest::LogSkipped(cause, reason) => {
+                self.log(at, EventKind::Skipped { reason, cause });
+            }
             TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
             TaskRequest::LogBackoff { delay, reason } => {
                 let delay_ms = whole_millis(delay);
@@ -217,7 +220,15 @@ impl JobTable {
     /// Writes the records of all jobs whose state has changed.
     pub(super) fn write_records(&mut self) {
         for at in std::mem::take(&mut self.unwritten) {
-            if let Some(record) = self.entries.get(&at).and_then(JobEntry::record) {
+            let Some(entry) = self.entries.get(&at) else {
+                continue;
+            };
+            if let Some(record) = entry.record() {
+                self.event_log.job_changed(&JobView {
+                    record: &record,
+                    plugin: entry.context.plugin.facts(),
+                    schedule: entry.context.job.schedule(),
+                });
                 self.record_writer.job(record);
             }
         }
