@@ -2,8 +2,9 @@
 
 use crate::acquire::request::LockPlace;
 use crate::claims::ClaimStatus;
-use crate::ids::Revision;
+
 use crate::local_queue::QueueClaim;
+use leasehold_ids::Revision;
 
 /// Follows the status of the claim. `Ok` when it is first, `Err` with the revision at which our entry was deleted.
 pub(super) async fn first(
