@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::etcdctl::RunningEtcdctl;
 use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::ports::Port;
 use leasehold_tests::prometheus::Prometheus;
+use leasehold_tests::wait::eventually;
+use rustix::process::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
@@ -25,6 +28,8 @@ fn impatient_rules() -> Result<String> {
 }
 
 struct Scene {
+    /// Holds the lock of the job `stuck`.
+    foreign: RunningEtcdctl,
     etcd: Etcd,
     hosts: Vec<HostProcess>,
     ports: Vec<Port>,
@@ -34,6 +39,8 @@ struct Scene {
 impl Scene {
     fn start() -> Result<Self> {
         let etcd = Etcd::start(Version::V3_5)?;
+        let foreign = etcd.spawn_etcdctl(&["lock", "/leasehold/locks/stuck"])?;
+        foreign.wait_line(PATIENCE, |line| line.contains("/stuck/"))?;
         let heartbeat = guests::heartbeat()?;
         let (mut hosts, mut ports) = (Vec::new(), Vec::new());
         for name in HOSTS {
@@ -45,7 +52,9 @@ impl Scene {
                     job.plugin(&heartbeat).args(&["0", "50"]).ttl("5s")
                 })
                 .job("failing", |job| {
-                    job.plugin(&heartbeat).args(&["nonsense"]).restart("500ms", "500ms")
+                    job.plugin(&heartbeat)
+                        .args(&["nonsense"])
+                        .restart("500ms", "500ms")
                 })
                 .job("stuck", |job| job.plugin(&heartbeat).args(&["0", "50"]));
             hosts.push(HostProcess::start(&config)?);
@@ -54,6 +63,7 @@ impl Scene {
         let addresses: Vec<_> = ports.iter().map(Port::address).collect();
         let prometheus = Prometheus::start(&addresses, &impatient_rules()?)?;
         Ok(Self {
+            foreign,
             etcd,
             hosts,
             ports,
@@ -63,7 +73,7 @@ impl Scene {
 
     /// Returns the place of the host that holds the lock of `job` after so many events of each host.
     fn holder(&self, job: &str, after: &[usize]) -> Result<usize> {
-        leasehold_tests::wait::eventually(PATIENCE, &format!("a holder of {job}"), || {
+        eventually(PATIENCE, &format!("a holder of {job}"), || {
             let mut hosts = self.hosts.iter().zip(after);
             let found = hosts.position(|(host, after)| {
                 let events = host.events();
@@ -81,13 +91,19 @@ impl Scene {
 
 #[test]
 fn alerts_fire_for_the_faults_of_three_hosts() -> Result<()> {
-    let scene = Scene::start()?;
-    let prometheus = &scene.prometheus;
-    failed_run(prometheus)?;
-    stuck_waiter(&scene)?;
-    for early in ["LeaseholdHostDown", "LeaseholdStoreLost", "LeaseholdLockLost"] {
-        let firing = prometheus.firing()?;
-        ensure!(!firing.iter().any(|alert| alert.is(early, &[])), "{firing:?}");
+    let mut scene = Scene::start()?;
+    failed_run(&scene.prometheus)?;
+    stuck_waiter(&mut scene)?;
+    for early in [
+        "LeaseholdHostDown",
+        "LeaseholdStoreLost",
+        "LeaseholdLockLost",
+    ] {
+        let firing = scene.prometheus.firing()?;
+        ensure!(
+            !firing.iter().any(|alert| alert.is(early, &[])),
+            "{firing:?}"
+        );
     }
     takeover(&scene)?;
     lost_store(&scene)
@@ -98,24 +114,27 @@ fn failed_run(prometheus: &Prometheus) -> Result<()> {
     let labels = [("job_name", "failing"), ("outcome", "exit")];
     let failed = prometheus.wait_firing(PATIENCE, "LeaseholdRunFailed", &labels)?;
     let text = |key: &str| failed.annotations.get(key).map_or("", String::as_str);
-    ensure!(text("summary").contains("A run of failing failed on web"), "{failed:?}");
+    ensure!(
+        text("summary").contains("A run of failing failed on web"),
+        "{failed:?}"
+    );
     ensure!(text("run") == "leasehold explain failing", "{failed:?}");
     Ok(())
 }
 
-/// The hosts wait behind a client that is no host.
-fn stuck_waiter(scene: &Scene) -> Result<()> {
-    let held = [("job_name", "stuck")];
-    scene.prometheus.wait_over(PATIENCE, "LeaseholdLockStuck", &held)?;
-    let foreign = scene
-        .etcd
-        .spawn_etcdctl(&["lock", "/leasehold/locks/stuck"])?;
-    // It waits first: the lock is free for it when the holder has gone.
-    let at = scene.holder("stuck", &[0; 3])?;
-    let holder = &scene.hosts[at];
-    holder.reconfigure(&"")?;
-    drop(foreign);
-    Ok(())
+/// The hosts wait behind a client that is no host, until that gives its lock back.
+fn stuck_waiter(scene: &mut Scene) -> Result<()> {
+    let labels = [("job_name", "stuck"), ("lock", "stuck")];
+    let stuck = scene
+        .prometheus
+        .wait_firing(PATIENCE, "LeaseholdLockStuck", &labels)?;
+    let run = stuck.annotations.get("run").map(String::as_str);
+    ensure!(run == Some("leasehold explain stuck"), "{stuck:?}");
+    scene.foreign.process().signal(Signal::INT)?;
+    scene.holder("stuck", &[0; 3])?;
+    scene
+        .prometheus
+        .wait_over(PATIENCE, "LeaseholdLockStuck", &labels)
 }
 
 /// The holder is frozen, so that another host goes on; when it thaws, it sees that its lock is lost.
@@ -141,12 +160,12 @@ fn lost_store(scene: &Scene) -> Result<()> {
     scene.etcd.pause()?;
     for host in HOSTS {
         let lost = [("host", host)];
-        scene.prometheus.wait_firing(PATIENCE, "LeaseholdStoreLost", &lost)?;
+        scene
+            .prometheus
+            .wait_firing(PATIENCE, "LeaseholdStoreLost", &lost)?;
     }
     scene.etcd.resume()?;
-    let over = scene.prometheus.wait_over(PATIENCE, "LeaseholdStoreLost", &[]);
-    if let Err(error) = over {
-        bail!("{error:#}");
-    }
-    Ok(())
+    scene
+        .prometheus
+        .wait_over(PATIENCE, "LeaseholdStoreLost", &[])
 }

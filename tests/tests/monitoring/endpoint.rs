@@ -27,7 +27,7 @@ fn host_reports_its_state_and_that_its_store_is_lost() -> Result<()> {
         });
     let mut host = HostProcess::start(&config)?;
     let listening = host.wait_for(PATIENCE, |event| event.is("http-listening"))?;
-    ensure!(listening.text("address") == Some(&port.address().to_string()));
+    ensure!(listening.str("address") == Some(port.address().to_string().as_str()));
     host.wait_for(PATIENCE, |event| event.is("guest"))?;
     let ready = get(port.address(), "/readyz")?;
     ensure!(ready.status == 200 && ready.body == "ok\n", "{ready:?}");
@@ -39,14 +39,20 @@ fn host_reports_its_state_and_that_its_store_is_lost() -> Result<()> {
     eventually(PATIENCE, "the job as running", || {
         let status: Value = serde_json::from_str(&get(port.address(), "/status")?.body)?;
         let job = &status["hosts"][0]["jobs"][0];
-        ensure!(job["job"] == "pulse" && job["state"] == "running", "{status}");
+        ensure!(
+            job["job"] == "pulse" && job["state"] == "running",
+            "{status}"
+        );
         Ok(())
     })?;
     etcd.pause()?;
     let lost = eventually(PATIENCE, "a host that is not ready", || {
         let ready = get(port.address(), "/readyz")?;
         ensure!(ready.status == 503, "{ready:?}");
-        ensure!(ready.body.contains("web1 store: no answer for "), "{ready:?}");
+        ensure!(
+            ready.body.contains("web1 store: no answer for "),
+            "{ready:?}"
+        );
         Ok(ready)
     })?;
     ensure!(lost.body.ends_with("not ready\n"), "{lost:?}");
@@ -60,7 +66,10 @@ fn host_reports_its_state_and_that_its_store_is_lost() -> Result<()> {
     })?;
     host.term()?;
     host.wait_exit(PATIENCE)?;
-    ensure!(get(port.address(), "/livez").is_err(), "the port is free again");
+    ensure!(
+        get(port.address(), "/livez").is_err(),
+        "the port is free again"
+    );
     Ok(())
 }
 
@@ -77,7 +86,10 @@ fn listen_that_cannot_be_used_is_refused_with_its_line() -> Result<()> {
         ensure!(output.code == Some(3), "{output:?}");
         Ok(output.stderr.replace(&address, "ADDRESS"))
     };
-    for command in [&["run"][..], &["dev", "leasehold.toml", "--log-format", "json"]] {
+    for command in [
+        &["run"][..],
+        &["dev", "leasehold.toml", "--log-format", "json"],
+    ] {
         let text = refusal(&address, command)?;
         let wanted = "error: cannot listen on ADDRESS: Address already in use (os error 98)\n \
                       --> leasehold.toml:3\n  \

@@ -44,7 +44,10 @@ fn each_alert_has_a_test_a_sentence_and_a_command() -> Result<()> {
             ensure!(alert.contains(wanted), "{name} has no {wanted}");
         }
         let tested = format!("alertname: {name}\n        exp_alerts:\n");
-        ensure!(tests.contains(&tested), "{name} has no test in which it fires");
+        ensure!(
+            tests.contains(&tested),
+            "{name} has no test in which it fires"
+        );
     }
     Ok(())
 }
