@@ -1,9 +1,12 @@
 //! The endpoint of a host: its answers, and errors of `listen`.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use leasehold_tests::binaries;
 use leasehold_tests::command::leasehold;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests;
@@ -35,6 +38,7 @@ fn host_reports_its_state_and_that_its_store_is_lost() -> Result<()> {
     let held = r#"leasehold_lock_held{host="web1",job_name="pulse",lock="pulse"} 1.0"#;
     let metrics = get(port.address(), "/metrics")?.body;
     ensure!(metrics.contains(held), "{metrics}");
+    check_format(&metrics)?;
     // The record of a run is written after the run's first line.
     eventually(PATIENCE, "the job as running", || {
         let status: Value = serde_json::from_str(&get(port.address(), "/status")?.body)?;
@@ -69,6 +73,23 @@ fn host_reports_its_state_and_that_its_store_is_lost() -> Result<()> {
     ensure!(
         get(port.address(), "/livez").is_err(),
         "the port is free again"
+    );
+    Ok(())
+}
+
+/// Checks names, types and format of a scrape with Prometheus' own tool.
+fn check_format(metrics: &str) -> Result<()> {
+    let mut command = Command::new(binaries::prometheus("promtool")?);
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped());
+    let mut promtool = command.stderr(Stdio::piped()).spawn()?;
+    let mut input = promtool.stdin.take().context("its input")?;
+    input.write_all(metrics.as_bytes())?;
+    drop(input);
+    let output = promtool.wait_with_output()?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && complaints.is_empty(),
+        "{complaints}"
     );
     Ok(())
 }
