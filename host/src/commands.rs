@@ -2,9 +2,16 @@
 
 pub(crate) mod check;
 pub(crate) mod dev;
+pub(crate) mod drain;
+pub(crate) mod pause;
 pub(crate) mod plugin;
+pub(crate) mod restart;
+pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod store;
 pub(crate) mod top;
+pub(crate) mod trigger;
+pub(crate) mod undrain;

@@ -13,6 +13,7 @@ mod embedded;
 mod failure;
 mod known_jobs;
 mod log_format;
+mod orders;
 mod record_reader;
 mod show_format;
 mod sink;

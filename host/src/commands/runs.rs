@@ -185,6 +185,7 @@ mod tests {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         }
     }
 

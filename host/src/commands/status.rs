@@ -321,6 +321,8 @@ mod tests {
                 last: Some(Outcome::Done),
                 detail: String::new(),
                 progress: None,
+                holds: Vec::new(),
+                pending: None,
             }],
             ticks: vec![],
             locks: vec![LockStatus {
@@ -348,6 +350,8 @@ mod tests {
             last: None,
             detail: String::new(),
             progress: None,
+            holds: Vec::new(),
+            pending: None,
         };
         let tick = |job: &str, state, outcome| TickRecord {
             job: job.into(),

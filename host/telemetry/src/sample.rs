@@ -137,6 +137,8 @@ fn report_state(sink: &dyn EventSink, n: usize, state: JobState) {
         last: None,
         detail: String::new(),
         progress: None,
+        holds: vec![],
+        pending: None,
     };
     let plugin = PluginFacts {
         job: record.job.clone(),

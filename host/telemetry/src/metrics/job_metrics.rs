@@ -17,14 +17,15 @@ pub(super) const OUTCOMES: [&str; 11] = [
 /// Outcome of a run in which the process died.
 pub(crate) const CRASHED: &str = "crashed";
 /// Results of ticks: the first is a run, the others are those of [`SKIPS`].
-pub(super) const TICK_RESULTS: [&str; 4] = ["run", "missed", "contended", "already-run"];
+pub(super) const TICK_RESULTS: [&str; 5] = ["run", "missed", "contended", "held", "already-run"];
 /// Place of a run in [`TICK_RESULTS`].
 pub(crate) const TICK_RUN: usize = 0;
 /// Places of skipped ticks in [`TICK_RESULTS`].
-pub(crate) const SKIPS: [(SkipCause, usize); 3] = [
+pub(crate) const SKIPS: [(SkipCause, usize); 4] = [
     (SkipCause::Missed, 1),
     (SkipCause::Contended, 2),
-    (SkipCause::AlreadyRun, 3),
+    (SkipCause::Held, 3),
+    (SkipCause::AlreadyRun, 4),
 ];
 
 /// Bounds of waits, holds and runs, in seconds.
@@ -167,6 +168,12 @@ impl JobFacts {
             .is_some_and(|record| record.state == state)
     }
 
+    pub(super) fn is_under_hold(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| !record.holds.is_empty())
+    }
+
     /// Start of the wait in the queue, in seconds since 1970; 0 while it does not wait.
     pub(super) fn awaited_since(&self) -> f64 {
         let record = self.record.as_ref();
@@ -203,7 +210,7 @@ mod tests {
             assert_eq!(word, TICK_RESULTS[at]);
             at
         });
-        assert_eq!(words, [1, 2, 3]);
+        assert_eq!(words, [1, 2, 3, 4]);
         assert_eq!(TICK_RESULTS[TICK_RUN], "run");
     }
 }

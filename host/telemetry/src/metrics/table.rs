@@ -76,7 +76,7 @@ fn bytes(value: u64) -> Reading<'static> {
 }
 
 /// All metrics, in the order of a scrape.
-pub(super) static TABLE: [MetricRow; 46] = [
+pub(super) static TABLE: [MetricRow; 47] = [
     row(
         "leasehold_build",
         Info,
@@ -317,7 +317,7 @@ pub(super) static TABLE: [MetricRow; 46] = [
         Scope::JobBy(words("result", &TICK_RESULTS), |job, at| {
             Count(job.ticks(at))
         }),
-        "Ticks of the schedule: run here, missed (the time passed without a run), not run because the lock was held for longer than `wait`, or already run (usually by another host).",
+        "Ticks of the schedule: run here, missed (the time passed without a run), not run because the lock was contended for longer than `wait`, not run because the job was paused or its host drained, or already run (usually by another host).",
     ),
     row(
         "leasehold_job_tick_interval",
@@ -350,6 +350,13 @@ pub(super) static TABLE: [MetricRow; 46] = [
         NoUnit,
         Scope::Job(|job| is_in(job, JobState::StandingBack)),
         "1 while the job stays out of the queue, because this host lacks what a run needs, or because it is paused or drained; else 0.",
+    ),
+    row(
+        "leasehold_job_held",
+        Gauge,
+        NoUnit,
+        Scope::Job(|job| facts(job, |facts| Reading::fact(facts.is_under_hold()))),
+        "1 while a pause or a drain keeps new runs of the job from starting on this host, else 0.",
     ),
     row(
         "leasehold_job_failed",
