@@ -17,7 +17,7 @@ use crate::process::Process;
 use crate::wait::eventually;
 
 /// Bound of a start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// An alert that fires.
 #[derive(Debug, Clone, Deserialize)]

@@ -139,7 +139,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let telemetry = ProcessTelemetry::start(&config, &clock)?;
-    let prepared = prepare_all(names, &config, &fingerprint, telemetry.hosts()).await?;
+    let prepared = prepare_all(names, &config, fingerprint, telemetry.hosts()).await?;
     let (form, out) = (args.form(&*clock), args.out()?);
     let sinks = telemetry.hosts().sinks();
     let event_log = EventLog::start_with(clock.clone(), form, "dev", out, sinks)
@@ -195,7 +195,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
 async fn prepare_all(
     names: impl Iterator<Item = String>,
     config: &Config,
-    fingerprint: &Option<ConfigFingerprint>,
+    fingerprint: Option<ConfigFingerprint>,
     telemetry: &HostTelemetry,
 ) -> Result<Vec<Prepared>, Failure> {
     let names: Vec<String> = names.collect();

@@ -5,7 +5,7 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/metrics` | all metrics of [`METRICS.md`](../METRICS.md), as OpenMetrics where the client accepts it, else as Prometheus' text |
+//! | `/metrics` | all metrics of [`METRICS.md`](../METRICS.md), in the format `OpenMetrics` where the client accepts it, else as Prometheus' text |
 //! | `/livez` | 200 while the process makes progress |
 //! | `/readyz` | 200 when each host reaches its store, renews its leases, holds its id and has its plugins loaded; else 503 with the checks that fail. `?verbose` lists all |
 //! | `/status` | hosts, checks and jobs as JSON: [`status`] |

@@ -13,7 +13,7 @@ use leasehold_tests::prometheus::Prometheus;
 use leasehold_tests::wait::eventually;
 use rustix::process::Signal;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
 
 /// The rules, with alerts that fire after a second instead of minutes.

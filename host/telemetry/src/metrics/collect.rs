@@ -20,7 +20,7 @@ use crate::telemetry::Telemetry;
 /// Format of a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextFormat {
-    /// OpenMetrics, version 1.0.0.
+    /// `OpenMetrics`, version 1.0.0.
     OpenMetrics,
     /// Prometheus' own text, version 0.0.4.
     Prometheus,
@@ -134,8 +134,11 @@ impl Scrape {
                         write(encoder, &labels, &Reading::fact(*holds))?;
                     }
                 }
-                Scope::Build | Scope::Process(_) => {}
-                Scope::Job(_) | Scope::JobLock(_) | Scope::JobBy(..) => {}
+                Scope::Build
+                | Scope::Process(_)
+                | Scope::Job(_)
+                | Scope::JobLock(_)
+                | Scope::JobBy(..) => {}
             }
         }
         Ok(())
@@ -160,8 +163,11 @@ impl Scrape {
                             write(encoder, &labels, &read(job, at))?;
                         }
                     }
-                    Scope::Build | Scope::Process(_) => {}
-                    Scope::Host(_) | Scope::HostBy(..) | Scope::HostChecks => {}
+                    Scope::Build
+                    | Scope::Process(_)
+                    | Scope::Host(_)
+                    | Scope::HostBy(..)
+                    | Scope::HostChecks => {}
                 }
             }
         }

@@ -103,9 +103,7 @@ async fn head_that_is_too_large_is_refused() {
     );
     let answer = ask(server.address(), request).await;
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let many = (0..100)
-        .map(|n| format!("X-{n}: a\r\n"))
-        .collect::<String>();
+    let many = "X-A: a\r\n".repeat(100);
     let request = format!("GET /livez HTTP/1.1\r\n{many}\r\n");
     let answer = ask(server.address(), request).await;
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
