@@ -1,12 +1,16 @@
-//! Events of a host, as data. One stream of these feeds every output.
-//!
-//! The JSON form is an interface: names and meanings of fields stay.
+//! Events of a host, as data, for every output. Their JSON is an interface: names and meanings of fields stay.
+
+mod context;
+mod skip_cause;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, Token};
 use serde::Serialize;
+
+pub use context::EventContext;
+pub use skip_cause::SkipCause;
 
 /// An event with its host and time.
 #[derive(Clone, Debug)]
@@ -21,23 +25,6 @@ pub struct Event {
     pub context: EventContext,
     /// Kind of the event, with its fields.
     pub kind: EventKind,
-}
-
-/// Context of an event: the job, lock, token and run. Every part may be absent.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct EventContext {
-    /// Name of the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<Arc<str>>,
-    /// Name of the lock.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lock: Option<Arc<str>>,
-    /// Fencing token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<Token>,
-    /// Id of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<Arc<str>>,
 }
 
 /// Kinds of events, with their fields.
@@ -235,8 +222,7 @@ pub enum EventKind {
         /// The reason.
         reason: String,
     },
-    /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
-    /// `file`.
+    /// The process died in a plugin's first run. It is not run again before `until` or the removal of `file`.
     Quarantined {
         /// SHA-256 of the plugin, in hex.
         sha256: String,
@@ -411,18 +397,4 @@ pub enum EventKind {
         /// Number of lines.
         count: u64,
     },
-}
-
-/// Reason for which a job did not run for a tick, as a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SkipCause {
-    /// The tick passed, and no run began for it.
-    Missed,
-    /// Another holder kept the lock for longer than the job's `wait`.
-    Contended,
-    /// The tick passed while the job was paused, or its host drained.
-    Held,
-    /// A run for the tick has begun or ended already, here or on another host.
-    AlreadyRun,
 }

@@ -23,6 +23,7 @@ pub(crate) mod manual;
 pub(crate) mod overrides;
 pub(crate) mod provision;
 pub(crate) mod run;
+mod run_trigger;
 pub(crate) mod task;
 pub(crate) mod tick;
 pub(crate) mod waiting;

@@ -31,7 +31,7 @@
 //! # Modules
 //!
 //! - `metrics`: the table of metrics, and its parts: `host_metrics`, `job_metrics`, `process`, `collect`
-//! - `host_state`, `job_table`: what is known about one host and its jobs
+//! - `process_state`, `host_state`, `job_table`: what is known about the process, one host and its jobs
 //! - `sink`, `observer`: the ways in
 //! - `health`, [`status`]: checks, and JSON
 //! - `server`: HTTP
@@ -41,6 +41,7 @@ mod host_state;
 mod job_table;
 mod metrics;
 mod observer;
+mod process_state;
 #[cfg(test)]
 mod sample;
 mod server;
@@ -50,5 +51,6 @@ mod telemetry;
 
 pub use job_table::MOST_JOBS;
 pub use metrics::{MetricInfo, describe_metrics, metric_infos};
+pub use process_state::BuildInfo;
 pub use server::{ListenError, TelemetryServer};
-pub use telemetry::{BuildInfo, Telemetry};
+pub use telemetry::Telemetry;

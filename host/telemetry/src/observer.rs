@@ -8,7 +8,7 @@ use leasehold_lock::{
 };
 
 use crate::host_state::HostState;
-use crate::telemetry::ProcessState;
+use crate::process_state::ProcessState;
 
 /// Observer of the lock client of one host.
 pub(crate) struct HostObserver {

@@ -13,7 +13,8 @@ use leasehold_runtime::{Form, PluginFacts};
 use leasehold_supervisor::event::{Event, EventContext, EventKind, SkipCause};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
-use crate::telemetry::{BuildInfo, Telemetry};
+use crate::process_state::BuildInfo;
+use crate::telemetry::Telemetry;
 
 /// Version for tests.
 pub(crate) const BUILD: BuildInfo = BuildInfo {
@@ -44,7 +45,7 @@ pub(crate) fn telemetry(jobs: usize) -> Telemetry {
     ] {
         sink.receive(&event(None, 0, kind));
     }
-    report_lock_client(&telemetry);
+    report_renewals(&telemetry);
     for n in 0..jobs {
         report_job(&*sink, n);
     }
@@ -61,7 +62,7 @@ pub(crate) fn id_taken(id: &str, name: &str) -> Arc<Event> {
     event(None, 0, kind)
 }
 
-fn report_lock_client(telemetry: &Telemetry) {
+fn report_renewals(telemetry: &Telemetry) {
     let observer = telemetry.observer("web1");
     let lease = LeaseId::new(0xa);
     observer.renewal_sent(lease);

@@ -12,16 +12,16 @@ use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::host_state::HostState;
 use crate::metrics::{CRASHED, JobMetrics, SKIPS, TICK_RUN};
-use crate::telemetry::Telemetry;
+use crate::process_state::ProcessState;
 
 /// Sink of the event log.
 pub(crate) struct MetricsSink {
-    telemetry: Telemetry,
+    process: Arc<ProcessState>,
 }
 
 impl MetricsSink {
-    pub(crate) const fn new(telemetry: Telemetry) -> Self {
-        Self { telemetry }
+    pub(crate) const fn new(process: Arc<ProcessState>) -> Self {
+        Self { process }
     }
 }
 
@@ -32,10 +32,10 @@ impl EventSink for MetricsSink {
             return;
         }
         if let EventKind::IdTaken { id, name, .. } = &event.kind {
-            self.telemetry.0.rename_host(id, name);
+            self.process.rename_host(id, name);
             return;
         }
-        let host = self.telemetry.0.host(&event.host);
+        let host = self.process.host(&event.host);
         match &event.context.job {
             Some(job) => count_of_job(&host.jobs.job(job), event),
             None => count_of_host(&host, event),
@@ -46,7 +46,7 @@ impl EventSink for MetricsSink {
     }
 
     fn job_changed(&self, host: &Arc<str>, view: &JobView<'_>) {
-        let host = self.telemetry.0.host(host);
+        let host = self.process.host(host);
         let job = host.jobs.job(&view.record.job);
         let Some(mut facts) = job.facts() else {
             return;
@@ -64,7 +64,7 @@ impl EventSink for MetricsSink {
     }
 
     fn job_gone(&self, host: &Arc<str>, job: &str) {
-        self.telemetry.0.host(host).jobs.remove(job);
+        self.process.host(host).jobs.remove(job);
     }
 }
 

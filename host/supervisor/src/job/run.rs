@@ -19,6 +19,7 @@ use super::halt::{self, HaltRequest};
 use super::held_lock::{HeldLock, log_acquired};
 use super::machine::{RunTurn, RunVerdict, StartCause};
 use super::provision::RunProvisions;
+use super::run_trigger::{describe_trigger, trigger_of};
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
 use crate::fenced::{FencedKv, KvAllotment};
@@ -384,22 +385,5 @@ fn log_guest_event(context: &JobContext, about: &EventContext, event: GuestEvent
                 },
             );
         }
-    }
-}
-
-const fn trigger_of(cause: StartCause) -> Trigger {
-    match cause {
-        StartCause::Continuous => Trigger::Continuous,
-        StartCause::Schedule => Trigger::Schedule,
-        StartCause::Once => Trigger::Manual,
-    }
-}
-
-const fn describe_trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Schedule => "schedule",
-        Trigger::Manual => "once",
-        Trigger::Watch => "watch",
-        Trigger::Continuous => "continuous",
     }
 }

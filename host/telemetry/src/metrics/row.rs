@@ -5,7 +5,7 @@ use prometheus_client::registry::Unit;
 
 use super::job_metrics::JobMetrics;
 use crate::host_state::HostState;
-use crate::telemetry::ProcessState;
+use crate::process_state::ProcessState;
 
 /// Label with the name of a job. `job` is a label of Prometheus' own, which would rename ours.
 pub(super) const JOB_LABEL: &str = "job_name";
