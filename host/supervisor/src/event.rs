@@ -6,7 +6,7 @@ mod skip_cause;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Token};
+use leasehold_lock::BootTime;
 use serde::Serialize;
 
 pub use context::EventContext;
