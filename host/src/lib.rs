@@ -29,6 +29,7 @@ mod size_text;
 mod store_reading;
 mod stray;
 mod table;
+mod telemetry;
 mod threads;
 mod variables;
 mod wrap;

@@ -106,6 +106,22 @@ pub fn tmux() -> Result<PathBuf> {
         .context("no tmux on the path: run scripts/setup --tests, or apt-get install tmux")
 }
 
+/// A program of Prometheus: `prometheus` or `promtool`, from the path, else as `scripts/setup` unpacked it.
+///
+/// # Errors
+/// It is not installed.
+pub fn prometheus(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let unpacked = workspace().join("target/setup/prometheus/usr/bin");
+    let found = std::env::split_paths(&path).chain([unpacked]);
+    let mut found = found.map(|dir| dir.join(program));
+    let found = found.find(|file| file.is_file()).with_context(|| {
+        format!("no {program}: run scripts/setup --tests, or apt-get install prometheus")
+    })?;
+    // Its caller may start it in another directory.
+    std::path::absolute(&found).with_context(|| format!("finding {}", found.display()))
+}
+
 /// The library that moves wall clocks.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 //! - [`host`], [`guests`], [`wat_plugins`]: a host process with a config and plugins;
 //! - [`command`]: a command that ends by itself, and its output;
 //! - [`terminal`]: a terminal with a shell in it, and its screen;
+//! - [`prometheus`], [`http`]: a Prometheus that scrapes hosts, and single requests;
 //! - [`events`], [`checks`]: the event logs of hosts, and the promises checked over them;
 //! - [`bank`]: the ledger plugin's accounts, added up;
 //! - [`suite`]: the history check that runs over every scenario with hosts;
@@ -33,8 +34,10 @@ pub mod every;
 pub mod fake_etcd;
 pub mod guests;
 pub mod host;
+pub mod http;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 mod reaper;
 pub mod suite;

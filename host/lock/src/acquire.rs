@@ -24,6 +24,7 @@ use crate::error::AcquireError;
 use crate::grant::Grant;
 use crate::locks::Locks;
 
+mod arrival;
 mod attempt;
 mod request;
 

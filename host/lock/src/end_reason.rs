@@ -34,6 +34,33 @@ pub enum EndReason {
     },
 }
 
+impl EndReason {
+    /// The words of [`EndReason::as_str`] for losses: all but that of a release.
+    pub const LOSSES: [&'static str; 7] = [
+        "deadline-passed",
+        "lease-ended",
+        "removed",
+        "replaced",
+        "token-stale",
+        "unverified",
+        "store-changed",
+    ];
+
+    /// Returns a short stable word, for events and labels of metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::DeadlinePassed => "deadline-passed",
+            Self::LeaseEnded => "lease-ended",
+            Self::Removed { .. } => "removed",
+            Self::Replaced { .. } => "replaced",
+            Self::TokenStale => "token-stale",
+            Self::Unverified => "unverified",
+            Self::StoreChanged { .. } => "store-changed",
+        }
+    }
+}
+
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,5 +78,26 @@ impl fmt::Display for EndReason {
             Self::Unverified => f.write_str("ownership could not be verified in time"),
             Self::StoreChanged { detail } => write!(f, "the store changed: {detail}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_loss_has_a_word_of_its_own() {
+        let reasons = [
+            EndReason::DeadlinePassed,
+            EndReason::LeaseEnded,
+            EndReason::Removed { revision: 1 },
+            EndReason::Replaced { revision: 1 },
+            EndReason::TokenStale,
+            EndReason::Unverified,
+            EndReason::StoreChanged {
+                detail: String::new(),
+            },
+        ];
+        assert_eq!(reasons.map(|reason| reason.as_str()), EndReason::LOSSES);
     }
 }

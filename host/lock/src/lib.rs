@@ -91,7 +91,7 @@ pub use health::StoreHealth;
 pub use kv::{KeyScan, KeyValue, Kv};
 pub use leasehold_ids::{LeaseId, Revision, Token};
 pub use locks::Locks;
-pub use observer::{LockObserver, StreamKind};
+pub use observer::{LockObserver, RequestResult, StreamKind};
 pub use operator::AuditNote;
 pub use queue_role::QueueRole;
 pub use regular_file::open_regular;

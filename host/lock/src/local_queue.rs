@@ -44,6 +44,8 @@ pub(crate) struct QueueState {
     pub(crate) last_use: Instant,
     /// When the last reading of the queue came back.
     pub(crate) last_read: Instant,
+    /// When the last news of the queue arrived: a deletion, or a reading.
+    pub(crate) last_news: Instant,
 }
 
 impl LocalQueue {
@@ -59,6 +61,7 @@ impl LocalQueue {
                 is_watched: false,
                 last_use: Instant::now(),
                 last_read: Instant::now(),
+                last_news: Instant::now(),
             }),
             wake_up: Notify::new(),
             claim_drops: Notify::new(),
@@ -109,7 +112,9 @@ impl LocalQueue {
         exists: bool,
         ahead: &[QueueKey],
     ) {
-        self.lock().claims.read_far(claim, revision, exists, ahead);
+        let mut shared = self.lock();
+        shared.last_news = Instant::now();
+        shared.claims.read_far(claim, revision, exists, ahead);
     }
 
     /// True if claims here rest on a reading older than `age`, and on events alone since.
@@ -143,6 +148,7 @@ impl LocalQueue {
                     .claims
                     .reading_done(reading, revision, revision, entries);
                 shared.last_read = Instant::now();
+                shared.last_news = shared.last_read;
             }
             None => shared.claims.reading_failed(reading),
         }
@@ -237,6 +243,11 @@ impl QueueClaim {
 
     pub(crate) fn hold(&self, create_revision: Revision, as_of: Revision, tenure: Tenure) {
         self.change(|shared| shared.claims.hold(self.id, create_revision, as_of, tenure));
+    }
+
+    /// The time since the last news of the queue.
+    pub(crate) fn news_age(&self) -> Duration {
+        self.queue.lock().last_news.elapsed()
     }
 
     pub(crate) const fn status(&mut self) -> &mut watch::Receiver<ClaimStatus> {

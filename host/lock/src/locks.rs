@@ -263,7 +263,11 @@ impl LockClient {
             LeaseSession::open(&self.requests, terms, carries, self.clock.clone()).await?;
         let cancel = self.lease_thread.cancel_token().clone();
         let renewer = LeaseRenewer::new(session.clone(), self.background_requests.clone());
-        self.lease_thread.spawn(renewer.run(cancel));
+        let (observer, lease) = (self.requests.observer().clone(), session.lease);
+        self.lease_thread.spawn(async move {
+            renewer.run(cancel).await;
+            observer.notify(|observer| observer.lease_ended(lease));
+        });
         Ok(session)
     }
 

@@ -19,6 +19,39 @@ pub enum StreamKind {
     Watches,
 }
 
+/// Result of one request to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestResult {
+    /// The store did what was requested.
+    Answered,
+    /// The store refused; nothing was changed.
+    Refused,
+    /// No usable answer arrived: the request may have been carried out.
+    Unanswered,
+}
+
+impl RequestResult {
+    /// All results.
+    pub const ALL: [Self; 3] = [Self::Answered, Self::Refused, Self::Unanswered];
+
+    /// Returns the result's word, for labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+        }
+    }
+
+    pub(crate) const fn of<T>(reply: &Result<T, StoreError>) -> Self {
+        match reply {
+            Ok(_) => Self::Answered,
+            Err(StoreError::Refused { .. }) => Self::Refused,
+            Err(StoreError::Unknown(_) | StoreError::TooLarge(_)) => Self::Unanswered,
+        }
+    }
+}
+
 /// Receiver of a client's events, for metrics and logs. Every method is empty by default.
 ///
 /// The client calls it on its own threads, in the middle of a renewal or a hand-off. An implementation must return at
@@ -34,10 +67,27 @@ pub trait LockObserver: Send + Sync + 'static {
         let _ = (lease, took);
     }
 
+    /// A renewal of `lease` was confirmed when this much time was left until its deadline. The tenures of locks end
+    /// earlier than that, by their stop margin.
+    fn deadline_moved(&self, lease: LeaseId, left: Duration) {
+        let _ = (lease, left);
+    }
+
     /// A renewal of `lease` has had no reply for `waited`. Called once per half of the renewal interval until one
     /// arrives.
     fn renewal_late(&self, lease: LeaseId, waited: Duration) {
         let _ = (lease, waited);
+    }
+
+    /// `lease` is renewed no more: it was given back, it was lost, or the client closes.
+    fn lease_ended(&self, lease: LeaseId) {
+        let _ = lease;
+    }
+
+    /// A request ended with `result`, `took` after its sending. Streams are not counted, nor are the reads that prove
+    /// renewals.
+    fn request_ended(&self, result: RequestResult, took: Duration) {
+        let _ = (result, took);
     }
 
     /// A request failed with `cause` and will be sent again.
@@ -58,6 +108,12 @@ pub trait LockObserver: Send + Sync + 'static {
     /// `lock` was acquired with `token`, after waiting for `waited`.
     fn lock_acquired(&self, lock: &str, token: Token, waited: Duration) {
         let _ = (lock, token, waited);
+    }
+
+    /// `lock` passed on to this client, which had waited in its queue: `took` is the time from the news that the way is
+    /// free to the grant of `token`.
+    fn lock_handed_over(&self, lock: &str, token: Token, took: Duration) {
+        let _ = (lock, token, took);
     }
 
     /// `lock` was lost: the tenure of `token` ended without being released. Called once per grant, when the end is
@@ -158,8 +214,16 @@ impl LockObserver for RecordingObserver {
         self.record(format!("renewal_confirmed {lease} {took:?}"));
     }
 
+    fn deadline_moved(&self, lease: LeaseId, left: Duration) {
+        self.record(format!("deadline_moved {lease} {left:?}"));
+    }
+
     fn renewal_late(&self, lease: LeaseId, _: Duration) {
         self.record(format!("renewal_late {lease}"));
+    }
+
+    fn lease_ended(&self, lease: LeaseId) {
+        self.record(format!("lease_ended {lease}"));
     }
 
     fn request_retried(&self, cause: &StoreError) {
@@ -205,11 +269,15 @@ mod tests {
             handle.notify(|observer| {
                 observer.renewal_sent(LeaseId::NONE);
                 observer.renewal_confirmed(LeaseId::NONE, Duration::ZERO);
+                observer.deadline_moved(LeaseId::NONE, Duration::ZERO);
                 observer.renewal_late(LeaseId::NONE, Duration::ZERO);
+                observer.lease_ended(LeaseId::NONE);
+                observer.request_ended(RequestResult::Answered, Duration::ZERO);
                 observer.request_retried(&StoreError::Unknown(String::new()));
                 observer.stream_broken(StreamKind::Watches, "");
                 observer.endpoint_changed("a", "b");
                 observer.lock_acquired("l", Token::default(), Duration::ZERO);
+                observer.lock_handed_over("l", Token::default(), Duration::ZERO);
                 observer.lock_lost("l", Token::default(), &EndReason::LeaseEnded);
                 observer.session_lost(LeaseId::NONE, &EndReason::LeaseEnded);
             });

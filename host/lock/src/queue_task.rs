@@ -132,6 +132,7 @@ impl WatchSession<'_> {
                     }
                     WatchEventKind::Put { .. } => None,
                 });
+                shared.last_news = Instant::now();
                 shared.claims.deleted(gone);
             }
             WakeCause::Item(Some(WatchItem::Down { reason })) => {
@@ -160,6 +161,7 @@ impl WatchSession<'_> {
                     .claims
                     .reading_done(reading, revision, youngest, &entries);
                 shared.last_read = Instant::now();
+                shared.last_news = shared.last_read;
                 self.failing_since = None;
                 // Without a watch, readings are the only source.
                 self.read_at = (!self.is_open).then_some(again);

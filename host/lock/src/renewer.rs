@@ -301,8 +301,7 @@ impl LeaseRenewer {
         self.replied = now;
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
-            let is_extended = self.session.extend(sent.at, ttl);
-            self.confirm(is_extended, sent.at)?;
+            self.extend(sent.at, ttl)?;
             return Ok(ReplyStatus::Provable);
         }
         let overtaken = self.latency.saturating_sub(self.read_latency);
@@ -324,13 +323,14 @@ impl LeaseRenewer {
         Ok(standing)
     }
 
-    /// Notes that the renewal sent at `sent` has moved the deadline, unless the session had ended.
-    fn confirm(&self, is_extended: bool, sent: BootTime) -> Result<(), StreamEnd> {
-        if !is_extended {
-            return Err(StreamEnd::SessionOver);
-        }
-        let took = self.now().since(sent);
-        self.notify(|observer| observer.renewal_confirmed(self.session.lease, took));
+    /// Moves the deadline by the renewal sent at `sent`, unless the session has ended.
+    fn extend(&self, sent: BootTime, ttl: Duration) -> Result<(), StreamEnd> {
+        let left = self.session.left();
+        let is_extended = self.session.extend(sent, ttl);
+        is_extended.then_some(()).ok_or(StreamEnd::SessionOver)?;
+        let (lease, took) = (self.session.lease, self.now().since(sent));
+        self.notify(|observer| observer.renewal_confirmed(lease, took));
+        self.notify(|observer| observer.deadline_moved(lease, left));
         Ok(())
     }
 
@@ -348,8 +348,7 @@ impl LeaseRenewer {
                     return Ok(false);
                 };
                 backoff.reset();
-                let is_extended = self.session.extend(proven.sent, proven.ttl);
-                self.confirm(is_extended, proven.sent)?;
+                self.extend(proven.sent, proven.ttl)?;
                 Ok(false)
             }
             RenewalCheck::Read {

@@ -13,7 +13,7 @@ use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
 use crate::link::StoreLink;
-use crate::observer::ObserverHandle;
+use crate::observer::{ObserverHandle, RequestResult};
 use crate::renewal::ReplyOrigin;
 use leasehold_ids::{LeaseId, Revision};
 use tokio::time::Instant;
@@ -131,6 +131,8 @@ impl StoreRequests {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
+        self.observer()
+            .notify(|observer| observer.request_ended(RequestResult::of(&reply), sent.elapsed()));
         if reply.as_ref().is_err_and(StoreError::blames_endpoint) {
             self.connectivity.request_failed();
             self.link.leave_endpoint(at, sent).await;

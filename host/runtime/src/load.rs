@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -46,6 +47,8 @@ pub(crate) struct Loader {
 struct Prepared {
     plugin: PreparedPlugin,
     code: Code,
+    /// Time taken to survey and compile it, if it was not in the cache.
+    compile_time: Option<Duration>,
 }
 
 /// Source of a prepared plugin's code.
@@ -172,6 +175,7 @@ impl Loader {
             Ok(entry.map(|entry| Prepared {
                 plugin: entry.plugin.clone(),
                 code: Code::Entry(entries, entry),
+                compile_time: None,
             }))
         })
         .await
@@ -209,6 +213,7 @@ impl Loader {
             return Ok(Prepared {
                 plugin: done.plugin,
                 code: Code::Bytes(bytes),
+                compile_time: None,
             });
         };
         let unusable = |error: io::Error| {
@@ -224,13 +229,14 @@ impl Loader {
             .preparer
             .compile(&file.bytes, &limits, dir.path(), &admit, &begins)
             .await?;
-        let digest = file.digest;
+        let (digest, took) = (file.digest, done.took);
         self.at_desk(order, move || {
             let kept = entries.keep(&digest, done.plugin, &dir);
             let entry = kept.map_err(unusable)?;
             Ok(Prepared {
                 plugin: entry.plugin.clone(),
                 code: Code::Entry(entries, entry),
+                compile_time: Some(took),
             })
         })
         .await
@@ -312,6 +318,7 @@ fn finish(
             contract,
             memory_minimum_bytes: survey.memory_minimum,
             pooled: engine.pooled,
+            compile_time: prepared.compile_time,
         },
         order.job.clone(),
         order.limits.clone(),

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::LinkedEngine;
 use super::form::Form;
@@ -36,6 +37,8 @@ pub struct PluginFacts {
     pub memory_minimum_bytes: u64,
     /// True if its guests are allocated from the pool.
     pub pooled: bool,
+    /// Time taken to survey and compile it. `None` if it was found in the compile cache.
+    pub compile_time: Option<Duration>,
 }
 
 /// A plugin that can be run any number of times. Clones share the plugin.

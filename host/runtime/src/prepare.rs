@@ -23,6 +23,7 @@ mod work;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::time::timeout;
 
@@ -91,6 +92,7 @@ impl Preparer {
     ) -> Result<Preparation, LoadProblem> {
         let mut place = self.queue.place(bytes.len()).await;
         begins();
+        let began = Instant::now();
         match &self.preparing {
             Preparing::Child { program } => {
                 let request = PrepareRequest {
@@ -103,6 +105,7 @@ impl Preparer {
                 Ok(Preparation {
                     plugin,
                     bytes: None,
+                    took: began.elapsed(),
                 })
             }
             Preparing::InThisProcess => {

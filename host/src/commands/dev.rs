@@ -33,6 +33,7 @@ use crate::log_format::LogFormat;
 use crate::look::Look;
 use crate::sink;
 use crate::stray::StraySignals;
+use crate::telemetry::ProcessTelemetry;
 use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, StorePlace};
@@ -41,6 +42,7 @@ use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
+use leasehold_supervisor::prepare::Prepared;
 use leasehold_supervisor::shutdown::Signals;
 use note::note;
 use preparing::{prepare_hosts, stopped_by};
@@ -145,9 +147,12 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
     let config = loaded.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let telemetry = ProcessTelemetry::start(&config, &clock)?;
     let (form, out) = (args.form(&*clock), args.out()?);
-    let event_log = EventLog::start(clock.clone(), (form, level), "dev", out)
+    let sinks = telemetry.hosts().sinks();
+    let event_log = EventLog::start_with(clock.clone(), (form, level), "dev", out, sinks)
         .map_err(|error| Failure::internal(&error))?;
+    telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
     let is_shown = form != Form::Json;
     let prepared = tokio::select! {
@@ -156,7 +161,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
             event_log.finish();
             return Ok(stopped_by(signal));
         }
-        prepared = prepare_hosts(&config, names, fingerprint, &event_log, is_shown) => {
+        prepared = prepare_hosts(&config, names, fingerprint, (&event_log, telemetry.hosts()), is_shown) => {
             prepared.inspect_err(|_| event_log.finish())?
         }
     };
@@ -179,6 +184,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
         config: config.clone(),
         clock: clock.clone(),
         event_log: event_log.clone(),
+        telemetry: telemetry.hosts().clone(),
         quit: quit.clone(),
     };
     let ended = Box::pin(run_hosts(plan, prepared, &store, signals));
@@ -195,6 +201,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
     event_log.emit(EventContext::default(), EventKind::StoreClosed);
     drop(strays);
     event_log.finish();
+    telemetry.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
         // After a signal, a pipe that is not read must not keep the process.
@@ -206,7 +213,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
 /// Runs the hosts, logs their events, and returns the summary of their runs.
 async fn run_hosts(
     plan: Plan,
-    prepared: Vec<leasehold_supervisor::prepare::Prepared>,
+    prepared: Vec<Prepared>,
     store: &EmbeddedStore,
     signals: Signals,
 ) -> Result<(Exit, String), Failure> {

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::progress::LoadProgress;
 use crate::stray::StraySignals;
+use crate::telemetry::{HostTelemetry, ProcessTelemetry};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
@@ -56,13 +57,18 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
         config = read_config(move || Config::load(&path)) => config?,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (form, id) = (args.log_format.into(), config.host().id());
-    let event_log = EventLog::start(clock.clone(), (form, level), id, Out::Stdout)
+    let telemetry = ProcessTelemetry::start(&config, &clock)?;
+    let (form, id) = (args.log_format.into(), config.host().id().to_owned());
+    telemetry.hosts().add_host(&id);
+    let sinks = telemetry.hosts().sinks();
+    let event_log = EventLog::start_with(clock.clone(), (form, level), &id, Out::Stdout, sinks)
         .map_err(|error| Failure::internal(&error))?;
+    telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
     let start = HostStart {
         config,
         fingerprint,
+        telemetry: telemetry.hosts().clone(),
         clock,
         event_log: event_log.clone(),
         reload: Reload {
@@ -73,6 +79,7 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
     };
     let exit = start.run(shutdown).await;
     event_log.finish();
+    telemetry.finish();
     drop(listener);
     drop(strays);
     drop(hangups);
@@ -83,6 +90,7 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
 struct HostStart {
     config: Config,
     fingerprint: Option<ConfigFingerprint>,
+    telemetry: HostTelemetry,
     clock: Arc<dyn Clock>,
     event_log: EventLog,
     reload: Reload,
@@ -112,10 +120,13 @@ impl HostStart {
         };
         progress.finish();
         let store = prepared.config.store().clone();
+        let id = prepared.config.host().id().to_owned();
+        let telemetry = self.telemetry;
+        telemetry.set_plugins_loaded(&id);
         let event_log = self.event_log;
         let host = |options| Host {
             prepared,
-            options,
+            options: telemetry.observe(&id, options),
             clock: self.clock,
             event_log: event_log.clone(),
             reload: self.reload,

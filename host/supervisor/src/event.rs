@@ -1,17 +1,20 @@
-//! Events of a host, as data. One stream of these feeds every output.
+//! Events of a host, as data, for every output.
 //!
-//! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
-//! them.
+//! Their JSON is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists them.
 
+mod context;
 mod plugin_load;
+mod skip_cause;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Token};
+use leasehold_lock::BootTime;
 use serde::Serialize;
 
+pub use context::EventContext;
 pub use plugin_load::{CompileStart, LoadEnd};
+pub use skip_cause::SkipCause;
 
 /// An event with its host and time.
 #[derive(Clone, Debug)]
@@ -26,23 +29,6 @@ pub struct Event {
     pub context: EventContext,
     /// Kind of the event, with its fields.
     pub kind: EventKind,
-}
-
-/// Context of an event: the job, lock, token and run. Every part may be absent.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct EventContext {
-    /// Name of the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<Arc<str>>,
-    /// Name of the lock.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lock: Option<Arc<str>>,
-    /// Fencing token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<Token>,
-    /// Id of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<Arc<str>>,
 }
 
 /// Kinds of events, with their fields.
@@ -77,6 +63,11 @@ pub enum EventKind {
     },
     /// The embedded store is closed.
     StoreClosed,
+    /// Metrics and health checks are served over HTTP.
+    HttpListening {
+        /// Address, with its port.
+        address: String,
+    },
     /// The store cannot be reached yet.
     StoreTrouble {
         /// The error.
@@ -179,6 +170,8 @@ pub enum EventKind {
     LockLost {
         /// The reason.
         reason: String,
+        /// The reason as a word: one of [`EndReason::LOSSES`](leasehold_lock::EndReason::LOSSES).
+        cause: &'static str,
     },
     /// A run has ended; its guest no longer exists.
     RunEnded {
@@ -202,6 +195,12 @@ pub enum EventKind {
         stopped_ns: u64,
         /// Deadline of the tenure, in nanoseconds of boot time.
         deadline_ns: u64,
+        /// Largest amount of linear memory in use at once, in bytes.
+        peak_memory_bytes: u64,
+        /// Writes of the guest that the store refused, because the lock was no longer held or the key had changed.
+        writes_refused: u64,
+        /// Lines of the guest that were left out: too many a second, or the host was busy.
+        lines_dropped: u64,
     },
     /// The lock was released.
     Released {
@@ -212,9 +211,8 @@ pub enum EventKind {
     Skipped {
         /// The reason.
         reason: String,
-        /// True if another host runs it.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        elsewhere: bool,
+        /// The reason as a word.
+        cause: SkipCause,
     },
     /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
@@ -231,8 +229,7 @@ pub enum EventKind {
         /// True if other hosts may run it meanwhile.
         elsewhere: bool,
     },
-    /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
-    /// `file`.
+    /// The process died in a plugin's first run. It is not run again before `until` or the removal of `file`.
     Quarantined {
         /// SHA-256 of the plugin, in hex.
         sha256: String,
@@ -398,6 +395,13 @@ pub enum EventKind {
     Note {
         /// The text.
         text: String,
+    },
+    /// Records of runs were dropped, so that `leasehold runs` does not show them. Logged once a burst.
+    RecordsDropped {
+        /// Number of records.
+        count: u64,
+        /// The reason.
+        reason: String,
     },
     /// Lines were dropped, because the reader of the log is slow.
     LinesDropped {

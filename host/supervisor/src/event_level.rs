@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::EventKind;
+use crate::event::{EventKind, SkipCause};
 
 /// Attention that an event needs; the most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +40,7 @@ impl EventKind {
             | Self::ConfigGone { .. }
             | Self::SignalIgnored { .. }
             | Self::TriggerRefused { .. }
+            | Self::RecordsDropped { .. }
             | Self::LinesDropped { .. } => Warn,
             Self::RunEnded { outcome, .. } => match *outcome {
                 "done" | "again" | "stopped" => Info,
@@ -48,9 +49,11 @@ impl EventKind {
             Self::Waiting { .. }
             | Self::Blocked { .. }
             | Self::Skipped {
-                elsewhere: true, ..
+                cause: SkipCause::AlreadyRun,
+                ..
             } => Debug,
             Self::HostStarted { .. }
+            | Self::HttpListening { .. }
             | Self::StoreConnected { .. }
             | Self::StoreOpened { .. }
             | Self::StoreClosed
@@ -63,7 +66,8 @@ impl EventKind {
             | Self::Progress { .. }
             | Self::Released { .. }
             | Self::Skipped {
-                elsewhere: false, ..
+                cause: SkipCause::Missed | SkipCause::Contended | SkipCause::Held,
+                ..
             }
             | Self::JobFinished
             | Self::JobAdded { .. }
@@ -95,13 +99,13 @@ mod tests {
             place: 1,
             holder: None,
         };
-        let skipped = |elsewhere| EventKind::Skipped {
+        let skipped = |cause| EventKind::Skipped {
             reason: "run by b".into(),
-            elsewhere,
+            cause,
         };
         assert_eq!(waiting.level(), EventLevel::Debug);
-        assert_eq!(skipped(true).level(), EventLevel::Debug);
-        assert_eq!(skipped(false).level(), EventLevel::Info);
+        assert_eq!(skipped(SkipCause::AlreadyRun).level(), EventLevel::Debug);
+        assert_eq!(skipped(SkipCause::Missed).level(), EventLevel::Info);
         assert!(EventLevel::Error < EventLevel::Debug);
     }
 }

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use leasehold_lock::{BootTime, Clock};
 
 pub use form::Form;
-pub use sink::EventSink;
+pub use sink::{EventSink, JobView};
 pub use writer::Out;
 
 use crate::event::{Event, EventContext, EventKind};
@@ -47,12 +47,29 @@ impl EventLog {
     /// The writing thread cannot be started.
     pub fn start(
         clock: Arc<dyn Clock>,
-        (form, level): (Form, EventLevel),
+        lines: (Form, EventLevel),
         host: &str,
         out: Out,
     ) -> io::Result<Self> {
+        Self::start_with(clock, lines, host, out, Vec::new())
+    }
+
+    /// Starts a log whose events of this level are written as lines, and all of whose events go to these sinks too.
+    ///
+    /// # Errors
+    ///
+    /// The writing thread cannot be started.
+    pub fn start_with(
+        clock: Arc<dyn Clock>,
+        (form, level): (Form, EventLevel),
+        host: &str,
+        out: Out,
+        others: Vec<Box<dyn EventSink>>,
+    ) -> io::Result<Self> {
         let writer = LineWriter::start(form, level, out)?;
-        Ok(Self::with_sinks(clock, host, vec![Box::new(writer)]))
+        let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(writer)];
+        sinks.extend(others);
+        Ok(Self::with_sinks(clock, host, sinks))
     }
 
     /// A log whose events go to these sinks.
@@ -102,6 +119,29 @@ impl EventLog {
         for sink in &self.shared.sinks {
             sink.receive(&event);
         }
+    }
+
+    /// Passes the state of a job of this host to the sinks. It is not an event, and no line is written.
+    pub(crate) fn job_changed(&self, job: &JobView<'_>) {
+        if !self.muted.load(Ordering::Relaxed) {
+            for sink in &self.shared.sinks {
+                sink.job_changed(&self.host, job);
+            }
+        }
+    }
+
+    /// Reports to the sinks that a job of this host is gone.
+    pub(crate) fn job_gone(&self, job: &str) {
+        if !self.muted.load(Ordering::Relaxed) {
+            for sink in &self.shared.sinks {
+                sink.job_gone(&self.host, job);
+            }
+        }
+    }
+
+    /// Returns the number of events that sinks have dropped, such as lines that found no reader.
+    pub fn dropped(&self) -> u64 {
+        self.shared.sinks.iter().map(|sink| sink.dropped()).sum()
     }
 
     /// Writes the remaining lines, unless the output is stuck, and ends the sinks.

@@ -2,7 +2,8 @@
 //!
 //! The keys that a guest may use are decided before this file is reached, and never widened here.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, Revision, StoreError, Tenure};
@@ -18,6 +19,8 @@ pub(crate) struct FencedKv {
     /// `<root>kv/`; the guest's keys begin after it.
     prefix: String,
     allotted: KvAllotment,
+    /// Number of writes that the store refused.
+    refused: Arc<AtomicU64>,
 }
 
 /// Storage limits of one job.
@@ -49,7 +52,14 @@ impl KvAllotment {
 }
 
 impl FencedKv {
-    pub(crate) fn new(kv: Kv, grant: &Grant, prefix: String, allotted: KvAllotment) -> Self {
+    /// Counts the writes that the store refuses in `refused`.
+    pub(crate) fn new(
+        kv: Kv,
+        grant: &Grant,
+        prefix: String,
+        allotted: KvAllotment,
+        refused: Arc<AtomicU64>,
+    ) -> Self {
         allotted.budget().enter(grant.token(), allotted.most);
         Self {
             kv,
@@ -57,6 +67,7 @@ impl FencedKv {
             tenure: grant.tenure().clone(),
             prefix,
             allotted,
+            refused,
         }
     }
 
@@ -146,6 +157,9 @@ impl FencedKv {
     }
 
     fn refuse(&self, error: FencedError) -> KvError {
+        if matches!(error, FencedError::Stale | FencedError::Conflict) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
         match error {
             FencedError::Stale => {
                 // The store's refusal came before the watch's event.

@@ -155,7 +155,12 @@ impl Host {
             life,
         } = begun;
         let config = &self.prepared.config;
-        let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
+        let (record_writer, writer) = RecordWriter::start(
+            locks.clone(),
+            root.clone(),
+            records_ttl,
+            self.event_log.clone(),
+        );
         let record = host_record(&self.prepared);
         record_writer.host(record.clone());
         for mut crash in crashes {

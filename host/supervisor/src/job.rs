@@ -25,6 +25,7 @@ pub(crate) mod overrides;
 pub(crate) mod plan;
 pub(crate) mod provision;
 pub(crate) mod run;
+mod run_trigger;
 pub(crate) mod task;
 pub(crate) mod tick;
 pub(crate) mod waiting;

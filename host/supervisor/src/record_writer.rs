@@ -32,6 +32,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::fit::run as fit_run;
 use self::writer::Writer;
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
 
 /// Capacity of the queue to the task, which empties it at once: room for a burst while the task is not scheduled.
 const DEPTH: usize = 4096;
@@ -67,18 +69,26 @@ pub(crate) struct RecordWriter {
 pub(crate) struct RecordWriterTask {
     handle: JoinHandle<()>,
     counts: Arc<Counts>,
+    event_log: EventLog,
 }
 
 impl RecordWriter {
     /// Starts writing under `root`, on the lease for `ttl`.
-    pub(crate) fn start(locks: Locks, root: Root, ttl: Duration) -> (Self, RecordWriterTask) {
+    /// Logs dropped records in `event_log`.
+    pub(crate) fn start(
+        locks: Locks,
+        root: Root,
+        ttl: Duration,
+        event_log: EventLog,
+    ) -> (Self, RecordWriterTask) {
         let (notes, inbox) = mpsc::channel(DEPTH);
         let counts = Arc::new(Counts::default());
-        let writer = Writer::new(locks, root, ttl, counts.clone());
+        let writer = Writer::new(locks, root, ttl, counts.clone(), event_log.clone());
         let handle = tokio::spawn(writer.run(inbox));
         let task = RecordWriterTask {
             handle,
             counts: counts.clone(),
+            event_log,
         };
         (Self { notes, counts }, task)
     }
@@ -129,11 +139,13 @@ impl RecordWriterTask {
             .is_err()
         {
             self.handle.abort();
-            let waiting = self.counts.waiting.load(Ordering::Acquire);
-            tracing::warn!(
-                "{waiting} records were not written: the store did not take them within {LAST_WORDS:?}; \
+            let count = self.counts.waiting.load(Ordering::Acquire);
+            let reason = format!(
+                "{count} records were not written: the store did not take them within {LAST_WORDS:?}; \
                  the event log has these runs"
             );
+            let dropped = EventKind::RecordsDropped { count, reason };
+            self.event_log.emit(EventContext::default(), dropped);
         }
     }
 }

@@ -7,6 +7,7 @@ use leasehold_diagnostics::ConfigError;
 
 use super::drift::Drift;
 use super::keep_output::{self, KeepOutput};
+use super::listen::{self, ListenAt};
 use super::node::Node;
 use super::read;
 use super::schema;
@@ -26,6 +27,7 @@ pub struct Host {
     drift: Drift,
     max_runs: u32,
     keep_output: Option<KeepOutput>,
+    listen: Option<ListenAt>,
 }
 
 impl Host {
@@ -62,6 +64,11 @@ impl Host {
     pub const fn max_runs(&self) -> u32 {
         self.max_runs
     }
+
+    /// Address of metrics and health checks over HTTP. Default: none.
+    pub const fn listen(&self) -> Option<&ListenAt> {
+        self.listen.as_ref()
+    }
 }
 
 impl Host {
@@ -93,6 +100,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
         .or_default(Drift::default());
     let max_runs = section.take("max_runs", |node| read::integer_u32(node, 1, MOST_RUNS));
     let keep_output = keep_output::read(&section);
+    let listen = section.take("listen", listen::address);
     let host = || {
         Some(Host {
             id: id?,
@@ -101,6 +109,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
             drift: drift?,
             max_runs: max_runs.or_default(32)?,
             keep_output,
+            listen: listen.optional().ok()?,
         })
     };
     ReadHost {

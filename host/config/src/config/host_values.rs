@@ -46,6 +46,9 @@ fn of_host(host: &Host) -> KeyedTexts {
         let value = format!("{{ size = {}, age = {} }}", quoted(&size), quoted(&age));
         list.push(("host.keep_output", value));
     }
+    if let Some(listen) = host.listen() {
+        list.push(("host.listen", quoted(&listen.address().to_string())));
+    }
     list
 }
 

@@ -119,6 +119,7 @@ pub(super) const HOST: &[&str] = &[
     "drift",
     "max_runs",
     "keep_output",
+    "listen",
 ];
 /// `keep_output` in `[host]`
 pub(super) const KEEP_OUTPUT: &[&str] = &["size", "age"];

@@ -142,6 +142,7 @@ fn a_minimal_file_gets_every_documented_default() {
     assert_eq!(host.grace(), Duration::from_secs(10));
     assert_eq!(host.drift().ppm(), 10_000);
     assert_eq!(host.max_runs(), 32);
+    assert!(host.listen().is_none());
     let (store, remote) = (config.store(), remote(&config));
     assert_eq!(remote.endpoints()[0].to_string(), "http://localhost:2379");
     assert_eq!(store.root(), "/leasehold/");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use leasehold_ids::{Revision, Token};
 use tokio::time::Instant;
 
+use crate::acquire::arrival::first;
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
 use crate::backoff::Backoff;
-use crate::claims::ClaimStatus;
 use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
 use crate::grant::Grant;
@@ -243,7 +243,16 @@ impl AcquireAttempt {
             () = give_up => None,
         };
         match arrived {
-            Some(Ok(())) => self.granted(create_revision, create_revision),
+            Some(Ok(())) => {
+                let (observer, took) = (
+                    self.shared.requests.observer().clone(),
+                    self.claim.news_age(),
+                );
+                let grant = self.granted(create_revision, create_revision)?;
+                let token = Token::from(create_revision);
+                observer.notify(|observer| observer.lock_handed_over(grant.name(), token, took));
+                Ok(grant)
+            }
             Some(Err(revision)) => {
                 self.entry.set_deleted();
                 if !self.session.is_alive() {
@@ -373,26 +382,6 @@ impl AcquireAttempt {
         AcquireError::Store {
             name: self.request.name.clone(),
             source,
-        }
-    }
-}
-
-/// Follows the status of the claim. `Ok` when it is first, `Err` with the revision at which our entry was deleted.
-async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Result<(), Revision> {
-    loop {
-        let status = claim.status().borrow_and_update().clone();
-        match status {
-            ClaimStatus::First => return Ok(()),
-            ClaimStatus::Deleted { revision } => return Err(revision),
-            ClaimStatus::Behind { ahead, holder } => report(LockPlace {
-                ahead,
-                holder: (!holder.is_empty()).then_some(holder),
-            }),
-            ClaimStatus::Unknown => {}
-        }
-        if claim.status().changed().await.is_err() {
-            // The local queue dropped the claim, which only happens when the client closes.
-            std::future::pending::<()>().await;
         }
     }
 }

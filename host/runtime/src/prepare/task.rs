@@ -31,6 +31,8 @@ impl PrepareLimits {
 pub(crate) struct Preparation {
     pub(crate) plugin: PreparedPlugin,
     pub(crate) bytes: Option<Arc<[u8]>>,
+    /// Time taken, without the wait for a place.
+    pub(crate) took: Duration,
 }
 
 /// Check of a surveyed plugin, before it is compiled.

@@ -7,6 +7,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -91,6 +92,7 @@ impl SurveyedPlugin<'_> {
 
 /// Surveys and compiles a plugin in this process.
 pub(super) fn here(bytes: &Arc<[u8]>, dir: Option<&Path>) -> Result<Preparation, LoadProblem> {
+    let began = Instant::now();
     let read = read(bytes, |_| {})?;
     if let Some(dir) = dir {
         read.compile(dir, compiler_id())?;
@@ -101,6 +103,7 @@ pub(super) fn here(bytes: &Arc<[u8]>, dir: Option<&Path>) -> Result<Preparation,
             Cow::Owned(made) => made.as_slice().into(),
         }),
         plugin: read.plugin,
+        took: began.elapsed(),
     })
 }
 

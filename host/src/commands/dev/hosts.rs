@@ -18,6 +18,7 @@ use super::cut::Cuttable;
 use super::note::note;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::telemetry::HostTelemetry;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, StorePlace};
@@ -42,6 +43,7 @@ pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) event_log: EventLog,
+    pub(super) telemetry: HostTelemetry,
     /// Cancelled when the user quits.
     pub(super) quit: CancellationToken,
 }
@@ -122,7 +124,10 @@ impl DevHosts {
         let event_log = self.plan.event_log.of(&name);
         let (shutdown_handle, shutdown) = shutdown_channel();
         let host = Host {
-            options: inside(prepared.config.store(), way.clone()),
+            options: self
+                .plan
+                .telemetry
+                .observe(&name, inside(prepared.config.store(), way.clone())),
             prepared,
             clock: self.plan.clock.clone(),
             event_log: event_log.clone(),

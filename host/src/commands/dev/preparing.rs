@@ -10,6 +10,7 @@ use leasehold_supervisor::shutdown::AT_ONCE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::LoadProgress;
+use crate::telemetry::HostTelemetry;
 
 /// Prepares hosts of these names, one after the other: all but the first find their plugins compiled. `is_shown`:
 /// standard error shows the loads.
@@ -17,9 +18,13 @@ pub(super) async fn prepare_hosts(
     config: &Config,
     names: impl Iterator<Item = String> + Send,
     fingerprint: Option<ConfigFingerprint>,
-    event_log: &EventLog,
+    (event_log, telemetry): (&EventLog, &HostTelemetry),
     is_shown: bool,
 ) -> Result<Vec<Prepared>, Failure> {
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        telemetry.add_host(name);
+    }
     let mut hosts = Vec::new();
     for name in names {
         let progress = if is_shown {
@@ -30,6 +35,7 @@ pub(super) async fn prepare_hosts(
         let events = LoadEvents::new(event_log.of(&name), is_shown);
         let observer = progress.observer(Some(events));
         hosts.push(prepare(config.for_host(&name), fingerprint.clone(), observer).await?);
+        telemetry.set_plugins_loaded(&name);
     }
     Ok(hosts)
 }

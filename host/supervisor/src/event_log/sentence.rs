@@ -12,6 +12,9 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::HostStarted { pid, version, jobs } => {
             format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
         }
+        EventKind::HttpListening { address } => {
+            format!("HTTP       metrics and health checks at http://{address}")
+        }
         EventKind::StoreConnected { .. }
         | EventKind::StoreOpened { .. }
         | EventKind::StoreClosed
@@ -62,6 +65,7 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::HostStopping { reason } => format!("STOPPING   {reason}"),
         EventKind::HostStopped => "STOPPED".into(),
         EventKind::Note { text } => format!("NOTE       {text}"),
+        EventKind::RecordsDropped { reason, .. } => format!("RECORDS    {reason}"),
         EventKind::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because this log was not read")
         }
@@ -158,7 +162,7 @@ fn run(kind: &EventKind) -> String {
             Some(total) => format!("progress   {done}/{total} {message}"),
             None => format!("progress   {done} {message}"),
         },
-        EventKind::LockLost { reason } => format!("LOST       {reason}"),
+        EventKind::LockLost { reason, .. } => format!("LOST       {reason}"),
         EventKind::RunEnded {
             outcome,
             detail,

@@ -2,7 +2,22 @@
 
 use std::sync::Arc;
 
+use leasehold_config::Schedule;
+use leasehold_records::JobRecord;
+use leasehold_runtime::PluginFacts;
+
 use crate::event::Event;
+
+/// A job of a running host after a change of its state. A view: it costs nothing where no sink reads it.
+#[derive(Clone, Copy)]
+pub struct JobView<'a> {
+    /// Its state, as recorded in the store.
+    pub record: &'a JobRecord,
+    /// Its plugin.
+    pub plugin: &'a PluginFacts,
+    /// Its schedule.
+    pub schedule: &'a Schedule,
+}
 
 /// Consumer of the events of a process, such as the writer of its log.
 ///
@@ -11,6 +26,21 @@ use crate::event::Event;
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn receive(&self, event: &Arc<Event>);
+
+    /// Takes the state of a job of `host`, after each change that lasts.
+    fn job_changed(&self, host: &Arc<str>, job: &JobView<'_>) {
+        let _ = (host, job);
+    }
+
+    /// A job of `host` was removed, and its last run has ended.
+    fn job_gone(&self, host: &Arc<str>, job: &str) {
+        let _ = (host, job);
+    }
+
+    /// Returns the number of events that it has dropped since its start.
+    fn dropped(&self) -> u64 {
+        0
+    }
 
     /// Handles what it still holds, within a second. Later events are dropped.
     fn finish(&self) {}

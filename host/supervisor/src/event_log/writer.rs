@@ -43,7 +43,10 @@ pub enum Out {
 /// Writes every event as a line.
 pub(super) struct LineWriter {
     events: Mutex<Option<SyncSender<Arc<Event>>>>,
+    /// Number of lines dropped since the last report.
     dropped: AtomicU64,
+    /// Number of lines dropped since the start.
+    dropped_in_all: AtomicU64,
     /// The latest dropped event, for the line that reports the last gap.
     latest_dropped: Mutex<Option<Arc<Event>>>,
     /// Number of writes that the output has taken.
@@ -65,6 +68,7 @@ impl LineWriter {
         Ok(Self {
             events: Mutex::new(Some(events)),
             dropped: AtomicU64::new(0),
+            dropped_in_all: AtomicU64::new(0),
             latest_dropped: Mutex::new(None),
             writes,
             level,
@@ -121,8 +125,13 @@ impl EventSink for LineWriter {
         self.report_gap(event);
         if !self.push(event.clone()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped_in_all.fetch_add(1, Ordering::Relaxed);
             *lock(&self.latest_dropped) = Some(event.clone());
         }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped_in_all.load(Ordering::Relaxed)
     }
 
     /// Writes the remaining lines and ends the thread. A slow reader gets all lines within ten seconds; an output

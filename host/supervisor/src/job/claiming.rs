@@ -80,12 +80,13 @@ pub(crate) async fn claim(
     if claim == TickClaim::Lost && !context.stop.abort.is_cancelled() {
         // If the store refused the claim, its answer came before the watch's event.
         grant.tenure().end(EndReason::TokenStale);
-        let reason = grant.tenure().end_reason();
-        let reason = reason.map_or_else(String::new, |reason| reason.to_string());
+        let end = grant.tenure().end_reason().unwrap_or(EndReason::TokenStale);
+        let lost = EventKind::LockLost {
+            reason: end.to_string(),
+            cause: end.as_str(),
+        };
         let about = context.event_context_for(grant.token());
-        context
-            .event_log
-            .emit(about, EventKind::LockLost { reason });
+        context.event_log.emit(about, lost);
     }
     TaskResult::Claimed { grant: held, claim }
 }

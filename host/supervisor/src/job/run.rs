@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
@@ -19,6 +20,7 @@ use super::halt::{self, HaltRequest};
 use super::held_lock::{HeldLock, log_acquired};
 use super::machine::{RunTurn, RunVerdict, StartCause};
 use super::provision::RunProvisions;
+use super::run_trigger::{describe_trigger, trigger_of};
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
 use crate::fenced::{FencedKv, KvAllotment};
@@ -50,6 +52,7 @@ pub(crate) async fn run(
         grant: &held.grant,
         sequence: held.sequence,
         turn,
+        writes_refused: Arc::default(),
         order,
         stop: StopSignal {
             requested: context.stop.requested.child_token(),
@@ -120,6 +123,8 @@ struct Run<'a> {
     acquired: Option<BootTime>,
     id: String,
     started: (BootTime, SystemTime),
+    /// Number of the guest's writes that the store refused.
+    writes_refused: Arc<AtomicU64>,
 }
 
 impl Run<'_> {
@@ -145,6 +150,7 @@ impl Run<'_> {
             grant,
             context.root.kv(),
             self.allot_storage(),
+            self.writes_refused.clone(),
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
@@ -289,8 +295,9 @@ impl Run<'_> {
     fn log_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.context.clock.now());
+        let cause = reason.as_str();
         let reason = closing::describe_loss(self.grant.tenure(), reason);
-        let lost = EventKind::LockLost { reason };
+        let lost = EventKind::LockLost { reason, cause };
         self.context
             .event_log
             .emit_at(at, self.event_context(), lost);
@@ -310,6 +317,9 @@ impl Run<'_> {
                 last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
                 stopped_ns: report.stopped_at.as_nanos(),
                 deadline_ns: report.deadline.as_nanos(),
+                peak_memory_bytes: report.peak_memory_bytes,
+                writes_refused: self.writes_refused.load(Ordering::Relaxed),
+                lines_dropped: report.lines_dropped,
             },
         );
         let mut record = self.record();
@@ -363,21 +373,4 @@ async fn prove_later(first: Option<&FirstRun>) -> Infallible {
         first.prove().await;
     }
     std::future::pending().await
-}
-
-const fn trigger_of(cause: StartCause) -> Trigger {
-    match cause {
-        StartCause::Continuous => Trigger::Continuous,
-        StartCause::Schedule => Trigger::Schedule,
-        StartCause::Once => Trigger::Manual,
-    }
-}
-
-const fn describe_trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Schedule => "schedule",
-        Trigger::Manual => "once",
-        Trigger::Watch => "watch",
-        Trigger::Continuous => "continuous",
-    }
 }

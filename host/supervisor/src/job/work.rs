@@ -183,16 +183,16 @@ pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Durat
         },
     };
     if matches!(paused, PauseEnd::Lost) {
-        let reason = grant
+        let end = grant
             .tenure()
             .end_reason()
-            .map_or_else(String::new, |reason| {
-                closing::describe_loss(grant.tenure(), &reason)
-            });
-        context.event_log.emit(
-            context.event_context_for(grant.token()),
-            EventKind::LockLost { reason },
-        );
+            .unwrap_or(EndReason::DeadlinePassed);
+        let lost = EventKind::LockLost {
+            reason: closing::describe_loss(grant.tenure(), &end),
+            cause: end.as_str(),
+        };
+        let about = context.event_context_for(grant.token());
+        context.event_log.emit(about, lost);
     }
     TaskResult::PauseEnded {
         grant: held,

@@ -71,6 +71,12 @@ impl Losses {
     }
 }
 
+impl Report {
+    pub(super) const fn records(&self) -> u64 {
+        self.records
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (records, lasted) = (self.records, self.lasted.as_secs().max(1));

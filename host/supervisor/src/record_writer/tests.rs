@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use leasehold_lock::{ConnectOptions, Kv, LeaseId, Token};
+use leasehold_lock::{ConnectOptions, Kv, LeaseId, SystemClock, Token};
 use leasehold_records::{JobState, Outcome, RunKey, UnixMs};
 use leasehold_store::{Store, StoreOptions};
 
@@ -29,7 +29,8 @@ impl Scene {
     }
 
     fn record_writer(&self) -> (RecordWriter, RecordWriterTask) {
-        RecordWriter::start(self.locks.clone(), self.root.clone(), TTL)
+        let event_log = EventLog::with_sinks(Arc::new(SystemClock), "h", Vec::new());
+        RecordWriter::start(self.locks.clone(), self.root.clone(), TTL, event_log)
     }
 
     fn kv(&self) -> Kv {

@@ -22,6 +22,8 @@ use super::history::{self, Histories, HistoryFindings, HistoryVisit};
 use super::losses::Losses;
 use super::outbox::{Outbox, WriteBatch};
 use super::{Counts, RecordNote, run_key};
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
 use lease::{Lease, LeaseFacts};
 
 /// Number of transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
@@ -45,6 +47,7 @@ pub(super) struct Writer {
     root: Root,
     ttl: Duration,
     counts: Arc<Counts>,
+    event_log: EventLog,
     outbox: Outbox,
     histories: Histories,
     /// Runs of dead hosts.
@@ -68,7 +71,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(locks: Locks, root: Root, ttl: Duration, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(
+        locks: Locks,
+        root: Root,
+        ttl: Duration,
+        counts: Arc<Counts>,
+        event_log: EventLog,
+    ) -> Self {
         let now = Instant::now();
         Self {
             kv: locks.kv(),
@@ -76,6 +85,7 @@ impl Writer {
             root,
             ttl,
             counts,
+            event_log,
             outbox: Outbox::default(),
             histories: Histories::default(),
             cut_off: CutOff::default(),
@@ -184,7 +194,11 @@ impl Writer {
         self.losses.add(dropped, self.failure.as_deref(), now);
         let is_over = self.is_closing && (self.is_given_up || self.outbox.is_empty());
         if let Some(report) = self.losses.report(now, is_over) {
-            tracing::warn!("{report}");
+            let dropped = EventKind::RecordsDropped {
+                count: report.records(),
+                reason: report.to_string(),
+            };
+            self.event_log.emit(EventContext::default(), dropped);
         }
         let waiting = u64::try_from(self.outbox.len()).unwrap_or(u64::MAX);
         self.counts.waiting.store(waiting, Ordering::Release);

@@ -7,7 +7,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use super::task_output::TaskOutput;
 use crate::end::HostEnd;
 use crate::event::EventKind;
-use crate::event_log::EventLog;
+use crate::event_log::{EventLog, JobView};
 use crate::job::claiming;
 use crate::job::context::JobContext;
 use crate::job::entry::{JobEntry, ManualTurn};
@@ -80,6 +80,7 @@ impl JobTable {
             *entry = entry.succeeded_by(*next);
             self.start(at);
         } else if entry.leaving {
+            self.event_log.job_gone(&entry.context.name);
             self.record_writer
                 .job_gone(text(&entry.context.name), text(&entry.context.host));
             self.entries.remove(&at);
@@ -176,8 +177,9 @@ impl JobTable {
                 grant.log_acquired(&context);
                 self.spawn(at, work::release(context, grant));
             }
-            TaskRequest::LogSkipped(reason) => self.log_skipped(at, reason, false),
-            TaskRequest::LogElsewhere(reason) => self.log_skipped(at, reason, true),
+            TaskRequest::LogSkipped(cause, reason) => {
+                self.log(at, EventKind::Skipped { reason, cause });
+            }
             TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
             TaskRequest::LogBackoff { delay, reason } => {
                 let delay_ms = whole_millis(delay);
@@ -205,10 +207,6 @@ impl JobTable {
         if let Some(entry) = self.entries.get(&at) {
             self.event_log.emit(entry.context.event_context(), event);
         }
-    }
-
-    fn log_skipped(&self, at: usize, reason: String, elsewhere: bool) {
-        self.log(at, EventKind::Skipped { reason, elsewhere });
     }
 
     /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is
@@ -241,7 +239,15 @@ impl JobTable {
     /// Writes the records of all jobs whose state has changed.
     pub(super) fn write_records(&mut self) {
         for at in std::mem::take(&mut self.unwritten) {
-            if let Some(record) = self.entries.get(&at).and_then(JobEntry::record) {
+            let Some(entry) = self.entries.get(&at) else {
+                continue;
+            };
+            if let Some(record) = entry.record() {
+                self.event_log.job_changed(&JobView {
+                    record: &record,
+                    plugin: entry.context.plugin.facts(),
+                    schedule: entry.context.job.schedule(),
+                });
                 self.record_writer.job(record);
             }
         }

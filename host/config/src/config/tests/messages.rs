@@ -56,7 +56,7 @@ hots = 1
 dir = "x"
 [host]
 gracee = "1s"
-listen = "0.0.0.0:80"
+request_timeout = "1s"
 [store]
 endpoints = ["localhost:2379"]
 password = "hunter2"

@@ -8,6 +8,7 @@ use leasehold_records::Outcome;
 
 use super::event::TickMark;
 use super::state::{JobEnding, LackEnd, RunTurn, WakeTime};
+use crate::event::SkipCause;
 use crate::job::lack::RunLack;
 
 /// A piece of work, which ends in one event, or a line of the log. Work under the lock takes the grant `G`, and a
@@ -51,9 +52,7 @@ pub(crate) enum MachineAction<G, P> {
     /// Give the grant back.
     Release(G),
     /// Log that a run is skipped.
-    LogSkipped(String),
-    /// Log that another host runs it.
-    LogElsewhere(String),
+    LogSkipped(SkipCause, String),
     /// Log that other hosts have to run the job for now.
     LogStandingBack(RunLack),
     /// Log that the job is tried again after a pause.

@@ -10,6 +10,7 @@ use super::entering::{MachineStep, acquire, describe_held, describe_passed, end,
 use super::event::{AcquireMiss, TickLook};
 use super::job_machine::{JobMachine, sleep_for};
 use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
+use crate::event::SkipCause;
 use crate::job::clocks::SKEW;
 use crate::job::lack::RunLack;
 
@@ -48,7 +49,10 @@ impl<G, P> JobMachine<G, P> {
         let late = ticks.missed() == MissedTicks::Skip && now.wall.since(due) > HICCUP;
         let next = (RunTurn::first(newest), newest);
         let (state, mut actions) = look(next, late, None, sleep.detail);
-        actions.insert(0, MachineAction::LogSkipped(describe_passed(tick)));
+        actions.insert(
+            0,
+            MachineAction::LogSkipped(SkipCause::Missed, describe_passed(tick)),
+        );
         (state, actions)
     }
 
@@ -70,7 +74,7 @@ impl<G, P> JobMachine<G, P> {
                 self.ticks.handle_known(turn.tick, known, now);
                 let (state, mut actions) = go_on(self.plan(detail, now, jitter), now);
                 if !late {
-                    actions.insert(0, MachineAction::LogElsewhere(reason));
+                    actions.insert(0, MachineAction::LogSkipped(SkipCause::AlreadyRun, reason));
                 }
                 (state, actions)
             }
@@ -98,7 +102,10 @@ impl<G, P> JobMachine<G, P> {
         }
         let next = (RunTurn::first(newest), newest);
         let (state, mut actions) = look(next, false, provisions, String::new());
-        actions.insert(0, MachineAction::LogSkipped(describe_passed(tick)));
+        actions.insert(
+            0,
+            MachineAction::LogSkipped(SkipCause::Missed, describe_passed(tick)),
+        );
         (state, actions)
     }
 
@@ -118,7 +125,10 @@ impl<G, P> JobMachine<G, P> {
             RunTurn::first(newest)
         };
         let (state, mut actions) = look((turn, newest), true, None, String::new());
-        actions.insert(0, MachineAction::LogSkipped(describe_held(tick)));
+        actions.insert(
+            0,
+            MachineAction::LogSkipped(SkipCause::Held, describe_held(tick)),
+        );
         (state, actions)
     }
 
@@ -154,7 +164,7 @@ impl<G, P> JobMachine<G, P> {
                     self.ticks.handle(turn.tick, now);
                     let then = self.plan(String::new(), now, jitter);
                     let (state, mut actions) = go_on(self.or_stop(then), now);
-                    actions.insert(0, MachineAction::LogSkipped(reason));
+                    actions.insert(0, MachineAction::LogSkipped(SkipCause::Contended, reason));
                     (state, actions)
                 }
                 Schedule::KeepRunning => self.try_again(turn, reason, None, (now, jitter)),

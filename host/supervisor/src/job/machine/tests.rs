@@ -11,6 +11,7 @@ use leasehold_lock::{BootTime, Token};
 use leasehold_records::{Outcome, StopKind};
 
 use super::*;
+use crate::event::SkipCause;
 use crate::job::clocks::SKEW;
 use crate::job::lack::RunLack;
 
@@ -280,7 +281,10 @@ fn missed_lock_is_logged_and_the_next_tick_is_waited_for() {
         let state = to_the_lock(&mut machine, 100);
         let contended = Event::Missed(AcquireMiss::Contended("held".into()));
         let (state, actions) = machine.step(state, contended, at(100), 0.0);
-        assert_eq!(actions[0], Action::LogSkipped("held".into()));
+        assert_eq!(
+            actions[0],
+            Action::LogSkipped(SkipCause::Contended, "held".into())
+        );
         assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 110)));
     }
 }
@@ -327,7 +331,7 @@ fn tick_run_elsewhere_is_skipped_without_the_lock() {
     };
     let (state, actions) = machine.step(state, Event::Looked(over), at(101), 0.0);
     let until = WakeTime::Wall(second(110));
-    let logged = Action::LogElsewhere("run by b".into());
+    let logged = Action::LogSkipped(SkipCause::AlreadyRun, "run by b".into());
     assert_eq!(actions, [logged, sleep_action(until)]);
     assert!(matches!(state, State::Sleeping(_)));
 }
@@ -342,7 +346,7 @@ fn tick_run_meanwhile_is_skipped_and_the_lock_given_back() {
         reason: "run by b".into(),
     };
     let (state, actions) = machine.step(state, claimed(over), at(125), 0.0);
-    let logged = Action::LogElsewhere("run by b".into());
+    let logged = Action::LogSkipped(SkipCause::AlreadyRun, "run by b".into());
     assert_eq!(actions, [RELEASE, logged]);
     // Ticks that passed while the other host ran are skipped here as they are there.
     let (state, _) = released(&mut machine, state, 125);
@@ -361,7 +365,9 @@ fn waiter_past_the_next_tick_runs_the_newest() {
         attempt: 1,
     };
     let (_, actions) = machine.step(state, claimed(ours), at(125), 0.0);
-    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:40Z")));
+    assert!(
+        matches!(&actions[0], Action::LogSkipped(SkipCause::Missed, logged) if logged.contains("00:01:40Z"))
+    );
     assert_eq!(actions[1], run_action(attempt(1, 120)));
 }
 
@@ -487,7 +493,9 @@ fn suspended_machine_skips_passed_ticks_and_a_busy_one_does_not() {
     let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (asleep, _) = released(&mut machine, state, 101);
     let (state, actions) = machine.step(asleep, Event::Woke, at(1005), 0.0);
-    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:50Z")));
+    assert!(
+        matches!(&actions[0], Action::LogSkipped(SkipCause::Missed, logged) if logged.contains("00:01:50Z"))
+    );
     assert!(matches!(state, State::Looking { turn, late: true, .. } if turn == attempt(1, 1000)));
 
     let mut quick = self::machine("every = \"100ms\"");
@@ -726,7 +734,9 @@ fn a_job_that_is_ready_again_looks_at_the_newest_tick_first() {
     assert_eq!(actions, [Action::Look { tick }]);
     let (newer, actions) = machine.step(state.clone(), Event::Ready(Some(())), at(135), 0.0);
     assert!(matches!(newer, State::Looking { turn, late: false, .. } if turn == attempt(1, 130)));
-    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:40Z")));
+    assert!(
+        matches!(&actions[0], Action::LogSkipped(SkipCause::Missed, logged) if logged.contains("00:01:40Z"))
+    );
     // The clock was put back meanwhile: no tick comes early.
     let (early, _) = machine.step(state, Event::Ready(Some(())), at(95), 0.0);
     assert!(matches!(early, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 100)));
@@ -806,7 +816,9 @@ fn skipped_ticks_of_a_hold_run_only_if_begun() {
     let standing = hold(&mut machine, 100);
     for (now, tick) in [(109, 100), (135, 130)] {
         let (state, actions) = machine.step(standing.clone(), Event::HoldEnded, at(now), 0.0);
-        assert!(matches!(&actions[0], Action::LogSkipped(text) if text.contains("00:01:40Z")));
+        assert!(
+            matches!(&actions[0], Action::LogSkipped(SkipCause::Held, text) if text.contains("00:01:40Z"))
+        );
         let look = second(tick);
         assert_eq!(actions[1], Action::Look { tick: look });
         let open = Event::Looked(TickLook::Open);
@@ -827,7 +839,7 @@ fn newest_tick_of_a_hold_is_caught_up_with() {
     let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
     let standing = hold(&mut machine, 100);
     let (state, actions) = machine.step(standing, Event::HoldEnded, at(135), 0.0);
-    assert!(matches!(&actions[0], Action::LogSkipped(_)));
+    assert!(matches!(&actions[0], Action::LogSkipped(..)));
     let tick = second(130);
     assert_eq!(actions[1], Action::Look { tick });
     let open = Event::Looked(TickLook::Open);
@@ -938,8 +950,7 @@ fn halted_pause_gives_the_lock_back() {
 fn is_work(action: &Action) -> bool {
     !matches!(
         action,
-        Action::LogSkipped(_)
-            | Action::LogElsewhere(_)
+        Action::LogSkipped(..)
             | Action::LogStandingBack(_)
             | Action::LogBackoff { .. }
             | Action::LogEnded(_)

@@ -12,6 +12,7 @@ use super::entering::{MachineStep, claim, describe_passed, release, run};
 use super::event::{PauseEnd, RunVerdict, TickClaim, TickMark};
 use super::job_machine::{JobMachine, MachineGrant, sleep_for};
 use super::state::{JobEnding, JobSleep, MachineState, NextStep, RunTurn, TimeNow, WakeTime};
+use crate::event::SkipCause;
 use crate::job::clocks::SKEW;
 use crate::job::lack::RunLack;
 
@@ -73,7 +74,10 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 };
                 let (state, mut actions) = run((grant, provisions), turn, now);
                 if tick > asked {
-                    actions.insert(0, MachineAction::LogSkipped(describe_passed(asked)));
+                    actions.insert(
+                        0,
+                        MachineAction::LogSkipped(SkipCause::Missed, describe_passed(asked)),
+                    );
                 }
                 (state, actions)
             }
@@ -81,7 +85,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 self.ticks.handle_known(turn.tick, known, now);
                 let then = self.plan(String::new(), now, jitter);
                 let (state, mut actions) = release(grant, self.or_stop(then));
-                actions.push(MachineAction::LogElsewhere(reason));
+                actions.push(MachineAction::LogSkipped(SkipCause::AlreadyRun, reason));
                 (state, actions)
             }
             TickClaim::NotYet { wait, reason } => {
