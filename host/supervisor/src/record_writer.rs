@@ -7,17 +7,20 @@
 //! - `merging`: runs that come too fast for one record each; pure.
 //! - `fit`: records cut to their largest size; pure.
 //! - `history`: bounds on the runs of a job, and the end of runs that have none.
+//! - `rules`: the bounds of each job. `aged`: records that are old, and those of jobs that no host has.
 //! - `sizes`: the number of a job's records that fit its bytes; pure.
 //! - `cut_off`: runs of dead hosts, known from the claims of their ticks.
 //! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
+mod aged;
 mod cut_off;
 mod fit;
 mod history;
 mod losses;
 mod merging;
 mod outbox;
+mod rules;
 mod sizes;
 mod writer;
 
@@ -25,11 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use leasehold_config::JobHistory;
 use leasehold_lock::Locks;
 use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use self::rules::HistoryRules;
 use self::writer::Writer;
 
 /// Capacity of the queue to the task, which empties it at once: room for a burst while the task is not scheduled.
@@ -60,6 +65,7 @@ enum RecordNote {
 pub(crate) struct RecordWriter {
     notes: mpsc::Sender<RecordNote>,
     counts: Arc<Counts>,
+    rules: Arc<HistoryRules>,
 }
 
 /// The task that writes records.
@@ -73,13 +79,19 @@ impl RecordWriter {
     pub(crate) fn start(locks: Locks, root: Root, ttl: Duration) -> (Self, RecordWriterTask) {
         let (notes, inbox) = mpsc::channel(DEPTH);
         let counts = Arc::new(Counts::default());
-        let writer = Writer::new(locks, root, ttl, counts.clone());
+        let rules = Arc::new(HistoryRules::default());
+        let writer = Writer::new(locks, root, ttl, (counts.clone(), rules.clone()));
         let handle = tokio::spawn(writer.run(inbox));
         let task = RecordWriterTask {
             handle,
             counts: counts.clone(),
         };
-        (Self { notes, counts }, task)
+        let writer = Self {
+            notes,
+            counts,
+            rules,
+        };
+        (writer, task)
     }
 
     fn note(&self, note: RecordNote) {
@@ -99,6 +111,11 @@ impl RecordWriter {
     /// Deletes the record of a job that was removed from this host.
     pub(crate) fn job_gone(&self, job: String, host: String) {
         self.note(RecordNote::JobGone { job, host });
+    }
+
+    /// Sets the bounds on the history of a job.
+    pub(crate) fn set_history(&self, job: &str, history: JobHistory) {
+        self.rules.set(job, history);
     }
 
     pub(crate) fn run_started(&self, record: RunRecord) {
