@@ -25,6 +25,7 @@ use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
 use crate::sink;
@@ -38,7 +39,7 @@ use leasehold_supervisor::last_words::{self, LAST_WORDS};
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
 /// or a run was not triggered;
-/// 7 another host has this host's id; 70 internal; 130 cut short by a second signal.
+/// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
 ///
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
 #[derive(Parser)]
@@ -151,6 +152,15 @@ impl Command {
         }
     }
 
+    /// Returns true for a command that a signal ends at once, with what it has begun.
+    const fn ends_at_signal(&self) -> bool {
+        match self {
+            Self::Check(_) => true,
+            Self::Plugin { command } => command.ends_at_signal(),
+            _ => false,
+        }
+    }
+
     /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
         matches!(self, Self::Run(_) | Self::Dev(_) | Self::Store { .. })
@@ -204,10 +214,14 @@ fn run_to_end(command: Command, level: EventLevel) -> Result<Exit, Failure> {
     };
     // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each
     // time.
-    let work = runtime.spawn(run(command, level));
-    let ended = runtime
-        .block_on(work)
-        .unwrap_or_else(|error| Err(Failure::internal(&error)));
+    let ended = if command.ends_at_signal() {
+        runtime.block_on(until_signal(run(command, level)))
+    } else {
+        let work = runtime.spawn(run(command, level));
+        runtime
+            .block_on(work)
+            .unwrap_or_else(|error| Err(Failure::internal(&error)))
+    };
     // An abandoned compilation may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
     ended

@@ -27,7 +27,8 @@ pub enum Exit {
     IdHeld = 7,
     /// Internal error.
     Internal = 70,
-    /// A second signal cut the shutdown short, or a signal ended the wait for a run that goes on.
+    /// A signal cut the work short: a host's by the second one or SIGQUIT, that of a command which ends by itself by the
+    /// first. Also a signal ended the wait for a run that goes on.
     Aborted = 130,
 }
 

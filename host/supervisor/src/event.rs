@@ -3,11 +3,15 @@
 //! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
 //! them.
 
+mod plugin_load;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, Token};
 use serde::Serialize;
+
+pub use plugin_load::{CompileStart, LoadEnd};
 
 /// An event with its host and time.
 #[derive(Clone, Debug)]
@@ -280,6 +284,10 @@ pub enum EventKind {
     },
     /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
+    /// A process begins to compile a plugin.
+    PluginCompiling(CompileStart),
+    /// A plugin is loaded.
+    PluginReady(LoadEnd),
     /// A plugin, or its sidecar file, cannot be used. An earlier version goes on.
     PluginRefused {
         /// Path of the file.

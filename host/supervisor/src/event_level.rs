@@ -69,6 +69,8 @@ impl EventKind {
             | Self::JobAdded { .. }
             | Self::JobChanged { .. }
             | Self::JobRemoved
+            | Self::PluginCompiling(_)
+            | Self::PluginReady(_)
             | Self::ConfigReloaded { .. }
             | Self::Paused { .. }
             | Self::Resumed

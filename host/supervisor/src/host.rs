@@ -20,6 +20,7 @@ use crate::event_log::EventLog;
 use crate::file_digest::files_digest;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
+use crate::load_events::LoadEvents;
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
@@ -149,6 +150,8 @@ impl Host {
         for crash in crashes {
             report_crash(&self.event_log, &record_writer, crash);
         }
+        let loads = LoadEvents::new(self.event_log.clone(), false);
+        self.prepared.runtime.observe_loads(Arc::new(loads));
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let host: Arc<str> = config.host().id().into();

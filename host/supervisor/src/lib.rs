@@ -1,6 +1,7 @@
 //! One Leasehold host: its jobs, their locks and their runs, from connecting to the store to an orderly end.
 //!
 //! - [`prepare`]: everything before a start. [`connect`]: from the `[store]` table to a connection.
+//! - [`load_events`]: the loading of plugins as events.
 //! - [`host`], [`shutdown`]: one host, and requests to end it. `identity`, `claim`: its process and its id.
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
 //! - `control`: orders of operators, which the jobs follow.
@@ -30,6 +31,7 @@ pub mod host;
 mod identity;
 mod job;
 pub mod last_words;
+pub mod load_events;
 pub mod prepare;
 mod quarantine;
 mod record_writer;

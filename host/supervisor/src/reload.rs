@@ -21,6 +21,7 @@ mod loading;
 mod reconcile;
 mod reread;
 mod source;
+mod tasks;
 mod version;
 mod watch;
 
@@ -31,7 +32,6 @@ use std::time::Duration;
 
 use leasehold_records::HostRecord;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::applied::{Applied, JobInForce};
@@ -47,7 +47,8 @@ use leasehold_runtime::Runtime;
 use reconcile::ActiveJobs;
 use reread::MissingConfig;
 use source::{JobSource, SeenFiles, SourceFiles, SourceKey};
-use version::{Version, VersionRefusal};
+use tasks::LoadTasks;
+use version::Version;
 use watch::Watch;
 
 /// Interval between checks of the files where the kernel gives no hint.
@@ -78,7 +79,7 @@ pub(crate) struct Reloader {
     config_missing: Option<MissingConfig>,
     items: BTreeMap<SourceKey, JobSource>,
     active: ActiveJobs,
-    loads: JoinSet<(SourceKey, SeenFiles, Result<Version, VersionRefusal>)>,
+    loads: LoadTasks,
     watch: Option<Watch>,
     next_look: Instant,
     /// True if jobs are in force that are not written for `check --diff`.
@@ -126,7 +127,7 @@ impl Reloader {
             config,
             items,
             active,
-            loads: JoinSet::new(),
+            loads: LoadTasks::default(),
             watch: None,
             next_look: Instant::now(),
             unwritten: false,

@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// Source of the events.
 const SOURCE: &str = include_str!("../event.rs");
+/// Source of the fields of events that have a type of their own.
+const FIELDS: &str = include_str!("plugin_load.rs");
 /// Line after which the list begins.
 const MARK: &str = "<!-- The list below is made from src/event.rs. -->\n";
 /// Variable with which this test writes the list.
@@ -24,8 +26,36 @@ fn events() -> Vec<(Entry, Vec<Entry>)> {
     let body = SOURCE.split("pub enum EventKind {\n").nth(1);
     let body = body.and_then(|rest| rest.split("\n}\n").next());
     let mut events: Vec<(Entry, Vec<Entry>)> = Vec::new();
+    for entry in entries(body.expect("the events")) {
+        if entry.kind.is_empty() {
+            let (name, fields) = match entry.name.trim_end_matches(')').split_once('(') {
+                Some((name, kind)) => (name, fields_of(kind)),
+                None => (entry.name.as_str(), Vec::new()),
+            };
+            let name = kebab(name);
+            events.push((Entry { name, ..entry }, fields));
+        } else {
+            let fields = &mut events.last_mut().expect("an event").1;
+            fields.push(entry);
+        }
+    }
+    events
+}
+
+/// Returns the fields of a type of its own.
+fn fields_of(kind: &str) -> Vec<Entry> {
+    let body = FIELDS.split(&format!("pub struct {kind} {{\n")).nth(1);
+    let body = body.and_then(|rest| rest.split("\n}\n").next());
+    entries(body.expect(kind))
+}
+
+/// Returns the variants and fields of a body, in order. A variant has no kind, and a field that JSON leaves out is
+/// left out.
+fn entries(body: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
     let mut next = Entry::default();
-    for line in body.expect("the events").lines() {
+    let mut is_skipped = false;
+    for line in body.lines() {
         let depth = line.len() - line.trim_start().len();
         let line = line.trim();
         if let Some(text) = line.strip_prefix("/// ") {
@@ -33,17 +63,22 @@ fn events() -> Vec<(Entry, Vec<Entry>)> {
             let _ = write!(next.text, "{gap}{text}");
         } else if line.starts_with("#[serde(skip_serializing_if") {
             next.is_optional = true;
-        } else if depth == 4 && line != "}," {
-            next.name = kebab(line.trim_end_matches([' ', '{', ',']));
-            events.push((std::mem::take(&mut next), Vec::new()));
+        } else if line == "#[serde(skip)]" {
+            is_skipped = true;
         } else if let Some((name, kind)) = line.split_once(": ") {
-            next.name = name.to_owned();
+            next.name = name.trim_start_matches("pub ").to_owned();
             next.kind = json_kind(kind.trim_end_matches(','));
-            let fields = &mut events.last_mut().expect("an event").1;
-            fields.push(std::mem::take(&mut next));
+            let field = std::mem::take(&mut next);
+            if !std::mem::take(&mut is_skipped) {
+                entries.push(field);
+            }
+        } else if depth == 4 && line != "}," {
+            line.trim_end_matches([' ', '{', ','])
+                .clone_into(&mut next.name);
+            entries.push(std::mem::take(&mut next));
         }
     }
-    events
+    entries
 }
 
 fn kebab(name: &str) -> String {

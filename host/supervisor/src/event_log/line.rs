@@ -18,8 +18,18 @@ use crate::event_level::EventLevel;
 pub(super) fn render(event: &Event, form: Form, columns: &mut NameColumns) -> String {
     match form {
         Form::Json => json(event),
+        Form::Text | Form::Story { .. } if is_for_programs(&event.kind) => String::new(),
         Form::Text => text(event, columns),
         Form::Story { began, colours } => story(event, began, colours, columns),
+    }
+}
+
+/// True for an event that lines for people leave out: a load that a command shows, or that the cache made quick.
+const fn is_for_programs(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::PluginCompiling(start) => start.is_shown,
+        EventKind::PluginReady(end) => end.is_shown || end.cached,
+        _ => false,
     }
 }
 
