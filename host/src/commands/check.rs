@@ -74,18 +74,27 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         match args.format {
             CheckFormat::Text => {
                 let tables = table::text(&jobs, args.all);
-                let cache = cache_dir(config.host().data_dir());
-                let cache = format!("compile cache: {}\n", cache.display());
+                let cache = cache_line(&config, jobs.len());
                 format!("{tables}{cache}{}", last_line(&args.file, jobs.len()))
             }
-            CheckFormat::Json => {
-                let cache = cache_dir(config.host().data_dir());
-                table::json(&args.file, &cache, &jobs, args.all)
-            }
+            CheckFormat::Json => table::json(&args.file, &cache_of(&config), &jobs, args.all),
         }
     };
     let _ = crate::sink::print(&text);
     Ok(Exit::Ok)
+}
+
+/// Returns the directory of the compile cache, in full.
+fn cache_of(config: &Config) -> PathBuf {
+    let dir = cache_dir(config.host().data_dir());
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn cache_line(config: &Config, jobs: usize) -> String {
+    if jobs == 0 {
+        return String::new();
+    }
+    format!("compile cache: {}\n", cache_of(config).display())
 }
 
 fn last_line(file: &Path, jobs: usize) -> String {

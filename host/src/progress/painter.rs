@@ -11,7 +11,7 @@ use crate::sink;
 /// Time that work may take before a bar appears.
 const BAR_AFTER: Duration = Duration::from_millis(300);
 /// Time that work may take before the first line is printed.
-const LINE_AFTER: Duration = Duration::from_secs(2);
+const LINE_AFTER: Duration = Duration::from_secs(3);
 /// Time between two lines about the same work.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// The bar without colours. The text is cut at the end of the terminal's line.
@@ -51,7 +51,7 @@ impl Painter {
             }
             Self::Lines(last) => {
                 for line in lines(last, view) {
-                    sink::print_error(&format!("{line}\n"));
+                    sink::print_error(&format!("loading: {line}\n"));
                 }
             }
         }
@@ -93,19 +93,19 @@ mod tests {
     #[test]
     fn quick_work_prints_nothing_and_long_work_a_line_now_and_then() {
         let mut last = None;
-        assert!(lines(&mut last, &view(1, "compiling a.wasm 1 s", &[])).is_empty());
+        assert!(lines(&mut last, &view(2, "compiling a.wasm 2 s", &[])).is_empty());
         assert_eq!(
-            lines(&mut last, &view(2, "compiling a.wasm 2 s", &[])),
-            ["compiling a.wasm 2 s; 2 of 2 plugins left"]
+            lines(&mut last, &view(3, "compiling a.wasm 3 s", &[])),
+            ["compiling a.wasm 3 s; 2 of 2 plugins left"]
         );
-        assert!(lines(&mut last, &view(31, "compiling a.wasm 31 s", &[])).is_empty());
+        assert!(lines(&mut last, &view(32, "compiling a.wasm 32 s", &[])).is_empty());
         assert_eq!(
-            lines(&mut last, &view(31, "", &["a.wasm took 31.0 s"])).len(),
+            lines(&mut last, &view(32, "", &["a.wasm took 32.0 s"])).len(),
             1
         );
-        assert!(lines(&mut last, &view(60, "compiling b.wasm 29 s", &[])).is_empty());
+        assert!(lines(&mut last, &view(61, "compiling b.wasm 29 s", &[])).is_empty());
         assert_eq!(
-            lines(&mut last, &view(61, "compiling b.wasm 30 s", &[])).len(),
+            lines(&mut last, &view(62, "compiling b.wasm 30 s", &[])).len(),
             1
         );
         assert!(lines(&mut last, &view(99, "", &[])).is_empty());

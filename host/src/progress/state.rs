@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use leasehold_records::printable;
 
 /// Shortest work whose end is worth a line.
-const LONG: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(3);
 
 /// Loads of one command.
 pub(super) struct LoadState {
@@ -145,7 +145,7 @@ mod tests {
         state.begin("compiling", "a", Path::new("plugins/big.wasm"), at(1));
         state.begin("compiling", "b", Path::new("small\n.wasm"), at(4));
         let view = state.view(at(6));
-        assert_eq!(view.doing, "compiling big.wasm 5 s, small\u{fffd}.wasm 2 s");
+        assert_eq!(view.doing, "compiling big.wasm 5 s, small⏎.wasm 2 s");
         assert_eq!((view.ended, view.total), (1, 3));
         assert_eq!(view.lasted, Duration::from_secs(5));
         state.end("b", at(5));

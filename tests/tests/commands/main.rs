@@ -9,6 +9,7 @@ mod exits;
 mod explained;
 mod large_records;
 mod late_store;
+mod loading;
 mod mistaken;
 mod piped;
 mod pipes;
