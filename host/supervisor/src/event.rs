@@ -8,7 +8,7 @@ mod plugin_load;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Token};
+use leasehold_lock::BootTime;
 use serde::Serialize;
 
 pub use crate::event_context::EventContext;
