@@ -30,7 +30,7 @@ use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
 use crate::sink;
-use crate::variables::with_variables;
+use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
 use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::last_words::{self, LAST_WORDS};
@@ -182,8 +182,18 @@ impl Command {
 fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = with_variables(Cli::command(), &arguments);
-    let matches = command.get_matches_from(arguments);
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let variables = set_variables(&command);
+    let matches = command.try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| {
+        if error.use_stderr() && !variables.is_empty() {
+            let names = variables.join(", ");
+            sink::print_error(&format!(
+                "note: the environment sets options too: {names}\n\n"
+            ));
+        }
+        error.exit()
+    })
 }
 
 /// Runs the program and returns its exit code.

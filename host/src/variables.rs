@@ -26,6 +26,19 @@ pub(crate) fn with_variables(command: Command, arguments: &[OsString]) -> Comman
     extend(command, &[], given.as_ref(), &is_empty)
 }
 
+/// Returns the variables of options that the environment sets, sorted: an error may be about any of them.
+pub(crate) fn set_variables(command: &Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(Arg::get_env);
+    let own = own.filter(|name| env::var_os(name).is_some());
+    let mut names: Vec<String> = own
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.extend(command.get_subcommands().flat_map(set_variables));
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Returns the variable of an option of the command with this path. `None` for an argument that is not an option.
 pub(crate) fn variable_of(path: &[&str], arg: &Arg) -> Option<String> {
     if matches!(arg.get_id().as_str(), "help" | "version") {

@@ -67,7 +67,12 @@ pub(crate) async fn run(args: RunsArgs) -> Result<Exit, Failure> {
         }
         ShowFormat::Table => {
             let now = UnixMs::from_system(SystemTime::now());
-            print_rendered(&table::render(&runs, now, Look::of_stdout()))
+            let none = if args.host.is_some() || args.failed || args.since.is_some() {
+                "no recorded run matches\n"
+            } else {
+                "no runs are recorded\n"
+            };
+            print_rendered(&table::render(&runs, none, now, Look::of_stdout()))
         }
     }
 }

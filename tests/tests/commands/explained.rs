@@ -252,7 +252,7 @@ fn failed_jobs_and_hosts_are_selected(version: Version) -> Result<()> {
         })?;
     }
     let early = shown(&["runs", "--since", "0s"])?;
-    ensure!(early == "no runs are recorded", "{early}");
+    ensure!(early == "no recorded run matches", "{early}");
     let status: Value = serde_json::from_str(&shown(&["status", "--failed", "--format", "json"])?)?;
     ensure!(
         status["recent"]["job-bad"] == serde_json::json!(["exit"]),

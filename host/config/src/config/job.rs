@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::guest;
+use super::history::JobHistory;
 use super::ignored_in_eq::IgnoredInEq;
 use super::origin::{Origin, Origins};
 use super::read::{self, LONGEST};
@@ -149,6 +150,7 @@ pub struct Job {
     pub(super) schedule: Schedule,
     pub(super) stop_margin: Duration,
     pub(super) restart: Restart,
+    pub(super) history: JobHistory,
     pub(super) env: BTreeMap<String, EnvValue>,
     pub(super) config_json: String,
     pub(super) secrets: BTreeMap<String, SecretRef>,
@@ -225,6 +227,11 @@ impl Job {
     /// The pause after a failure. Default from 1 s to 1 min.
     pub const fn restart(&self) -> Restart {
         self.restart
+    }
+
+    /// Bounds on the records of its runs.
+    pub const fn history(&self) -> JobHistory {
+        self.history
     }
 
     /// Arguments after the program's name, without NUL characters. Default none.

@@ -58,6 +58,7 @@ const JOB_KEYS: &[KeyRow] = &[
     ("retries", &[Job, Sidecar, Manifest, Defaults]),
     ("update", &[Job, Sidecar, Defaults]),
     ("restart", &[Job, Sidecar, Manifest, Defaults]),
+    ("history", &[Job, Sidecar, Defaults]),
     ("args", &[Job, Sidecar]),
     ("env", &[Job, Sidecar]),
     ("config", &[Job, Sidecar, Manifest]),
@@ -148,6 +149,8 @@ pub(super) const PLUGINS: &[&str] = &[
 ];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
+/// `history`, in a job or in the defaults
+pub(super) const HISTORY: &[&str] = &["runs", "age"];
 /// One of a job's `secrets`
 pub(super) const SECRET: &[&str] = &["file", "env"];
 /// A variable of a job's `env` that is a secret
@@ -163,12 +166,14 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("store.tls", TLS),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
+    ("jobs.<name>.history", HISTORY),
     ("jobs.<name>.allow", ALLOW),
     ("jobs.<name>.limits", LIMITS),
     ("jobs.<name>.secrets.<name>", SECRET),
     ("jobs.<name>.env.<name>", ENV),
     ("defaults", DEFAULTS),
     ("defaults.restart", RESTART),
+    ("defaults.history", HISTORY),
     ("defaults.allow", ALLOW),
     ("defaults.limits", LIMITS),
     ("plugins", PLUGINS),

@@ -10,8 +10,8 @@ use crate::table::{Cell, Column, Table, Tint};
 /// Digits of a digest: enough to tell two apart.
 const DIGITS: usize = 12;
 
-/// Renders the runs for this look.
-pub(super) fn render(runs: &[RunRecord], now: UnixMs, look: Look) -> String {
+/// Renders the runs for this look, or returns `none` if there are none.
+pub(super) fn render(runs: &[RunRecord], none: &str, now: UnixMs, look: Look) -> String {
     let mut table = Table::new([
         Column::fixed("JOB"),
         Column::fixed("TOKEN").droppable(3),
@@ -29,7 +29,7 @@ pub(super) fn render(runs: &[RunRecord], now: UnixMs, look: Look) -> String {
     for run in runs {
         table.row(row(run, now));
     }
-    table.render_or("no runs are recorded\n", look)
+    table.render_or(none, look)
 }
 
 fn row(run: &RunRecord, now: UnixMs) -> [Cell; 12] {
@@ -125,20 +125,20 @@ pub(super) mod tests {
             late,
         ];
         let now = UnixMs::new(3_700_000);
-        insta::assert_snapshot!("runs_piped", render(&runs, now, Look::plain()));
+        insta::assert_snapshot!("runs_piped", render(&runs, "", now, Look::plain()));
         for width in [200, 80, 60] {
-            let text = render(&runs, now, Look::wide(width));
+            let text = render(&runs, "", now, Look::wide(width));
             assert!(text.lines().all(|line| line.chars().count() <= width));
             insta::assert_snapshot!(format!("runs_{width}"), text);
         }
-        insta::assert_snapshot!(render(&[], now, Look::plain()), @"no runs are recorded");
+        insta::assert_snapshot!(render(&[], "none\n", now, Look::plain()), @"none");
     }
 
     #[test]
     fn runs_that_share_a_record_are_a_row_that_counts_them() {
         let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
         let runs = [many, run(7, Outcome::Exit)];
-        let table = render(&runs, UnixMs::new(3_700_000), Look::wide(90));
+        let table = render(&runs, "", UnixMs::new(3_700_000), Look::wide(90));
         insta::assert_snapshot!(table);
     }
 }

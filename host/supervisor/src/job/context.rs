@@ -79,6 +79,7 @@ impl JobContextMaker {
     /// Returns a context for this job, without any request to stop.
     pub(crate) fn make(&self, job: Job, plugin: Plugin) -> JobContext {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
+        self.record_writer.set_history(job.name(), job.history());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         JobContext {
             host: self.host.clone(),

@@ -8,15 +8,13 @@ use std::time::SystemTime;
 use leasehold_config::UpdateTime;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::{BootTime, Token};
-use leasehold_records::{
-    JobFiles, JobHold, JobPlan, JobRecord, JobState, Outcome, PendingVersion, Progress,
-};
+use leasehold_records::{JobHold, JobRecord, JobState, Outcome, PendingVersion, Progress};
 
 use super::context::JobContext;
 use super::held_lock::HeldLock;
 use super::lack::RunLack;
 use super::machine::{JobEnding, JobMachine, JobRules, LackEnd, MachineState, WakeTime};
-use super::plan::plan_of;
+use super::plan::{files_of, plan_of};
 use super::provision::RunProvisions;
 use super::task::{TaskRequest, TaskResult};
 use crate::record_writer::text;
@@ -316,8 +314,8 @@ impl JobEntry {
             token,
             next_unix_ms: next,
             last: self.last,
-            plan: Some(self.plan(&detail)),
-            files: Some(self.files()),
+            plan: Some(plan_of(self.context.job.schedule(), &self.state, &detail)),
+            files: Some(files_of(self.next.as_deref().unwrap_or(&self.context))),
             detail,
             progress: self.progress.clone(),
             holds: self.holds.clone(),
@@ -360,28 +358,6 @@ impl JobEntry {
             | MachineState::Releasing { .. }
             | MachineState::Ended(JobEnding::Stopped) => return None,
         })
-    }
-
-    /// Returns the job's place in its schedule, with the reason of its state if `detail` has more than that.
-    fn plan(&self, detail: &str) -> JobPlan {
-        let sleep = match &self.state {
-            MachineState::Sleeping(sleep) => Some(sleep),
-            _ => None,
-        };
-        let own = self.state.detail();
-        JobPlan {
-            reason: (own != detail).then(|| own.to_owned()),
-            ..plan_of(self.context.job.schedule(), sleep)
-        }
-    }
-
-    /// Returns the versions of the files that the next run uses.
-    fn files(&self) -> JobFiles {
-        let newest = self.next.as_deref().unwrap_or(&self.context);
-        JobFiles {
-            plugin_sha256: newest.plugin.facts().sha256.clone(),
-            settings: newest.settings.clone(),
-        }
     }
 
     /// True if the job itself holds its lock.
