@@ -10,12 +10,10 @@ pub(crate) mod sentence;
 pub(crate) mod until;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use leasehold_config::suggest;
 use leasehold_lock::{Batch, KeyValue, Kv, LeaseId, Revision, StoreError};
 use leasehold_records::{
     AdminAction, AdminActionRecord, HoldMark, JobRecord, Root, RunRecord, UnixMs, printable,
@@ -24,6 +22,7 @@ use leasehold_records::{
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_jobs::unknown_job;
+use crate::known_names::{KnownNames, describe};
 use crate::record_reader::{RecordReader, is_denied, unread};
 
 /// Time for which the record of an action is kept.
@@ -237,26 +236,12 @@ pub(crate) fn mark() -> u32 {
 }
 
 fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
-    let mut text = format!("there is no host `{}`", printable::line(host));
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = suggest(host, names.iter().copied()) {
-        let _ = write!(
-            text,
-            "\n  = help: did you mean `{}`?",
-            printable::line(near)
-        );
-    }
-    let listed: Vec<String> = names
-        .iter()
-        .take(20)
-        .map(|name| printable::line(name))
-        .collect();
-    let _ = if listed.is_empty() {
-        write!(text, "\n  = help: the store has no trace of any host")
-    } else {
-        write!(text, "\n  = help: the hosts are: {}", listed.join(", "))
+    let names = KnownNames {
+        noun: "host",
+        none: "the store has no trace of any host",
+        known,
     };
-    text
+    describe(host, &names)
 }
 
 #[cfg(test)]

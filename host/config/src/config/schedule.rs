@@ -11,7 +11,7 @@ use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
 use super::section::{Field, Section};
-use super::ticks::{RawTicks, Ticks};
+use super::ticks::{Beat, RawTicks, Ticks};
 
 /// Shortest backoff: restarting sooner is a busy loop.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
@@ -27,6 +27,20 @@ pub enum Schedule {
     Once,
     /// Ticks: moments that all hosts agree on, with one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
     Ticks(Ticks),
+}
+
+/// Prints the schedule as a configuration has it, without its zone.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeepRunning => f.write_str("continuous"),
+            Self::Once => f.write_str("once = true"),
+            Self::Ticks(ticks) => match ticks.beat() {
+                Beat::Every(period) => write!(f, "every = \"{}\"", read::format_duration(*period)),
+                Beat::Cron(cron) => write!(f, "cron = \"{}\"", cron.text()),
+            },
+        }
+    }
 }
 
 /// Time that a job waits for its lock.

@@ -2,9 +2,9 @@
 
 use leasehold_records::{HoldKind, HoldMark, JobRecord, JobState, TriggerRecord, UnixMs};
 
-use crate::age::age;
 use crate::orders::halting::HeldRun;
 use crate::orders::sentence::join;
+use leasehold_records::wall_text::age;
 
 /// State of a job over all hosts, as far as a request for a run depends on it.
 pub(super) struct JobSituation {
@@ -123,6 +123,8 @@ mod tests {
             progress: None,
             holds: Vec::new(),
             pending: None,
+            plan: None,
+            files: None,
         }
     }
 

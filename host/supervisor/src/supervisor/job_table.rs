@@ -176,7 +176,8 @@ impl JobTable {
                 grant.log_acquired(&context);
                 self.spawn(at, work::release(context, grant));
             }
-            TaskRequest::LogSkipped(reason) => self.log(at, EventKind::Skipped { reason }),
+            TaskRequest::LogSkipped(reason) => self.log_skipped(at, reason, false),
+            TaskRequest::LogElsewhere(reason) => self.log_skipped(at, reason, true),
             TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
             TaskRequest::LogBackoff { delay, reason } => {
                 let delay_ms = whole_millis(delay);
@@ -204,6 +205,10 @@ impl JobTable {
         if let Some(entry) = self.entries.get(&at) {
             self.event_log.emit(entry.context.event_context(), event);
         }
+    }
+
+    fn log_skipped(&self, at: usize, reason: String, elsewhere: bool) {
+        self.log(at, EventKind::Skipped { reason, elsewhere });
     }
 
     /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is

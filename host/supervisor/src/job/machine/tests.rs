@@ -327,7 +327,7 @@ fn tick_run_elsewhere_is_skipped_without_the_lock() {
     };
     let (state, actions) = machine.step(state, Event::Looked(over), at(101), 0.0);
     let until = WakeTime::Wall(second(110));
-    let logged = Action::LogSkipped("run by b".into());
+    let logged = Action::LogElsewhere("run by b".into());
     assert_eq!(actions, [logged, sleep_action(until)]);
     assert!(matches!(state, State::Sleeping(_)));
 }
@@ -342,7 +342,7 @@ fn tick_run_meanwhile_is_skipped_and_the_lock_given_back() {
         reason: "run by b".into(),
     };
     let (state, actions) = machine.step(state, claimed(over), at(125), 0.0);
-    let logged = Action::LogSkipped("run by b".into());
+    let logged = Action::LogElsewhere("run by b".into());
     assert_eq!(actions, [RELEASE, logged]);
     // Ticks that passed while the other host ran are skipped here as they are there.
     let (state, _) = released(&mut machine, state, 125);
@@ -939,6 +939,7 @@ fn is_work(action: &Action) -> bool {
     !matches!(
         action,
         Action::LogSkipped(_)
+            | Action::LogElsewhere(_)
             | Action::LogStandingBack(_)
             | Action::LogBackoff { .. }
             | Action::LogEnded(_)
