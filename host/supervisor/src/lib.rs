@@ -23,6 +23,7 @@ pub mod connect;
 mod control;
 pub mod end;
 pub mod event;
+mod event_context;
 pub mod event_level;
 pub mod event_log;
 mod fenced;
