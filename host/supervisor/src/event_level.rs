@@ -12,9 +12,9 @@ pub enum EventLevel {
     Error,
     /// Something that may need an operator.
     Warn,
-    /// Changes of the host and of runs on it.
+    /// Events of the host and of runs on it.
     Info,
-    /// Changes of jobs that wait, or that other hosts run.
+    /// Events of jobs that wait, or that other hosts run.
     Debug,
 }
 

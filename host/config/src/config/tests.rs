@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::file_claim::LoadPurpose;
 use super::{
     Beat, Config, Data, Embedded, History, MissedTicks, Remote, Report, Restart, Schedule,
-    StorePlace, Wait,
+    StorePlace, UpdateTime, Wait,
 };
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
@@ -162,6 +162,7 @@ fn a_minimal_file_gets_every_documented_default() {
     );
     assert_eq!(job.ttl(), Duration::from_secs(10));
     assert_eq!(job.stop_margin(), Duration::from_millis(250));
+    assert_eq!(job.update(), UpdateTime::NextRun);
     assert_eq!(job.restart().min(), Duration::from_secs(1));
     assert_eq!(job.restart().max(), Duration::from_mins(1));
     assert!(job.args().is_empty() && job.env().is_empty() && job.secrets().is_empty());
@@ -184,6 +185,7 @@ fn every_key_of_a_job_arrives() {
         ttl = "20s"
         stop_margin = "300ms"
         retries = 3
+        update = "restart"
         restart = { min = "2s", max = "4s" }
         args = ["-v", "two words"]
         env = { MODE = "fast", KEY = { secret = "api_key" } }
@@ -214,6 +216,7 @@ fn every_key_of_a_job_arrives() {
     assert_eq!(job.ttl(), Duration::from_secs(20));
     assert_eq!(job.stop_margin(), Duration::from_millis(300));
     assert_eq!(job.retries(), 3);
+    assert_eq!(job.update(), UpdateTime::Restart);
     assert_eq!(pauses(job.restart()), (2, 4));
     assert_eq!(job.args(), ["-v", "two words"]);
     assert_eq!(job.env()["MODE"], EnvValue::Text("fast".into()));

@@ -380,6 +380,12 @@ fn keys_of_a_schedule_fit_together() {
 }
 
 #[test]
+fn update_is_one_of_two_words() {
+    let jobs = ["update = \"later\"", "update = true"];
+    assert_snapshot!("update", refusal_of_jobs(&jobs));
+}
+
+#[test]
 fn limits_are_bounded() {
     assert_snapshot!(
         "limits",
