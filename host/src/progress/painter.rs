@@ -32,7 +32,7 @@ impl Painter {
         if !can_redraw || !io::stderr().is_terminal() {
             return Self::Lines(None);
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(BAR);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         Self::Bar(bar.with_style(style.progress_chars("=> ")))
@@ -46,6 +46,10 @@ impl Painter {
                     bar.set_length(view.total as u64);
                     bar.set_position(view.ended as u64);
                     bar.set_message(view.doing.clone());
+                    if bar.is_hidden() {
+                        // Not before, so that the first drawing is whole.
+                        bar.set_draw_target(ProgressDrawTarget::stderr());
+                    }
                     bar.tick();
                 }
             }

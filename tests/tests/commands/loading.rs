@@ -168,6 +168,7 @@ fn bar_on_a_terminal_fits_one_line_and_leaves_nothing() -> Result<()> {
     let room = slow()?;
     let terminal = Terminal::start(36, 12)?;
     terminal.line(&format!("cd {}; HOME=$PWD; clear", room.path().display()))?;
+    terminal.wait_shell()?;
     terminal.line("leasehold check")?;
     let bar = |screen: &Screen| {
         let lines: Vec<&str> = (screen.text().lines())
