@@ -65,7 +65,7 @@ enum Command {
     /// directory. The hosts contend for the same locks as if each had a machine to itself. SIGTERM
     /// and SIGINT end them as they end `run`; at the end a table lists the runs.
     Dev(DevArgs),
-    /// The store by itself.
+    /// The store by itself: serve it, back it up, restore it, look after it.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
@@ -163,7 +163,11 @@ impl Command {
 
     /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Dev(_) | Self::Store { .. })
+        match self {
+            Self::Run(_) | Self::Dev(_) => true,
+            Self::Store { command } => command.goes_on(),
+            _ => false,
+        }
     }
 }
 
@@ -321,6 +325,9 @@ mod tests {
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         let serve = ["store", "serve"].as_slice();
+        let backup = ["store", "backup"].as_slice();
+        let restore = ["store", "restore"].as_slice();
+        let store_status = ["store", "status"].as_slice();
         let new = ["plugin", "new"].as_slice();
         let build = ["plugin", "build"].as_slice();
         let inspect = ["plugin", "inspect"].as_slice();
@@ -341,6 +348,9 @@ mod tests {
             &["stop"],
             &["restart"],
             serve,
+            backup,
+            restore,
+            store_status,
             new,
             build,
             inspect,

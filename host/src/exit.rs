@@ -17,8 +17,8 @@ pub enum Exit {
     Config = 3,
     /// A plugin was refused; nothing was started.
     Plugin = 4,
-    /// The store refused the client or could not be reached; the embedded one could not be opened
-    /// or cannot listen.
+    /// The store refused the client or could not be reached; the embedded one could not be opened, backed up or
+    /// restored, or cannot listen.
     Store = 5,
     /// A `once` job did not get its lock within its `wait`, or a run was not triggered: the job is paused, runs
     /// already, or was not taken in time.

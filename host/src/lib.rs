@@ -24,6 +24,7 @@ mod recent_runs;
 mod record_reader;
 mod show_format;
 mod sink;
+mod size_text;
 mod store_reading;
 mod stray;
 mod table;

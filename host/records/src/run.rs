@@ -3,7 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::trigger::ManualRun;
+use crate::manual_run::ManualRun;
 use crate::unix_ms::UnixMs;
 
 /// Outcome of a run.

@@ -223,10 +223,13 @@ pub enum EventKind {
         /// The error.
         error: String,
     },
-    /// The host lacks something that the job needs; its lock is left to other hosts.
+    /// The host lacks something that the job needs, or an operator keeps it from starting; it is out of the queue of its
+    /// lock.
     StandingBack {
         /// The reason.
         reason: String,
+        /// True if other hosts may run it meanwhile.
+        elsewhere: bool,
     },
     /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
     /// `file`.

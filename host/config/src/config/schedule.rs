@@ -64,6 +64,38 @@ impl fmt::Display for Wait {
     }
 }
 
+/// Time from which a new version of a job counts while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateTime {
+    /// The run under way goes on as it began: `"next-run"`, the default.
+    NextRun,
+    /// The run under way is asked to stop, and the job runs again at once: `"restart"`.
+    Restart,
+}
+
+/// The word of the configuration.
+impl fmt::Display for UpdateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NextRun => "next-run",
+            Self::Restart => "restart",
+        })
+    }
+}
+
+/// Reads `update`.
+pub(super) fn update(node: &Node<'_>) -> Option<UpdateTime> {
+    match node.value() {
+        DeValue::String(text) if text == "next-run" => Some(UpdateTime::NextRun),
+        DeValue::String(text) if text == "restart" => Some(UpdateTime::Restart),
+        DeValue::String(_) => node.reject(
+            "is none of its words",
+            "write \"next-run\" (the run under way goes on) or \"restart\" (it is asked to stop, and the new version runs)",
+        ),
+        _ => node.wrong_kind("\"next-run\" or \"restart\"", "\"restart\""),
+    }
+}
+
 /// The pause before a failed job starts again: it doubles from `min` to `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {

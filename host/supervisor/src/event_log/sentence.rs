@@ -199,9 +199,11 @@ fn no_run(kind: &EventKind) -> String {
             "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
              it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
         ),
-        EventKind::StandingBack { reason } => {
-            format!("STANDBACK  other hosts may run it meanwhile: {reason}")
-        }
+        EventKind::StandingBack {
+            reason,
+            elsewhere: true,
+        } => format!("STANDBACK  other hosts may run it meanwhile: {reason}"),
+        EventKind::StandingBack { reason, .. } => format!("STANDBACK  {reason}"),
         EventKind::Quarantined {
             sha256,
             until,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use leasehold_config::UpdateTime;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::{BootTime, Token};
 use leasehold_records::{
@@ -233,7 +234,10 @@ impl JobEntry {
             || matches!(self.manual, ManualTurn::Running { .. });
         if runs {
             self.note_outdated(&context);
-            context.update = self.context.update.clone();
+            match context.job.update() {
+                UpdateTime::Restart => self.context.update.cancel(),
+                UpdateTime::NextRun => context.update = self.context.update.clone(),
+            }
         }
         if !is_ending && self.context.job.queues_like(&context.job) {
             // Work under way for this job waits for these.
