@@ -3,14 +3,16 @@
 //! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
 //! them.
 
+mod context;
 mod plugin_load;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Token};
+use leasehold_lock::BootTime;
 use serde::Serialize;
 
+pub use context::EventContext;
 pub use plugin_load::{CompileStart, LoadEnd};
 
 /// An event with its host and time.
@@ -26,23 +28,6 @@ pub struct Event {
     pub context: EventContext,
     /// Kind of the event, with its fields.
     pub kind: EventKind,
-}
-
-/// Context of an event: the job, lock, token and run. Every part may be absent.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct EventContext {
-    /// Name of the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<Arc<str>>,
-    /// Name of the lock.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lock: Option<Arc<str>>,
-    /// Fencing token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<Token>,
-    /// Id of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<Arc<str>>,
 }
 
 /// Kinds of events, with their fields.
