@@ -1,11 +1,12 @@
 //! Progress of long work on standard error: a bar on a terminal, lines elsewhere. Quick work shows nothing.
 //!
 //! - `state`: which work is under way, and for how long
-//! - `painter`: the bar, or the lines
+//! - `painter`: the bar, or the lines; `short_line`: the bar's line of the terminal
 //!
 //! A thread of its own draws, because a terminal that is stopped blocks its writer.
 
 mod painter;
+mod short_line;
 mod state;
 
 use std::path::Path;

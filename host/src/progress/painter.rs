@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike as _};
 
+use super::short_line::ShortLine;
 use super::state::{LoadView, left_of};
 use crate::sink;
 
@@ -14,8 +15,8 @@ const BAR_AFTER: Duration = Duration::from_millis(300);
 const LINE_AFTER: Duration = Duration::from_secs(3);
 /// Time between two lines about the same work.
 const LINE_EVERY: Duration = Duration::from_secs(30);
-/// The bar without colours. The text is cut at the end of the terminal's line.
-const BAR: &str = "[{bar:10}] {pos}/{len} {wide_msg}";
+/// The bar without colours.
+const BAR: &str = "[{bar:10}] {pos}/{len} {msg}";
 
 /// Writer of progress.
 pub(super) enum Painter {
@@ -32,7 +33,7 @@ impl Painter {
         if !can_redraw || !io::stderr().is_terminal() {
             return Self::Lines(None);
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(BAR);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         Self::Bar(bar.with_style(style.progress_chars("=> ")))
@@ -45,7 +46,12 @@ impl Painter {
                 if view.lasted >= BAR_AFTER {
                     bar.set_length(view.total as u64);
                     bar.set_position(view.ended as u64);
-                    bar.set_message(view.doing.clone());
+                    bar.set_message(message(view, ShortLine::of_stderr().width()));
+                    if bar.is_hidden() {
+                        // Not before, so that the first drawing is whole.
+                        let terminal = Box::new(ShortLine::of_stderr());
+                        bar.set_draw_target(ProgressDrawTarget::term_like(terminal));
+                    }
                     bar.tick();
                 }
             }
@@ -56,6 +62,13 @@ impl Painter {
             }
         }
     }
+}
+
+/// Returns the text after the bar, cut so that it fits one line of a terminal.
+fn message(view: &LoadView, columns: u16) -> String {
+    let head = format!("[----------] {}/{} ", view.ended, view.total).len();
+    let room = usize::from(columns).saturating_sub(head);
+    console::truncate_str(&view.doing, room, "…").into_owned()
 }
 
 /// Returns the lines to print now. `last` is the time of the last line.
@@ -88,6 +101,14 @@ mod tests {
             news: news.iter().map(|text| (*text).to_owned()).collect(),
             is_over: false,
         }
+    }
+
+    #[test]
+    fn message_is_cut_to_the_terminals_line() {
+        let view = view(2, "compiling a.wasm 2 s", &[]);
+        assert_eq!(message(&view, 72), "compiling a.wasm 2 s");
+        assert_eq!(message(&view, 32), "compiling a.was…");
+        assert_eq!(message(&view, 10), "");
     }
 
     #[test]

@@ -110,7 +110,8 @@ pub async fn load_all<'a>(
         .collect();
     let mut loaded: Vec<_> = stream::iter(loads).buffer_unordered(LOADS).collect().await;
     loaded.sort_by_key(|(at, _)| *at);
-    loaded.into_iter().map(|(_, loaded)| loaded).collect()
+    let (_, loaded): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+    loaded
 }
 
 /// Loads the plugin of the job at this place in the list.
