@@ -17,8 +17,10 @@ use crate::control::{self, ControlHandle, ControlState};
 use crate::end::{HostEnd, HostError};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
+use crate::file_digest::files_digest;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
+use crate::load_events::LoadEvents;
 use crate::output::{
     CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore,
     find_cut_off, recover,
@@ -154,12 +156,14 @@ impl Host {
         } = begun;
         let config = &self.prepared.config;
         let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
-        let record = host_record(config);
+        let record = host_record(&self.prepared);
         record_writer.host(record.clone());
         for mut crash in crashes {
             take_output(&mut crash.record, &mut cut_off);
             report_crash(&self.event_log, &record_writer, crash);
         }
+        let loads = LoadEvents::new(self.event_log.clone(), false);
+        self.prepared.runtime.observe_loads(Arc::new(loads));
         let recovering = recover(locks.kv(), root.clone(), cut_off);
         let recovering = AbortOnDropHandle::new(tokio::spawn(recovering));
         let store = record_store(&locks, &root);
@@ -359,7 +363,10 @@ fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash
     record_writer.run_ended(record);
 }
 
-fn host_record(config: &Config) -> HostRecord {
+fn host_record(prepared: &Prepared) -> HostRecord {
+    let config = &prepared.config;
+    let digests = prepared.plugins.iter();
+    let digests = digests.map(|loaded| loaded.plugin.facts().sha256.as_str());
     HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
@@ -370,5 +377,6 @@ fn host_record(config: &Config) -> HostRecord {
             .iter()
             .map(|job| job.name().to_owned())
             .collect(),
+        files: files_digest(config.jobs().iter().zip(digests)),
     }
 }
