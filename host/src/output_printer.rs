@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal as _};
 
 use leasehold_follow::{OutputItem, RunEnding, RunHead};
+use leasehold_records::wall_text::age;
 use leasehold_records::{OutputLine, OutputStream, RunKey, RunRecord, UnixMs, printable};
 use serde_json::{Value, json};
 

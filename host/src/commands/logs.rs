@@ -149,7 +149,7 @@ fn refuse(
     if args.follow {
         return Err(Failure::of_line(Exit::Store, &why));
     }
-    sink::print_error(&format!("leasehold: {why}\n"));
+    sink::print_warning(&format!("leasehold: {why}\n"));
     Ok(Exit::Ok)
 }
 
@@ -172,7 +172,7 @@ impl LogsOutput {
         let is_whole = is_cut && self.kept(run)?;
         if !is_whole {
             if is_cut && !run.output_kept_in.is_empty() {
-                sink::print_error(&format!(
+                sink::print_warning(&format!(
                     "leasehold: host {} keeps all output of this job in {}\n",
                     run.host, run.output_kept_in
                 ));
@@ -198,11 +198,11 @@ impl LogsOutput {
             Ok((0, _)) => Ok(false),
             Ok((_, is_read)) => {
                 self.is_read &= is_read;
-                sink::print_error(&format!("leasehold: read from {}\n", folder.display()));
+                sink::print_warning(&format!("leasehold: read from {}\n", folder.display()));
                 Ok(true)
             }
             Err(error) => {
-                sink::print_error(&format!(
+                sink::print_warning(&format!(
                     "leasehold: cannot read {}: {error}\n",
                     folder.display()
                 ));
@@ -290,7 +290,7 @@ async fn catch_up(
         }
     }
     for run in running.iter().filter(|run| !heard.contains(&key_of(run))) {
-        sink::print_error(&format!(
+        sink::print_warning(&format!(
             "leasehold: host {} did not send the output of run {} within {} s: it has stopped, cannot reach the \
              store, or is of an earlier version\n",
             run.host,

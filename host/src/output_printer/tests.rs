@@ -1,3 +1,5 @@
+//! A takeover as text and as JSON, and lines that bring colours of their own.
+
 use leasehold_lock::Token;
 use leasehold_records::{Outcome, OutputEnd};
 

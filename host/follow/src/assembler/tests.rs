@@ -1,3 +1,5 @@
+//! Chunks that come twice, late, from dead hosts, and from others than wanted.
+
 use leasehold_lock::{KeyChange, LeaseId, Revision, Token};
 use leasehold_records::{Outcome, OutputEnd, OutputLine, OutputStream, UnixMs};
 

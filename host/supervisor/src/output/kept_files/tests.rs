@@ -1,3 +1,5 @@
+//! Files on a disk: their rights, their sizes, their ages, and lines that could not be written.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;

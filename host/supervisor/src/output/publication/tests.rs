@@ -1,3 +1,5 @@
+//! Chunks of one run, in virtual time.
+
 use leasehold_lock::BootTime;
 use leasehold_records::{Outcome, OutputEnd, UnixMs};
 use leasehold_runtime::{Line, OutputTap as _, Stream};
