@@ -10,7 +10,6 @@ use leasehold_records::{OutputLine, OutputStream, RunKey, RunRecord, UnixMs, pri
 use serde_json::{Value, json};
 
 use crate::sink;
-use leasehold_records::wall_text::age;
 
 /// Format of printed output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
