@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::commands::check::CheckArgs;
+use crate::commands::completions::CompletionsArgs;
 use crate::commands::dev::DevArgs;
+use crate::commands::init::InitArgs;
+use crate::commands::man::ManArgs;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::run::RunArgs;
 use crate::commands::runs::RunsArgs;
@@ -28,9 +31,16 @@ use leasehold_supervisor::last_words::{self, LAST_WORDS};
 /// 7 another host has this host's id; 70 internal; 130 cut short by a second signal.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
+#[command(disable_version_flag = true, arg_required_else_help = true)]
 struct Cli {
+    /// Print version; with --verbose also the commit, the versions inside, and the paths in use.
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// With --version, print everything about the program.
+    #[arg(short, long, requires = "version")]
+    verbose: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -55,6 +65,10 @@ enum Command {
     /// Check a configuration and its plugins without starting anything, and print each job's values
     /// and their origins.
     Check(CheckArgs),
+    /// Write a commented configuration, and the folder for plugins that it names.
+    ///
+    /// An existing file is never overwritten. The next commands to type are printed.
+    Init(InitArgs),
     /// Write plugins: create a project, build it, inspect the result, and try it.
     Plugin {
         #[command(subcommand)]
@@ -70,6 +84,10 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Print the script by which a shell completes these commands.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man(ManArgs),
 }
 
 impl Command {
@@ -105,14 +123,18 @@ pub fn main() -> ExitCode {
         return ended;
     }
     let cli = Cli::parse();
+    let command = match cli.command {
+        Some(command) if !cli.version => command,
+        _ => return end(commands::version::run(cli.verbose), false),
+    };
     if let Err(error) = crate::threads::try_all() {
         // Written from here: the normal writer needs a thread too.
         sink::print_error(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
-    let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
-    let goes_on = cli.command.goes_on();
-    let ended = run_to_end(cli.command);
+    let diagnostics = Diagnostics::install(command.log_level(), command.log_format());
+    let goes_on = command.goes_on();
+    let ended = run_to_end(command);
     diagnostics.finish(LAST_WORDS);
     end(ended, goes_on)
 }
@@ -145,12 +167,15 @@ async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => Box::pin(commands::run::run(args)).await,
         Command::Check(args) => commands::check::run(args).await,
+        Command::Init(args) => commands::init::run(&args),
         Command::Dev(args) => Box::pin(commands::dev::run(args)).await,
         Command::Store { command } => commands::store::run(command).await,
         Command::Plugin { command } => commands::plugin::run(command).await,
         Command::Top(args) => Box::pin(commands::top::run(*args)).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     }
 }
 
@@ -178,7 +203,6 @@ fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_help_of_every_command() {
@@ -194,9 +218,12 @@ mod tests {
             &["run"],
             &["dev"],
             &["check"],
+            &["init"],
             &["status"],
             &["top"],
             &["runs"],
+            &["completions"],
+            &["man"],
             serve,
             new,
             build,

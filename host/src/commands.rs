@@ -1,10 +1,14 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod dev;
+pub(crate) mod init;
+pub(crate) mod man;
 pub(crate) mod plugin;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod top;
+pub(crate) mod version;

@@ -8,6 +8,7 @@ pub mod exit;
 mod age;
 mod cli;
 mod commands;
+mod config_place;
 mod diagnostics;
 mod embedded;
 mod failure;

@@ -82,7 +82,7 @@ pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::{Job, OwnResources};
-pub use load::default_store_dir;
+pub use load::{default_data_dir, default_store_dir};
 pub use loaded::Config;
 pub use origin::{Layer, Origin};
 pub use plugins::Plugins;

@@ -67,6 +67,7 @@ mod survey;
 mod tail;
 mod type_nesting;
 mod verdict;
+mod versions;
 mod wasi;
 mod watchdog;
 
@@ -95,6 +96,7 @@ pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
+pub use versions::WASMTIME_VERSION;
 
 use crate::descriptors::DescriptorPool;
 use engine::EngineSet;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold_records::printable;
 
+use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::plugin_file::{PluginFile, list};
@@ -24,9 +25,11 @@ use leasehold_supervisor::prepare::{PrepareError, load, runtime_for};
 /// Arguments of `leasehold check`.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration: a file, or a folder whose .toml files are read as one.
-    #[arg(value_name = "FILE", default_value = "leasehold.toml")]
-    file: PathBuf,
+    /// The configuration: a file, or a folder whose .toml files are read as one. [default:
+    /// `$LEASEHOLD_CONFIG`, else the first leasehold.toml in ., `$XDG_CONFIG_HOME`/leasehold,
+    /// /etc/leasehold]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Show every value, also those that no file sets.
     #[arg(long)]
     all: bool,
@@ -58,7 +61,8 @@ pub(crate) struct Ready {
 
 /// Runs the command.
 pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let config = Config::load(&args.file)?;
+    let file = config_place::find(args.file.as_deref())?;
+    let config = Config::load(&file)?;
     let (config, jobs) = check(config).await?;
     let text = if args.diff {
         let standing: Vec<JobInForce<'_>> = jobs.iter().map(JobInForce::from).collect();
@@ -71,9 +75,9 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         match args.format {
             CheckFormat::Text => {
                 let tables = table::text(&jobs, args.all);
-                format!("{tables}{}", last_line(&args.file, jobs.len()))
+                format!("{tables}{}", last_line(&file, jobs.len()))
             }
-            CheckFormat::Json => table::json(&args.file, &jobs, args.all),
+            CheckFormat::Json => table::json(&file, &jobs, args.all),
         }
     };
     let _ = crate::sink::print(&text);

@@ -1,6 +1,5 @@
 //! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config_place::ConfigArg;
 use crate::embedded::EmbeddedStore;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,9 +28,8 @@ use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_chan
 /// Arguments of `leasehold run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// The configuration: a file, or a folder whose .toml files are read as one.
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Format of the events on standard output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -38,7 +37,8 @@ pub(crate) struct RunArgs {
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let (path, format) = (args.config.as_path(), args.log_format);
+    let found = args.config.find()?;
+    let (path, format) = (found.as_path(), args.log_format);
     let (shutdown_handle, shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);

@@ -1,6 +1,5 @@
 //! `leasehold runs`: the records of runs, newest first.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use leasehold_lock::KeyValue;
 use leasehold_records::RunRecord;
 
 use crate::age::age;
+use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_jobs::unknown_job;
@@ -21,9 +21,8 @@ use crate::table::Table;
 pub(crate) struct RunsArgs {
     /// Only the runs of this job.
     job: Option<String>,
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Number of runs to show.
     #[arg(short = 'n', long, default_value_t = 20)]
     limit: usize,
@@ -34,7 +33,7 @@ pub(crate) struct RunsArgs {
 
 /// Prints the runs of one job, or of all, newest first.
 pub(crate) async fn run(args: RunsArgs) -> Result<Exit, Failure> {
-    let reader = RecordReader::open(&args.config).await?;
+    let reader = RecordReader::open(&args.config.find()?).await?;
     let (job, limit) = (args.job.as_deref(), args.limit);
     let prefix = job.map_or_else(|| reader.root.runs(), |job| reader.root.runs_of(job));
     let kv = reader.locks.kv();

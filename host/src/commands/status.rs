@@ -1,6 +1,5 @@
 //! `leasehold status`: hosts, jobs, ticks and locks as they are now.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printab
 use serde::Serialize;
 
 use crate::age::{age, until};
+use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::record_reader::{RecordReader, is_denied, records, unread};
@@ -21,9 +21,8 @@ use crate::table::Table;
 /// Arguments of `leasehold status`.
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: ShowFormat,
@@ -69,7 +68,7 @@ struct EntryStatus {
 
 /// Prints hosts, jobs and locks as they are now.
 pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
-    let reader = RecordReader::open(&args.config).await?;
+    let reader = RecordReader::open(&args.config.find()?).await?;
     let read = read_status(&reader).await;
     reader.locks.close().await;
     let status = read.map_err(|error| unread(&error))?;
