@@ -15,6 +15,7 @@ mod failure;
 mod known_jobs;
 mod log_format;
 mod record_reader;
+mod service_manager;
 mod show_format;
 mod sink;
 mod stray;

@@ -13,6 +13,7 @@ use crate::embedded::EmbeddedStore;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::service_manager::ServiceManager;
 use crate::stray::StraySignals;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, StorePlace};
@@ -43,6 +44,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
+    let manager = Arc::new(ServiceManager::of_this_process());
+    manager.show("loading plugins");
     let fingerprint = ConfigFingerprint::of(path);
     let prepared = prepare(Config::load(path)?, fingerprint).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -63,6 +66,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         clock,
         event_log: event_log.clone(),
         reload,
+        stages: manager,
     };
     let exit = match store.place() {
         StorePlace::Remote(_) => match connect::options(&store) {

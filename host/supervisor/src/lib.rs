@@ -2,6 +2,7 @@
 //!
 //! - [`prepare`]: everything before a start. [`connect`]: from the `[store]` table to a connection.
 //! - [`host`], [`shutdown`]: one host, and requests to end it. `identity`, `claim`: its process and its id.
+//! - [`stage`]: the stages of a host, for the service manager that started it.
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
@@ -30,4 +31,5 @@ mod quarantine;
 mod record_writer;
 pub mod reload;
 pub mod shutdown;
+pub mod stage;
 mod supervisor;

@@ -23,6 +23,7 @@ use crate::job::context::JobContext;
 use crate::job::entry::ChangeStart;
 use crate::record_writer::RecordWriter;
 use crate::shutdown::ShutdownRequest;
+use crate::stage::{Heartbeat, HostStage, StageSink};
 use leasehold_records::whole_millis;
 
 /// Change of the jobs of a running host.
@@ -47,6 +48,7 @@ pub(crate) struct Supervisor {
     jobs: JobTable,
     clock: Arc<dyn Clock>,
     event_log: EventLog,
+    stages: Arc<dyn StageSink>,
     stage: Stage,
     /// Start of the outage under way.
     store_lost: Option<BootTime>,
@@ -58,6 +60,7 @@ impl Supervisor {
         clock: Arc<dyn Clock>,
         event_log: EventLog,
         record_writer: RecordWriter,
+        stages: Arc<dyn StageSink>,
     ) -> Self {
         let mut jobs = JobTable::new(event_log.clone(), record_writer);
         for context in contexts {
@@ -67,6 +70,7 @@ impl Supervisor {
             jobs,
             clock,
             event_log,
+            stages,
             stage: Stage::Running,
             store_lost: None,
         }
@@ -85,11 +89,14 @@ impl Supervisor {
         for at in self.jobs.entries.keys().copied().collect::<Vec<_>>() {
             self.jobs.start(at);
         }
+        self.stages.enter(HostStage::Ready);
+        let mut heart = Heartbeat::new(self.stages.clone());
         loop {
             let is_idle = self.jobs.tasks.is_empty();
             tokio::select! {
                 biased;
                 Some(request) = requests.recv() => self.obey(request),
+                () = heart.next() => heart.beat(),
                 Some(joined) = self.jobs.tasks.join_next_with_id(), if !is_idle => self.jobs.take_joined(joined),
                 Some((job, made)) = progress.recv() => self.take_progress(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
@@ -112,6 +119,7 @@ impl Supervisor {
     }
 
     fn obey(&mut self, request: ShutdownRequest) {
+        self.stages.enter(HostStage::Stopping);
         match request {
             ShutdownRequest::Stop(reason) => {
                 if self.stage == Stage::Running {
