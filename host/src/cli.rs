@@ -84,6 +84,10 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Print the JSON schema of the configuration, for editors and validators.
+    ///
+    /// Editors find it by the first line of a file, such as `#:schema leasehold.schema.json`, a path from that file.
+    Schema,
     /// Print the script by which a shell completes these commands.
     Completions(CompletionsArgs),
     /// Print the manual page, or write the pages of all commands into a folder.
@@ -174,6 +178,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Top(args) => Box::pin(commands::top::run(*args)).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),
     }
@@ -222,6 +227,7 @@ mod tests {
             &["status"],
             &["top"],
             &["runs"],
+            &["schema"],
             &["completions"],
             &["man"],
             serve,

@@ -8,6 +8,7 @@ pub(crate) mod man;
 pub(crate) mod plugin;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod top;

@@ -1,6 +1,7 @@
-//! An installed host: where its configuration is found, and the unit under which systemd runs it.
+//! An installed host: where its configuration is found, the schema of it, and the unit under which systemd runs it.
 
 mod found;
+mod schema;
 mod service;
 mod unit;
 
