@@ -24,12 +24,13 @@ mod engine {
 
     use futures_util::FutureExt as _;
     use futures_util::future::BoxFuture;
+    use leasehold_config::JobSource;
     use leasehold_config::allow::{Allow, Dir};
     use leasehold_config::limits::{KIB, Limits, MIB};
     use leasehold_config::secrets::Secrets;
-    use leasehold_lock::{Clock as _, SystemClock, Tenure};
+    use leasehold_lock::{Clock as _, Revision, SystemClock, Tenure};
     use leasehold_runtime::{
-        Authority, Entry, GuestKv, KvError, Preparing, RunSpec, Runtime, RuntimeOptions,
+        Authority, GuestKv, KvEntry, KvError, Preparing, RunSpec, Runtime, RuntimeOptions,
         StopSignal, Trigger,
     };
     use tempfile::TempDir;
@@ -49,7 +50,7 @@ mod engine {
     }
 
     impl GuestKv for NoStore {
-        fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>> {
+        fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<KvEntry>, KvError>> {
             unavailable()
         }
 
@@ -58,11 +59,11 @@ mod engine {
             _: &'a str,
             _: u32,
             _: u64,
-        ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
+        ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>> {
             unavailable()
         }
 
-        fn put<'a>(&'a self, _: &'a str, _: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
+        fn put<'a>(&'a self, _: &'a str, _: Vec<u8>) -> BoxFuture<'a, Result<Revision, KvError>> {
             unavailable()
         }
 
@@ -73,16 +74,16 @@ mod engine {
         fn compare_and_put<'a>(
             &'a self,
             _: &'a str,
-            _: u64,
+            _: Revision,
             _: Vec<u8>,
-        ) -> BoxFuture<'a, Result<u64, KvError>> {
+        ) -> BoxFuture<'a, Result<Revision, KvError>> {
             unavailable()
         }
 
         fn compare_and_delete<'a>(
             &'a self,
             _: &'a str,
-            _: u64,
+            _: Revision,
         ) -> BoxFuture<'a, Result<(), KvError>> {
             unavailable()
         }
@@ -190,7 +191,7 @@ mod engine {
         let loaded = bench
             .runtime
             .load_bytes(
-                "fuzz",
+                &JobSource::table("fuzz"),
                 Path::new("calls.wasm"),
                 module.into(),
                 None,

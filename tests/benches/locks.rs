@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use leasehold_lock::{Acquire, ConnectOptions, Locks};
+use leasehold_lock::{Acquire, ConnectOptions, LeaseId, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 
 /// Rounds of each measurement; the median round is shown.
@@ -120,7 +120,7 @@ async fn uncontended(endpoint: &str) -> Result<()> {
         // twice as long.
         for turn in 0..1200 {
             let began = Instant::now();
-            kv.put("/bench/raw", b"v", 0).await?;
+            kv.put("/bench/raw", b"v", LeaseId::NONE).await?;
             let put_took = began.elapsed();
             let began = Instant::now();
             let grant = locks.acquire(Acquire::new("/bench/uncontended")).await?;

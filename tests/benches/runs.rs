@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
+use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks, Token};
 use leasehold_records::RunRecord;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
@@ -77,7 +77,7 @@ fn recorded(runtime: &tokio::runtime::Runtime, version: Version) -> Result<()> {
     });
     let (found, missing): (Vec<_>, Vec<_>) = newest.partition(|(job, token)| {
         let mut of = records.iter().filter(|run| run.job == **job);
-        of.any(|run| run.covers(*token, 0))
+        of.any(|run| run.covers(Token::new(*token), 0))
     });
     let (runs, revisions) = (f64::from(u32::try_from(ended)?), after - before);
     println!(

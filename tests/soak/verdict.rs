@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use leasehold_lock::Token;
 use leasehold_records::{Outcome, RunRecord, TickRecord, TickState, run_id};
 use leasehold_tests::checks::history::{self, Acknowledged};
 use leasehold_tests::checks::{self, Attempt, Circumstances, Log, StoreHistory, Tenancy};
@@ -203,10 +204,11 @@ fn unrecorded(log: &Log, history: &StoreHistory, circumstances: &Circumstances) 
     }
     let mut found = Vec::new();
     for attempt in &log.attempts {
+        let token = Token::new(attempt.token);
         let shares = |record: &RunRecord| {
             record.lock == attempt.lock
-                && record.covers(attempt.token, 0)
-                && attempt.run == run_id(&record.host, attempt.token, 0)
+                && record.covers(token, 0)
+                && attempt.run == run_id(&record.host, token, 0)
         };
         match outcomes.get(&attempt.run) {
             None if merged.iter().any(shares) || is_held_back(attempt, log, circumstances) => {}

@@ -1,6 +1,6 @@
 //! Facts: all input of the model, each with its moment. A fact from a store and a fact from a recording are equal.
 
-use leasehold_lock::{FeedItem, StoreHealth};
+use leasehold_lock::{FeedItem, LeaseId, StoreHealth};
 
 /// An observation, with its moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub(crate) enum FactKind {
     /// Health of the store, or the reason why it is unknown.
     Health(Result<StoreHealth, String>),
     /// Time that a lease has left and was granted, in seconds; `None` if the lease does not exist.
-    Ttl(i64, Option<(u64, u64)>),
+    Ttl(LeaseId, Option<(u64, u64)>),
     /// Result of an admin action.
     Answer(Result<String, String>),
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth};
 use leasehold_records::{HolderRecord, Root, UnixMs};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -95,7 +95,7 @@ struct FrameBench {
     terminal: Terminal<TestBackend>,
     root: Root,
     now: u64,
-    revision: i64,
+    revision: Revision,
     locks: u32,
 }
 
@@ -103,11 +103,11 @@ impl FrameBench {
     fn new(locks: u32, waiters: u32) -> Self {
         let root = Root::default();
         let mut model = Model::new(KeyScope::new(root.clone(), Vec::new()));
-        let revision = i64::from(locks + waiters) + 1;
+        let revision = Revision::new(i64::from(locks + waiters) + 1);
         let entries = (0..locks).chain((0..waiters).map(|waiter| waiter % locks.max(1)));
         let keys = entries
             .zip(1..)
-            .map(|(lock, create)| entry(&root, lock, create))
+            .map(|(lock, create)| entry(&root, lock, Revision::new(create)))
             .collect();
         let kind = FactKind::Keys(FeedItem::Reading { revision, keys });
         model.apply(Fact {
@@ -127,7 +127,7 @@ impl FrameBench {
             kind,
         });
         for lease in 1..=i64::from(locks) {
-            let kind = FactKind::Ttl(lease, Some((29, 30)));
+            let kind = FactKind::Ttl(LeaseId::new(lease), Some((29, 30)));
             model.apply(Fact {
                 at_unix_ms: NOW,
                 kind,
@@ -180,7 +180,7 @@ impl FrameBench {
 
     /// Another client joins a queue, or leaves it.
     fn changes(&mut self, frame: u32) {
-        self.revision += 1;
+        self.revision = self.revision.next();
         let lock = (frame / 2 * 37) % self.locks.max(1);
         let mut key = entry(&self.root, lock, self.revision);
         key.key = format!("{}/visitor", self.root.lock(&name(lock)));
@@ -270,8 +270,9 @@ fn name(lock: u32) -> String {
     format!("team-{:02}/service-{lock:05}", lock % 40)
 }
 
-/// The entry of a lock with this create revision.
-fn entry(root: &Root, lock: u32, create: i64) -> KeyValue {
+/// The entry of a lock with this create revision, on the lease of the same number.
+fn entry(root: &Root, lock: u32, create_revision: Revision) -> KeyValue {
+    let create = create_revision.get();
     let record = HolderRecord {
         host: format!("host-{:03}", create % 200),
         job: format!("job-{lock:05}"),
@@ -281,9 +282,9 @@ fn entry(root: &Root, lock: u32, create: i64) -> KeyValue {
     KeyValue {
         key: format!("{}/{create:x}", root.lock(&name(lock))),
         value: record.to_json(),
-        create_revision: create,
-        mod_revision: create,
-        lease: create,
+        create_revision,
+        mod_revision: create_revision,
+        lease: LeaseId::new(create),
     }
 }
 

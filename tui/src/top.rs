@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::{ConnectOptions, FeedItem, Locks, StoreError};
+use leasehold_lock::{ConnectOptions, FeedItem, LeaseId, Locks, StoreError};
 use leasehold_records::Root;
 use tokio_util::sync::CancellationToken;
 
@@ -300,12 +300,12 @@ async fn print_on(
 }
 
 /// Leases of holders, each once.
-fn holder_leases(model: &Model, now: u64) -> Vec<i64> {
+fn holder_leases(model: &Model, now: u64) -> Vec<LeaseId> {
     let shown = model.shown(now);
     let holders = shown.state.locks.values().filter_map(|lock| lock.holder());
-    let mut leases: Vec<i64> = holders
+    let mut leases: Vec<LeaseId> = holders
         .map(|holder| holder.lease)
-        .filter(|lease| *lease != 0)
+        .filter(|lease| !lease.is_none())
         .collect();
     leases.sort_unstable();
     leases.dedup();

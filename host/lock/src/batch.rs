@@ -1,9 +1,10 @@
 //! [`Batch`]: several writes that happen together or not at all, in one revision of the store.
 
-use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp};
+use etcd_client::{DeleteOptions, Txn, TxnOp};
+use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::StoreError;
-use crate::kv::Kv;
+use crate::kv::{Kv, put};
 
 /// Writes of one transaction. No key may be in it twice.
 #[derive(Clone, Debug, Default)]
@@ -16,11 +17,10 @@ impl Batch {
     /// Operations that a store takes in one transaction unless it was started with another limit.
     pub const MOST_OPS: usize = 128;
 
-    /// Adds a write of a key, under `lease` unless that is 0.
-    pub fn put(&mut self, key: &str, value: &[u8], lease: i64) {
-        let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+    /// Adds a write of a key, under `lease` unless that is [`LeaseId::NONE`].
+    pub fn put(&mut self, key: &str, value: &[u8], lease: LeaseId) {
         self.bytes += key.len() + value.len();
-        self.ops.push(TxnOp::put(key, value, options));
+        self.ops.push(put(key, value, lease));
     }
 
     /// Adds the deletion of a key. It may be missing.
@@ -58,8 +58,8 @@ impl Kv {
     /// # Errors
     ///
     /// [`StoreError`]; an unknown one may have been carried out, as a whole.
-    pub async fn commit(&self, batch: Batch) -> Result<i64, StoreError> {
+    pub async fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
         let reply = self.requests().txn(Txn::new().and_then(batch.ops)).await?;
-        Ok(reply.revision.get())
+        Ok(reply.revision)
     }
 }

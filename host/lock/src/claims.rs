@@ -6,9 +6,9 @@
 //! An entry is the pair (key, create revision), never the key alone: the same client re-enters under the same key,
 //! and a deletion of the earlier entry must not touch the later one.
 
-use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
+use leasehold_ids::Revision;
 use std::collections::HashMap;
 use tokio::sync::watch;
 

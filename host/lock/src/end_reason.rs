@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use leasehold_ids::Revision;
+
 /// Reason for the end of a tenure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndReason {
@@ -14,12 +16,12 @@ pub enum EndReason {
     /// Our entry was deleted from the queue by another client or an operator.
     Removed {
         /// The revision of the deletion.
-        revision: i64,
+        revision: Revision,
     },
     /// Our key was deleted, and created again by another client or an operator.
     Replaced {
         /// The create revision of the entry that now exists under our key.
-        revision: i64,
+        revision: Revision,
     },
     /// The store refused our fencing token: our entry no longer exists.
     TokenStale,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use leasehold_ids::Revision;
+
 /// A request to the store that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -208,7 +210,7 @@ pub enum AcquireError {
         /// The lock.
         name: String,
         /// The revision of the deletion, or of the reading that showed it.
-        revision: i64,
+        revision: Revision,
     },
     /// The revisions of the store went back: tokens would repeat.
     #[error(
@@ -218,9 +220,9 @@ pub enum AcquireError {
     )]
     StoreWentBack {
         /// The highest revision this client has seen.
-        seen: i64,
+        seen: Revision,
         /// The revision now.
-        now: i64,
+        now: Revision,
     },
     /// The store could not be reached or refused.
     #[error("cannot acquire lock {name}: {source}")]

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use leasehold_ids::Revision;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
@@ -23,7 +24,7 @@ pub struct KeyChange {
     /// The key.
     pub key: String,
     /// The revision of the change.
-    pub revision: i64,
+    pub revision: Revision,
     /// The key after the change; `None` when it was deleted.
     pub now: Option<KeyValue>,
 }
@@ -34,14 +35,14 @@ pub enum FeedItem {
     /// All keys at one revision. A key that is not in here does not exist.
     Reading {
         /// The revision. Keys may be newer when compactions overtook the reading; their changes follow.
-        revision: i64,
+        revision: Revision,
         /// The keys, in order. A value that is too large to be read is empty.
         keys: Vec<KeyValue>,
     },
     /// Changes since, in order for each prefix, complete up to the revision for the prefix they are of.
     Changes {
         /// The highest revision of the store that these changes show.
-        revision: i64,
+        revision: Revision,
         /// The changes.
         changes: Vec<KeyChange>,
     },
@@ -66,7 +67,7 @@ enum FeedStage {
     /// All watches are open, and the reading that must follow has not been done.
     Unread,
     /// Every change after this revision is delivered.
-    Live(i64),
+    Live(Revision),
 }
 
 /// The keys under some prefixes, delivered by [`KeyFeed::next`].
@@ -215,10 +216,7 @@ impl KeyFeed {
                     return None;
                 };
                 let changes = self.changes_after(read_at, events);
-                (!changes.is_empty()).then_some(FeedItem::Changes {
-                    revision: revision.get(),
-                    changes,
-                })
+                (!changes.is_empty()).then_some(FeedItem::Changes { revision, changes })
             }
         }
     }
@@ -240,10 +238,8 @@ impl KeyFeed {
         Ok(FeedItem::Reading { revision, keys })
     }
 
-    fn changes_after(&self, read_at: i64, events: Vec<WatchEvent>) -> Vec<KeyChange> {
-        let news = events
-            .into_iter()
-            .filter(|event| event.revision.get() > read_at);
+    fn changes_after(&self, read_at: Revision, events: Vec<WatchEvent>) -> Vec<KeyChange> {
+        let news = events.into_iter().filter(|event| event.revision > read_at);
         news.filter_map(|event| {
             let key = String::from_utf8(event.key).ok()?;
             if self.except.iter().any(|prefix| key.starts_with(prefix)) {
@@ -252,20 +248,20 @@ impl KeyFeed {
             let now = match event.kind {
                 WatchEventKind::Delete => None,
                 WatchEventKind::Put {
-                    create,
+                    create_revision,
                     lease,
                     value,
                 } => Some(KeyValue {
                     key: key.clone(),
                     value,
-                    create_revision: create.get(),
-                    mod_revision: event.revision.get(),
-                    lease: lease.get(),
+                    create_revision,
+                    mod_revision: event.revision,
+                    lease,
                 }),
             };
             Some(KeyChange {
                 key,
-                revision: event.revision.get(),
+                revision: event.revision,
                 now,
             })
         })

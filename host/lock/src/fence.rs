@@ -1,9 +1,9 @@
 //! [`Fence`]: the proof that a fenced write carries.
 
 use etcd_client::{Compare, CompareOp};
+use leasehold_ids::Revision;
 
 use crate::error::StoreError;
-use crate::ids::Revision;
 
 /// The condition that a write carries: the entry with this key and create revision exists.
 #[derive(Clone, Debug, PartialEq, Eq)]

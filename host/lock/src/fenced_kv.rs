@@ -1,11 +1,12 @@
 //! Fenced writes of [`Kv`]: transactions that also compare the create revision of the lock's entry. The store itself
 //! refuses them when the token is stale, whatever any clock shows.
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use etcd_client::{Txn, TxnOp};
+use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::StoreError;
 use crate::fence::{Fence, FencedError};
-use crate::kv::{Kv, entries, put};
+use crate::kv::{Kv, entries, put, unchanged_since};
 
 impl Kv {
     /// Reads, linearizably, whether the entry behind `fence` exists.
@@ -30,14 +31,14 @@ impl Kv {
         fence: &Fence,
         key: &str,
         value: &[u8],
-    ) -> Result<i64, FencedError> {
+    ) -> Result<Revision, FencedError> {
         let txn = Txn::new()
             .when([fence.compare()])
-            .and_then([put(key, value, 0)]);
+            .and_then([put(key, value, LeaseId::NONE)]);
         let reply = self.requests().txn(txn).await?;
         reply
             .succeeded
-            .then_some(reply.revision.get())
+            .then_some(reply.revision)
             .ok_or(FencedError::Stale)
     }
 
@@ -57,8 +58,8 @@ impl Kv {
             .ok_or(FencedError::Stale)
     }
 
-    /// Writes one key if the fence's entry exists and the last change of the key was at `expected`, 0 for a missing
-    /// key. Returns the revision of the write.
+    /// Writes one key if the fence's entry exists and the last change of the key was at `expected`,
+    /// [`Revision::NONE`] for a missing key. Returns the revision of the write.
     ///
     /// # Errors
     ///
@@ -67,15 +68,15 @@ impl Kv {
         &self,
         fence: &Fence,
         key: &str,
-        expected: i64,
+        expected: Revision,
         value: &[u8],
-    ) -> Result<i64, FencedError> {
-        let write = put(key, value, 0);
+    ) -> Result<Revision, FencedError> {
+        let write = put(key, value, LeaseId::NONE);
         self.compared(fence, key, expected, write).await
     }
 
-    /// Deletes one key if the fence's entry exists and the last change of the key was at `expected`, 0 for a missing
-    /// key.
+    /// Deletes one key if the fence's entry exists and the last change of the key was at `expected`,
+    /// [`Revision::NONE`] for a missing key.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl Kv {
         &self,
         fence: &Fence,
         key: &str,
-        expected: i64,
+        expected: Revision,
     ) -> Result<(), FencedError> {
         let delete = TxnOp::delete(key, None);
         self.compared(fence, key, expected, delete).await.map(drop)
@@ -96,13 +97,14 @@ impl Kv {
         &self,
         fence: &Fence,
         key: &str,
-        expected: i64,
+        expected: Revision,
         value: &[u8],
     ) -> Result<bool, StoreError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let txn = Txn::new()
-            .when([fence.compare(), unchanged])
-            .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
+        let unchanged = unchanged_since(key, expected);
+        let txn = Txn::new().when([fence.compare(), unchanged]).and_then([
+            put(key, value, LeaseId::NONE),
+            TxnOp::delete(fence.key.as_str(), None),
+        ]);
         Ok(self.requests().txn(txn).await?.succeeded)
     }
 
@@ -111,10 +113,10 @@ impl Kv {
         &self,
         fence: &Fence,
         key: &str,
-        expected: i64,
+        expected: Revision,
         write: TxnOp,
-    ) -> Result<i64, FencedError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+    ) -> Result<Revision, FencedError> {
+        let unchanged = unchanged_since(key, expected);
         let lock = TxnOp::get(fence.key.as_str(), None);
         let txn = Txn::new()
             .when([fence.compare(), unchanged])
@@ -122,11 +124,11 @@ impl Kv {
             .or_else([lock]);
         let reply = self.requests().txn(txn).await?;
         if reply.succeeded {
-            return Ok(reply.revision.get());
+            return Ok(reply.revision);
         }
         let exists = entries(&reply, 0)
             .first()
-            .is_some_and(|entry| entry.create_revision == fence.create_revision.get());
+            .is_some_and(|entry| entry.create_revision == fence.create_revision);
         Err(if exists {
             FencedError::Conflict
         } else {

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use leasehold_ids::{LeaseId, Revision, Token};
+
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::fence::Fence;
-use crate::ids::{Revision, Token};
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;
@@ -65,13 +66,13 @@ impl Grant {
 
     /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
     /// receiver that remembers the highest one can refuse late effects of earlier holders.
-    pub fn token(&self) -> u64 {
-        Token::from(self.create_revision).get()
+    pub fn token(&self) -> Token {
+        Token::from(self.create_revision)
     }
 
     /// The lease that carries our entry.
-    pub fn lease(&self) -> i64 {
-        self.entry.lease().get()
+    pub fn lease(&self) -> LeaseId {
+        self.entry.lease()
     }
 
     /// The duration of the acquisition.
@@ -119,7 +120,7 @@ impl Grant {
     pub async fn put_and_release(
         &self,
         key: &str,
-        expected: i64,
+        expected: Revision,
         value: &[u8],
     ) -> Result<bool, StoreError> {
         self.release_tenure();
@@ -162,7 +163,7 @@ impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Grant")
             .field("key", &self.entry.key())
-            .field("token", &self.create_revision.get())
+            .field("token", &self.create_revision)
             .field("tenure", &self.tenure)
             .field("claim", &self.claim)
             .finish_non_exhaustive()

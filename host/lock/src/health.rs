@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use leasehold_ids::Revision;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::locks::Locks;
+use crate::requests::header_revision;
 
 /// Facts about the store, from the member that answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub struct StoreHealth {
     /// The name of the leader; empty without one, or without the right to list members.
     pub leader: String,
     /// The current revision.
-    pub revision: i64,
+    pub revision: Revision,
     /// The size of its data, in bytes.
     pub data_bytes: u64,
     /// The time from the request to the answer.
@@ -51,9 +53,7 @@ impl Locks {
             version: status.version().to_owned(),
             members: members.len(),
             leader: leader.map_or_else(String::new, |member| member.name().to_owned()),
-            revision: status
-                .header()
-                .map_or(0, etcd_client::ResponseHeader::revision),
+            revision: header_revision(status.header()),
             data_bytes: u64::try_from(status.db_size()).unwrap_or(0),
             round_trip,
         })

@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use etcd_client::ResponseHeader;
+use leasehold_ids::Revision;
 
 use crate::clock::Clock;
 use crate::end_reason::EndReason;
-use crate::ids::Revision;
 use crate::tenure::SessionDeadline;
 
 /// The store behind one client, as its replies have shown it.

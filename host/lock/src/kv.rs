@@ -3,11 +3,11 @@
 //! Fenced access, for work under a lock, is in `fenced_kv`.
 
 use crate::error::StoreError;
-use crate::ids::Revision;
 use crate::key_range::key_ranges;
 use crate::pages::{PageContent, PageFacts, PageResult, PageRetry, PagedReading};
 use crate::requests::{StoreReply, StoreRequests};
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
+use leasehold_ids::{LeaseId, Revision};
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub struct KeyValue {
     /// The value.
     pub value: Vec<u8>,
     /// The revision at which the key was created.
-    pub create_revision: i64,
+    pub create_revision: Revision,
     /// The revision of its last change.
-    pub mod_revision: i64,
-    /// The lease that carries it, 0 for none.
-    pub lease: i64,
+    pub mod_revision: Revision,
+    /// The lease that carries it, or [`LeaseId::NONE`].
+    pub lease: LeaseId,
 }
 
 /// The result of reading many keys.
@@ -31,7 +31,7 @@ pub struct KeyScan<T> {
     pub found: T,
     /// The revision of the reading. Where compactions kept overtaking it, the revision at which it began: some keys
     /// are then newer.
-    pub revision: i64,
+    pub revision: Revision,
     /// Keys whose values are too large to be read. They are returned with an empty value.
     pub unreadable: Vec<String>,
 }
@@ -188,15 +188,17 @@ impl Kv {
     pub async fn compare_and_put(
         &self,
         key: &str,
-        expected: i64,
+        expected: Revision,
         value: &[u8],
     ) -> Result<bool, StoreError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let txn = Txn::new().when([unchanged]).and_then([put(key, value, 0)]);
+        let unchanged = unchanged_since(key, expected);
+        let txn = Txn::new()
+            .when([unchanged])
+            .and_then([put(key, value, LeaseId::NONE)]);
         Ok(self.requests.txn(txn).await?.succeeded)
     }
 
-    /// As [`Kv::compare_and_put`], under `lease`. `expected` is 0 for a key that does not exist.
+    /// As [`Kv::compare_and_put`], under `lease`. `expected` is [`Revision::NONE`] for a key that does not exist.
     ///
     /// # Errors
     ///
@@ -204,11 +206,11 @@ impl Kv {
     pub async fn compare_and_put_leased(
         &self,
         key: &str,
-        expected: i64,
+        expected: Revision,
         value: &[u8],
-        lease: i64,
+        lease: LeaseId,
     ) -> Result<bool, StoreError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let unchanged = unchanged_since(key, expected);
         let write = put(key, value, lease);
         let txn = Txn::new().when([unchanged]).and_then([write]);
         Ok(self.requests.txn(txn).await?.succeeded)
@@ -261,24 +263,29 @@ impl Kv {
         }
         Ok(KeyScan {
             found,
-            revision: pages.revision().get(),
+            revision: pages.revision(),
             unreadable,
         })
     }
 
-    /// Writes one key, under `lease` unless that is 0. Returns the revision of the write.
+    /// Writes one key, under `lease` unless that is [`LeaseId::NONE`]. Returns the revision of the write.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; an unknown one may have been carried out.
-    pub async fn put(&self, key: &str, value: &[u8], lease: i64) -> Result<i64, StoreError> {
-        let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+    pub async fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        lease: LeaseId,
+    ) -> Result<Revision, StoreError> {
+        let options = on_lease(lease);
         let put = || {
             let (mut kv, options) = (self.requests.client().kv_client(), options.clone());
             async move { kv.put(key, value, options).await }
         };
         let reply = self.requests.send(put).await?;
-        self.requests.revision(reply.header()).map(Revision::get)
+        self.requests.revision(reply.header())
     }
 
     /// Deletes one key. Returns true if it existed.
@@ -303,9 +310,18 @@ impl Kv {
     }
 }
 
-pub(crate) fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
-    let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
-    TxnOp::put(key, value, options)
+pub(crate) fn put(key: &str, value: &[u8], lease: LeaseId) -> TxnOp {
+    TxnOp::put(key, value, on_lease(lease))
+}
+
+/// Options of a write under a lease; none without one.
+fn on_lease(lease: LeaseId) -> Option<PutOptions> {
+    (!lease.is_none()).then(|| PutOptions::new().with_lease(lease.get()))
+}
+
+/// The condition that the last change of a key was at `revision`.
+pub(crate) fn unchanged_since(key: &str, revision: Revision) -> Compare {
+    Compare::mod_revision(key, CompareOp::Equal, revision.get())
 }
 
 /// Facts about a page, keys that are not text included.
@@ -332,9 +348,9 @@ pub(crate) fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
             Some(KeyValue {
                 key: kv.key_str().ok()?.to_owned(),
                 value: kv.value().to_vec(),
-                create_revision: kv.create_revision(),
-                mod_revision: kv.mod_revision(),
-                lease: kv.lease(),
+                create_revision: Revision::new(kv.create_revision()),
+                mod_revision: Revision::new(kv.mod_revision()),
+                lease: LeaseId::new(kv.lease()),
             })
         })
         .collect()

@@ -7,8 +7,8 @@
 //! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`fence`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several
 //!   writes at once.
-//! - [`observer`]: calls at renewals, retries, reconnects, hand-offs and losses. [`end_reason`], [`ids`],
-//!   [`queue_role`]: reasons, numbers and roles.
+//! - [`observer`]: calls at renewals, retries, reconnects, hand-offs and losses. [`end_reason`],
+//!   [`queue_role`]: reasons and roles.
 //! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`operator`]: facts about the
 //!   store; an operator's actions against entries of others.
 //! - Private: `session`, `renewal`, `renewer`, `pool`, `lease_uses`, `lease_thread` (leases); `dialer`, `link`,
@@ -35,7 +35,6 @@ pub mod feed;
 pub mod fence;
 pub mod grant;
 pub mod health;
-pub mod ids;
 pub mod kv;
 pub mod locks;
 pub mod observer;
@@ -87,8 +86,8 @@ pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use fence::{Fence, FencedError};
 pub use grant::Grant;
 pub use health::StoreHealth;
-pub use ids::{LeaseId, Revision, Token};
 pub use kv::{KeyScan, KeyValue, Kv};
+pub use leasehold_ids::{LeaseId, Revision, Token};
 pub use locks::Locks;
 pub use observer::{LockObserver, StreamKind};
 pub use operator::AuditNote;

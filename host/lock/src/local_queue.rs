@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use leasehold_ids::Revision;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::claims::{ClaimSet, ClaimStatus, QueueReading};
-use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use leasehold_ids::LeaseId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,6 @@ use crate::connectivity_probe::observe;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
-use crate::ids::LeaseId;
 use crate::kv::Kv;
 use crate::lease_thread::LeaseThread;
 use crate::link::StoreLink;
@@ -192,15 +192,15 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError`] when the store grants no lease.
-    pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
+    pub async fn lease(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let open = || self.0.open(ttl, LeasePurpose::Records);
-        Ok(self.0.pool.records(ttl, open).await?.lease.get())
+        Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
     /// Ends the session of a lease for records that does not exist in the store. The next call of [`Locks::lease`]
     /// opens another.
-    pub fn end_session(&self, lease: i64) {
-        self.0.pool.end_records(LeaseId::new(lease));
+    pub fn end_session(&self, lease: LeaseId) {
+        self.0.pool.end_records(lease);
     }
 
     /// The time to live that the store still gives `lease`, and the granted one, in seconds; `None` when the lease
@@ -209,10 +209,10 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError`] when the store does not answer or refuses.
-    pub async fn lease_ttl(&self, lease: i64) -> Result<Option<(u64, u64)>, StoreError> {
+    pub async fn lease_ttl(&self, lease: LeaseId) -> Result<Option<(u64, u64)>, StoreError> {
         let ask = || {
             let mut leases = self.0.requests.client().lease_client();
-            async move { leases.time_to_live(lease, None).await }
+            async move { leases.time_to_live(lease.get(), None).await }
         };
         let reply = self.0.requests.send(ask).await?;
         Ok(u64::try_from(reply.ttl())

@@ -15,9 +15,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_ids::Revision;
 use tokio::time::sleep;
 
-use crate::ids::Revision;
 use crate::local_queue::LocalQueue;
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;

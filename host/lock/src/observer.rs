@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use leasehold_ids::{LeaseId, Token};
+
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
-use crate::ids::{LeaseId, Token};
 
 /// A long-lived stream to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::{RefusalKind, StoreError};
 use crate::locks::Locks;
@@ -31,10 +32,10 @@ impl Locks {
     pub async fn remove_entry(
         &self,
         key: &str,
-        create_revision: i64,
+        create_revision: Revision,
         note: &AuditNote,
     ) -> Result<bool, StoreError> {
-        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision);
+        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision.get());
         let put_note = self.put_note(note).await?;
         let txn = Txn::new()
             .when([exists])
@@ -48,7 +49,7 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError`]; an unknown one may have been carried out.
-    pub async fn revoke_lease(&self, lease: i64, note: &AuditNote) -> Result<bool, StoreError> {
+    pub async fn revoke_lease(&self, lease: LeaseId, note: &AuditNote) -> Result<bool, StoreError> {
         if self.lease_ttl(lease).await?.is_none() {
             return Ok(false);
         }
@@ -56,7 +57,7 @@ impl Locks {
         self.0.requests.txn(Txn::new().and_then([put_note])).await?;
         let revoke = || {
             let mut leases = self.0.requests.client().lease_client();
-            async move { leases.revoke(lease).await }
+            async move { leases.revoke(lease.get()).await }
         };
         match self.0.requests.send(revoke).await {
             Ok(_) => Ok(true),

@@ -15,12 +15,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_ids::{LeaseId, Revision};
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
-use crate::ids::{LeaseId, Revision};
 use crate::locks::LockClient;
 use crate::pool::EntrySlot;
 

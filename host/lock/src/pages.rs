@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use etcd_client::GetOptions;
+use leasehold_ids::Revision;
 
 use crate::error::StoreError;
-use crate::ids::Revision;
 use crate::key_range::KeyRange;
 
 /// Bytes of a page to aim for: a quarter of a message's limit, for values that grow from page to page.

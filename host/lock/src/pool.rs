@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use leasehold_ids::LeaseId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
-use crate::ids::LeaseId;
 use crate::lease_uses::LeaseUses;
 use crate::requests::StoreRequests;
 use crate::session::LeaseSession;

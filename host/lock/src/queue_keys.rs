@@ -1,8 +1,7 @@
 //! Keys of a queue: which keys are entries of a lock, and their order.
 
 use etcd_client::GetResponse;
-
-use crate::ids::Revision;
+use leasehold_ids::Revision;
 
 /// One entry of a queue as a read shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

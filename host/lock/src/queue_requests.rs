@@ -3,9 +3,9 @@
 use etcd_client::{
     Compare, CompareOp, GetOptions, GetResponse, PutOptions, SortOrder, SortTarget, Txn, TxnOp,
 };
+use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::StoreError;
-use crate::ids::{LeaseId, Revision};
 use crate::queue_keys::{QueueKey, entries_of};
 use crate::queue_role::{QueueRole, with_roles};
 use crate::requests::{StoreReply, StoreRequests};

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use leasehold_ids::Revision;
 use tokio::time::{Instant, sleep_until};
 
 use crate::claims::QueueReading;
 use crate::clock::{BootTime, Clock};
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
-use crate::ids::Revision;
 use crate::local_queue::{Contention, LocalQueue, QueueState};
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;

@@ -120,7 +120,7 @@ fn queue_of(keys: &[QueueKey], prefix: &str) -> Vec<QueueKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Revision;
+    use leasehold_ids::Revision;
 
     #[test]
     fn the_queue_of_a_lock_is_its_direct_children_oldest_first() {

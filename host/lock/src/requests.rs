@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
-use crate::ids::{LeaseId, Revision};
 use crate::link::StoreLink;
 use crate::observer::ObserverHandle;
 use crate::renewal::ReplyOrigin;
+use leasehold_ids::{LeaseId, Revision};
 use tokio::time::Instant;
 
 mod reply;
@@ -260,11 +260,16 @@ impl StoreRequests {
     /// The revision of a reply, unless another cluster sent it.
     pub(crate) fn revision(&self, header: Option<&ResponseHeader>) -> Result<Revision, StoreError> {
         if self.identity.is_same_cluster(header) {
-            Ok(Revision::new(header.map_or(0, ResponseHeader::revision)))
+            Ok(header_revision(header))
         } else {
             Err(StoreError::Unknown(
                 "another cluster answered at this address".into(),
             ))
         }
     }
+}
+
+/// The revision in the header of a reply; none without one.
+pub(crate) fn header_revision(header: Option<&ResponseHeader>) -> Revision {
+    Revision::new(header.map_or(0, ResponseHeader::revision))
 }

@@ -21,10 +21,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use leasehold_ids::LeaseId;
+
 use crate::clock::{BootTime, Clock};
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
-use crate::ids::LeaseId;
 use crate::requests::StoreRequests;
 use crate::tenure::{SessionDeadline, Tenure};
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_ids::{LeaseId, Revision};
+
 use crate::feed::{FeedItem, KeyChange, KeyFeed};
 use crate::kv::KeyValue;
 use crate::locks::Locks;
@@ -16,9 +18,9 @@ pub struct QueueEntry {
     /// The full key.
     pub key: String,
     /// Its place in the order: the revision at which it was created.
-    pub create_revision: i64,
-    /// The lease that carries it; 0 for an administrative hold, which only an operator ends.
-    pub lease: i64,
+    pub create_revision: Revision,
+    /// The lease that carries it; [`LeaseId::NONE`] for an administrative hold, which only an operator ends.
+    pub lease: LeaseId,
     /// The value that the client wrote; empty for most foreign clients.
     pub value: Vec<u8>,
 }
@@ -26,7 +28,7 @@ pub struct QueueEntry {
 impl QueueEntry {
     /// True if this entry has no lease: an operator put it there by hand, and it stays until deleted.
     pub const fn is_administrative(&self) -> bool {
-        self.lease == 0
+        self.lease.is_none()
     }
 }
 
@@ -59,7 +61,7 @@ pub enum ViewChange {
 pub struct QueueView {
     feed: KeyFeed,
     queues: BTreeMap<String, Vec<QueueEntry>>,
-    revision: i64,
+    revision: Revision,
     freshness: ViewFreshness,
 }
 
@@ -71,7 +73,7 @@ impl Locks {
         QueueView {
             feed: self.feed([prefix]),
             queues: BTreeMap::new(),
-            revision: 0,
+            revision: Revision::NONE,
             freshness: ViewFreshness::Loading,
         }
     }
@@ -104,7 +106,7 @@ impl QueueView {
     }
 
     /// The revision up to which everything is shown.
-    pub const fn revision(&self) -> i64 {
+    pub const fn revision(&self) -> Revision {
         self.revision
     }
 

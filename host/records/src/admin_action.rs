@@ -1,5 +1,6 @@
 //! Record of an operator's action on other clients' locks.
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
@@ -43,7 +44,7 @@ pub struct AdminActionRecord {
     /// The key of the queue entry.
     pub key: String,
     /// The create revision of that entry.
-    pub token: u64,
+    pub token: Token,
     /// The lease, in hex.
     pub lease: String,
     /// The owner of that entry, if its value names one.

@@ -1,5 +1,6 @@
 //! Record of a job on one host.
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
@@ -70,7 +71,7 @@ pub struct JobRecord {
     pub since_unix_ms: UnixMs,
     /// The fencing token it runs under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<u64>,
+    pub token: Option<Token>,
     /// The time when it continues, while sleeping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_unix_ms: Option<UnixMs>,

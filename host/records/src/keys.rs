@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use leasehold_ids::Token;
+
 use crate::unix_ms::UnixMs;
 
 /// Digits of a token in a key: enough for any 64-bit number, so that keys sort like tokens.
@@ -25,7 +27,7 @@ pub struct RunKey {
     /// The job.
     pub job: String,
     /// The fencing token of the grant it ran under.
-    pub token: u64,
+    pub token: Token,
     /// 0 for the first run under a grant; further runs of a job that keeps its lock count up.
     pub sequence: u32,
 }
@@ -132,7 +134,7 @@ impl Root {
         };
         Some(RunKey {
             job: job.to_owned(),
-            token: token.parse().ok()?,
+            token: Token::new(token.parse().ok()?),
             sequence,
         })
     }
@@ -179,7 +181,7 @@ mod tests {
         let root = Root::default();
         let key = |token, sequence| RunKey {
             job: "ledger".into(),
-            token,
+            token: Token::new(token),
             sequence,
         };
         let keys = [key(9, 0), key(9, 1), key(10, 0), key(u64::MAX, 0)];

@@ -1,5 +1,7 @@
 //! Runs of one job that share a record, because they were too fast for one each.
 
+use leasehold_ids::Token;
+
 use crate::run::{MergedRuns, RunRecord};
 
 impl RunRecord {
@@ -44,7 +46,7 @@ impl RunRecord {
     }
 
     /// Returns true if the record covers the run with this token and number, alone or among others.
-    pub fn covers(&self, token: u64, sequence: u32) -> bool {
+    pub fn covers(&self, token: Token, sequence: u32) -> bool {
         let last = (self.token, self.sequence);
         let first = self
             .merged

@@ -1,5 +1,6 @@
 //! Record of a run, or of several that share it.
 
+use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::unix_ms::UnixMs;
@@ -70,7 +71,7 @@ pub struct RunRecord {
     #[serde(default)]
     pub lock_key: String,
     /// The fencing token.
-    pub token: u64,
+    pub token: Token,
     /// Its number under this token.
     pub sequence: u32,
     /// The run's id.
@@ -120,7 +121,7 @@ pub struct MergedRuns {
     /// The number of runs, the last included.
     pub runs: u64,
     /// The fencing token of the first.
-    pub first_token: u64,
+    pub first_token: Token,
     /// The number of the first run under that token.
     #[serde(default)]
     pub first_sequence: u32,

@@ -3,6 +3,7 @@
 //! The store keeps every version until it is compacted, so each byte counts as often as a job runs. Fields that
 //! earlier versions of this program require are emptied, never left out: hosts of both versions share a root.
 
+use leasehold_ids::Token;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -19,7 +20,7 @@ const COUNTS: [&str; 4] = [
 ];
 
 /// Returns the id of a run: its host, its token, and its number under that token.
-pub fn run_id(host: &str, token: u64, sequence: u32) -> String {
+pub fn run_id(host: &str, token: Token, sequence: u32) -> String {
     format!("{host}-{token}-{sequence}")
 }
 
@@ -195,26 +196,33 @@ mod tests {
     #[test]
     fn runs_that_share_a_record_are_counted_and_found() {
         let run = |token, sequence| RunRecord {
-            token,
+            token: Token::new(token),
             sequence,
             started_unix_ms: UnixMs::new(token),
             calls_admitted: 2,
             peak_memory_bytes: 100 - token,
-            run_id: run_id("h", token, sequence),
+            run_id: run_id("h", Token::new(token), sequence),
             ..RunRecord::from_json(RUN.as_bytes()).unwrap()
         };
         let three = run(9, 1).after(&run(9, 0).after(&run(7, 0)));
         assert_eq!((three.runs(), three.calls_admitted), (3, 6));
         assert_eq!(three.peak_memory_bytes, 93);
-        assert_eq!((three.token, three.started_unix_ms), (9, UnixMs::new(9)));
+        assert_eq!(
+            (three.token, three.started_unix_ms),
+            (Token::new(9), UnixMs::new(9))
+        );
         let merged = three.merged.unwrap();
         assert_eq!(
             (merged.first_token, merged.first_started_unix_ms),
-            (7, UnixMs::new(7))
+            (Token::new(7), UnixMs::new(7))
         );
-        assert!(three.covers(7, 0) && three.covers(8, 5) && three.covers(9, 1));
-        assert!(!three.covers(6, 0) && !three.covers(9, 2));
-        assert!(run(3, 1).covers(3, 1) && !run(3, 1).covers(3, 0));
+        assert!(
+            three.covers(Token::new(7), 0)
+                && three.covers(Token::new(8), 5)
+                && three.covers(Token::new(9), 1)
+        );
+        assert!(!three.covers(Token::new(6), 0) && !three.covers(Token::new(9), 2));
+        assert!(run(3, 1).covers(Token::new(3), 1) && !run(3, 1).covers(Token::new(3), 0));
         assert_eq!(
             RunRecord::from_json(&three.to_json()).unwrap().merged,
             three.merged

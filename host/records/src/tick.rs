@@ -1,5 +1,6 @@
 //! Record of a job's latest tick.
 
+use leasehold_ids::{Revision, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::run::Outcome;
@@ -43,7 +44,7 @@ pub struct TickBefore {
     /// The time that the host's clock showed when it last wrote the record.
     pub clock_unix_ms: UnixMs,
     /// The revision of the store at that write.
-    pub revision: i64,
+    pub revision: Revision,
 }
 
 /// The latest tick of a job that a host has begun. Its tick decides which run is due. Its other times are for
@@ -62,7 +63,7 @@ pub struct TickRecord {
     #[serde(default)]
     pub lock_key: String,
     /// The fencing token it was begun under: the create revision of that entry.
-    pub token: u64,
+    pub token: Token,
     /// Number of the attempt at this tick, from 1.
     pub attempt: u32,
     /// The run's id.

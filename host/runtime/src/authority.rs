@@ -7,14 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use leasehold_lock::{Grant, Tenure};
+use leasehold_lock::{Grant, Tenure, Token};
 
 use super::kv::GuestKv;
 
 /// Holder of a simulated lock, and last part of its key.
 const SIMULATED_HOLDER: &str = "fake";
 /// Token of a simulated lock.
-const SIMULATED_TOKEN: u64 = 1;
+const SIMULATED_TOKEN: Token = Token::new(1);
 
 /// The facts of the lock under which one run acts, and the storage that the lock fences.
 ///
@@ -23,7 +23,7 @@ const SIMULATED_TOKEN: u64 = 1;
 pub struct Authority {
     lock: String,
     lock_key: String,
-    token: u64,
+    token: Token,
     holder: String,
     tenure: Tenure,
     kv: Arc<dyn GuestKv>,
@@ -37,7 +37,7 @@ impl Authority {
             lock: lock.to_owned(),
             lock_key: grant.key().to_owned(),
             token: grant.token(),
-            holder: format!("{:x}", grant.lease()),
+            holder: grant.lease().to_string(),
             tenure: grant.tenure().clone(),
             kv,
         }
@@ -67,7 +67,7 @@ impl Authority {
     }
 
     /// Returns the fencing token, which is the create revision of the lock key.
-    pub const fn token(&self) -> u64 {
+    pub const fn token(&self) -> Token {
         self.token
     }
 

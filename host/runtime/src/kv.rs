@@ -4,6 +4,7 @@
 //! checked before a call reaches this trait.
 
 use futures_util::future::BoxFuture;
+use leasehold_lock::Revision;
 
 /// One stored value and the revision that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct KvEntry {
     /// The stored bytes.
     pub value: Vec<u8>,
     /// The revision of the last write of this key.
-    pub mod_revision: u64,
+    pub mod_revision: Revision,
 }
 
 /// Error of an operation on fenced storage.
@@ -52,22 +53,22 @@ pub trait GuestKv: Send + Sync {
         most_bytes: u64,
     ) -> BoxFuture<'a, Result<Vec<KvEntry>, KvError>>;
     /// Writes one key and returns the revision of the write.
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>>;
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<Revision, KvError>>;
     /// Deletes one key and returns true if it existed.
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<bool, KvError>>;
-    /// Writes one key if its last write was at `expected_mod_revision`. Zero means that the key is absent.
+    /// Writes one key if its last write was at `expected`. [`Revision::NONE`] means that the key is absent.
     fn compare_and_put<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
         value: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u64, KvError>>;
-    /// Deletes one key if its last write was at `expected_mod_revision`. Zero means that the key is
+    ) -> BoxFuture<'a, Result<Revision, KvError>>;
+    /// Deletes one key if its last write was at `expected`. [`Revision::NONE`] means that the key is
     /// absent, and deletes nothing.
     fn compare_and_delete<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
     ) -> BoxFuture<'a, Result<(), KvError>>;
     /// Checks in the store that this run's grant still holds the lock.
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>>;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::mark::PollMark;
 use super::raw_output::RawOutput;
 use leasehold_config::secrets::Secrets;
+use leasehold_config::wall::UnixMs;
 
 /// Cause of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct RunSpec {
     pub attempt: u32,
     /// Cause of the run.
     pub trigger: Trigger,
-    /// Scheduled time, in Unix milliseconds. `None` if the run was not scheduled.
-    pub scheduled_at_unix_ms: Option<u64>,
+    /// Scheduled time. `None` if the run was not scheduled.
+    pub scheduled_at_unix_ms: Option<UnixMs>,
     /// Arguments after the program's name, which is the job's name.
     pub args: Vec<String>,
     /// Environment variables.

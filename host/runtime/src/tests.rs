@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use leasehold_config::secrets::Secrets;
+use leasehold_config::wall::UnixMs;
 use storage::FakeKv;
 
 /// A runtime, a directory for plugins, and the source, limits and grants of their job.
@@ -164,7 +165,7 @@ pub(super) fn spec() -> RunSpec {
         run_id: "run-1".to_owned(),
         attempt: 2,
         trigger: Trigger::Schedule,
-        scheduled_at_unix_ms: Some(1_000),
+        scheduled_at_unix_ms: Some(UnixMs::new(1_000)),
         args: vec!["--once".to_owned()],
         env: vec![
             ("COLOUR".to_owned(), "blue".to_owned()),

@@ -157,6 +157,8 @@ fn sequence(sequence: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_lock::Token;
+
     use super::*;
     use leasehold_records::Outcome;
 
@@ -166,7 +168,7 @@ mod tests {
             host: "host-a".into(),
             lock: "billing/ledger".into(),
             lock_key: "/leasehold/locks/billing/ledger/694d".into(),
-            token,
+            token: Token::new(token),
             sequence: 0,
             run_id: format!("host-a-{token}-0"),
             attempt: 1,

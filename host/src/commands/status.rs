@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use clap::Args;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::queue_role::with_roles;
-use leasehold_lock::{QueueRole, RefusalKind, StoreError, ViewFreshness};
+use leasehold_lock::{QueueRole, RefusalKind, Revision, StoreError, Token, ViewFreshness};
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printable};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub(crate) struct StatusArgs {
 struct Status {
     /// Revision of the locks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
+    revision: Option<Revision>,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
     /// The latest tick that any host has begun, of each job with ticks.
@@ -53,7 +53,7 @@ struct LockStatus {
 #[derive(Serialize)]
 struct EntryStatus {
     key: String,
-    token: i64,
+    token: Token,
     lease: String,
     /// Seconds left of the holder's lease.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ async fn read_status(reader: &RecordReader) -> Result<Status, StoreError> {
 }
 
 /// Reads every lock with its queue, and the revision of that reading.
-async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), StoreError> {
+async fn read_locks(reader: &RecordReader) -> Result<(Revision, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != ViewFreshness::Live {
         if view.next().await.is_none() {
@@ -149,7 +149,7 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
         let mut shown = Vec::new();
         for (role, entry) in with_roles(entries) {
             let who = HolderRecord::from_json(&entry.value).ok();
-            let ttl = if role.is_holder() && entry.lease != 0 {
+            let ttl = if role.is_holder() && !entry.is_administrative() {
                 match reader.locks.lease_ttl(entry.lease).await {
                     // A missing permission hides the time that is left, and nothing else.
                     Err(error) if is_denied(&error) => None,
@@ -160,8 +160,8 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
             };
             shown.push(EntryStatus {
                 key: entry.key.clone(),
-                token: entry.create_revision,
-                lease: format!("{:x}", entry.lease),
+                token: entry.create_revision.into(),
+                lease: entry.lease.to_string(),
                 ttl_s: ttl,
                 administrative: entry.is_administrative(),
                 host: who.as_ref().map(|who| who.host.clone()),
@@ -292,7 +292,7 @@ mod tests {
     fn status_shows_holders_waiters_and_administrative_holds() {
         let entry = |key: &str, token, lease: &str, job: Option<&str>| EntryStatus {
             key: key.into(),
-            token,
+            token: Token::new(token),
             lease: lease.into(),
             ttl_s: (token == 7).then_some(9),
             administrative: lease == "0",
@@ -301,7 +301,7 @@ mod tests {
         };
         let status = Status {
             not_permitted: Vec::new(),
-            revision: Some(12),
+            revision: Some(Revision::new(12)),
             hosts: vec![HostRecord {
                 host: "host-a".into(),
                 pid: 42,
@@ -315,7 +315,7 @@ mod tests {
                 lock: "billing".into(),
                 state: JobState::Running,
                 since_unix_ms: UnixMs::new(0),
-                token: Some(7),
+                token: Some(Token::new(7)),
                 next_unix_ms: None,
                 last: Some(Outcome::Done),
                 detail: String::new(),
@@ -354,7 +354,7 @@ mod tests {
             state,
             host: "host-b\u{1b}[31m".into(),
             lock_key: format!("/leasehold/locks/{job}/694d"),
-            token: 7,
+            token: Token::new(7),
             attempt: 2,
             run_id: "host-b-7-0".into(),
             claimed_unix_ms: UnixMs::new(3_600_010),
@@ -366,7 +366,7 @@ mod tests {
         };
         let status = Status {
             not_permitted: Vec::new(),
-            revision: Some(12),
+            revision: Some(Revision::new(12)),
             hosts: vec![],
             jobs: vec![
                 job("nightly", Some(UnixMs::new(7_200_000))),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use leasehold_lock::{
-    Acquire, AcquireError, ConnectOptions, Connector, LockWait, Locks, StoreError, StoreService,
+    Acquire, AcquireError, ConnectOptions, Connector, LeaseId, LockWait, Locks, StoreError,
+    StoreService,
 };
 use leasehold_store::{InProcessConnector, Store, StoreOptions};
 use tokio::sync::watch;
@@ -80,7 +81,7 @@ impl Way {
     async fn opened_gate_makes_an_entry(&self, observer: &Locks) -> bool {
         let before = observer
             .kv()
-            .put("/probe", b"", 0)
+            .put("/probe", b"", LeaseId::NONE)
             .await
             .expect("the store answers");
         self.gate.send_replace(true);
@@ -91,10 +92,10 @@ impl Way {
             .expect("the way is there");
         observer
             .kv()
-            .put("/probe", b"", 0)
+            .put("/probe", b"", LeaseId::NONE)
             .await
             .expect("the store answers")
-            > before + 1
+            > before.next()
     }
 
     async fn client(self: &Arc<Self>) -> Locks {

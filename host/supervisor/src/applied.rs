@@ -41,8 +41,8 @@ pub struct Applied {
     pub host: String,
     /// Its process id.
     pub pid: u32,
-    /// Time of writing, in milliseconds since 1970.
-    pub at_unix_ms: u64,
+    /// Time of writing.
+    pub at_unix_ms: UnixMs,
     /// Salt that makes the digests of this file worthless elsewhere.
     salt: String,
     /// `[host]` and `[store]` at the start of the host.
@@ -102,7 +102,7 @@ impl Applied {
             format: FORMAT,
             host: started.host().id().to_owned(),
             pid: std::process::id(),
-            at_unix_ms: UnixMs::from_system(SystemTime::now()).as_u64(),
+            at_unix_ms: UnixMs::from_system(SystemTime::now()),
             host_values: started.host_values().into_iter().collect(),
             salt,
             jobs,

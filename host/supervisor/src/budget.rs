@@ -16,7 +16,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 /// Bytes that a key costs a store besides its name and value: its revisions, in memory and on disk. It bounds the
 /// number of keys, and with them the memory of a count.
@@ -102,7 +102,7 @@ pub(crate) enum Settled {
 pub(crate) struct Budget {
     hasher: RandomState,
     most: u64,
-    token: u64,
+    token: Token,
     counted: Option<Counted>,
     /// Bytes written since the last count, and the most that may be.
     uncounted: u64,
@@ -116,7 +116,7 @@ impl Budget {
         Self {
             hasher: RandomState::new(),
             most,
-            token: 0,
+            token: Token::default(),
             counted: None,
             uncounted: 0,
             room: most / UNCOUNTED,
@@ -125,7 +125,7 @@ impl Budget {
     }
 
     /// Starts a run under `token`, with this limit.
-    pub(crate) fn enter(&mut self, token: u64, most: u64) {
+    pub(crate) fn enter(&mut self, token: Token, most: u64) {
         let has_changed = self.token != token || self.most != most;
         self.mark_open();
         if has_changed && let Some(counted) = self.counted.take() {

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{Backoff, KeyValue, Locks, StoreError};
+use leasehold_lock::{Backoff, KeyValue, LeaseId, Locks, Revision, StoreError};
 use leasehold_records::{IdRecord, Root, printable};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -97,12 +97,16 @@ struct ReadClaim {
 }
 
 impl ReadClaim {
-    fn revision(&self) -> i64 {
-        self.found.as_ref().map_or(0, |found| found.mod_revision)
+    fn revision(&self) -> Revision {
+        self.found
+            .as_ref()
+            .map_or(Revision::NONE, |found| found.mod_revision)
     }
 
-    fn lease(&self) -> i64 {
-        self.found.as_ref().map_or(0, |found| found.lease)
+    fn lease(&self) -> LeaseId {
+        self.found
+            .as_ref()
+            .map_or(LeaseId::NONE, |found| found.lease)
     }
 }
 
@@ -229,7 +233,7 @@ impl IdClaim {
         let began = Instant::now();
         let mut left_before = u64::MAX;
         while let Some((left, granted)) = match read.lease() {
-            0 => None,
+            LeaseId::NONE => None,
             lease => self.locks.lease_ttl(lease).await?,
         } {
             let overdue = Duration::from_secs(granted) + OVERDUE;

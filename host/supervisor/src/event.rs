@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 use serde::Serialize;
 
 /// An event with its host and time.
@@ -34,7 +34,7 @@ pub struct EventContext {
     pub lock: Option<Arc<str>>,
     /// Fencing token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<u64>,
+    pub token: Option<Token>,
     /// Id of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Arc<str>>,

@@ -5,7 +5,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, StoreError, Tenure};
+use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, Revision, StoreError, Tenure};
 
 use crate::budget::{Admission, Budget, Charge, KEY_COST, Settled, SharedBudget, Tally};
 use leasehold_runtime::{GuestKv, KvEntry, KvError};
@@ -141,7 +141,7 @@ impl FencedKv {
                 .strip_prefix(&self.prefix)
                 .map_or_else(|| kv.key.clone(), str::to_owned),
             value: kv.value,
-            mod_revision: u64::try_from(kv.mod_revision).unwrap_or(0),
+            mod_revision: kv.mod_revision,
         }
     }
 
@@ -169,10 +169,6 @@ const fn classify_end<T>(end: &Result<T, FencedError>) -> Settled {
 
 fn unavailable(error: &StoreError) -> KvError {
     KvError::Unavailable(error.to_string())
-}
-
-fn to_revision(revision: i64) -> u64 {
-    u64::try_from(revision).unwrap_or(0)
 }
 
 impl GuestKv for FencedKv {
@@ -205,12 +201,12 @@ impl GuestKv for FencedKv {
         })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<Revision, KvError>> {
         Box::pin(async move {
             let key = self.full_key(key);
             let charge = self.charge(&key, value.len()).await?;
             let put = self.kv.put_fenced(&self.fence, &key, &value);
-            self.settle(charge, put.await).map(to_revision)
+            self.settle(charge, put.await)
         })
     }
 
@@ -226,32 +222,25 @@ impl GuestKv for FencedKv {
     fn compare_and_put<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
         value: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u64, KvError>> {
+    ) -> BoxFuture<'a, Result<Revision, KvError>> {
         Box::pin(async move {
-            // A revision outside the store's range matches no key.
-            let Ok(expected) = i64::try_from(expected_mod_revision) else {
-                return Err(KvError::Conflict);
-            };
             let key = self.full_key(key);
             let charge = self.charge(&key, value.len()).await?;
             let put = self
                 .kv
                 .compare_and_put_fenced(&self.fence, &key, expected, &value);
-            self.settle(charge, put.await).map(to_revision)
+            self.settle(charge, put.await)
         })
     }
 
     fn compare_and_delete<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
     ) -> BoxFuture<'a, Result<(), KvError>> {
         Box::pin(async move {
-            let Ok(expected) = i64::try_from(expected_mod_revision) else {
-                return Err(KvError::Conflict);
-            };
             let key = self.full_key(key);
             let delete = self
                 .kv

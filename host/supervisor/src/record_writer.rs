@@ -161,7 +161,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         host: "h".into(),
         lock: "l".into(),
         lock_key: "/leasehold/locks/l/1".into(),
-        token,
+        token: leasehold_lock::Token::new(token),
         sequence: 0,
         run_id: format!("h-{token}-0"),
         attempt: 1,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use leasehold_lock::{ConnectOptions, Locks};
+use leasehold_lock::{ConnectOptions, LeaseId, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, config_for};
@@ -288,7 +288,7 @@ async fn raw_put(endpoint: &str) -> Result<u64> {
             let began = Instant::now();
             locks
                 .kv()
-                .put("/bench/raw", number.to_string().as_bytes(), 0)
+                .put("/bench/raw", number.to_string().as_bytes(), LeaseId::NONE)
                 .await?;
             took.push(u64::try_from(began.elapsed().as_nanos())?);
         }

@@ -10,7 +10,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use leasehold_lock::{AcquireError, Batch, EndReason, FencedError, Grant, Locks};
+use leasehold_lock::{
+    AcquireError, Batch, EndReason, FencedError, Grant, LeaseId, Locks, Revision,
+};
 use leasehold_tests::etcd::{Etcd, Version};
 
 use crate::{client, end, one_verification, request};
@@ -33,7 +35,7 @@ async fn fill(locks: &Locks) -> Result<()> {
     for from in (0..KEYS).step_by(Batch::MOST_OPS) {
         let mut batch = Batch::default();
         for key in from..(from + Batch::MOST_OPS).min(KEYS) {
-            batch.put(&format!("/padding/{key:06}"), b"", 0);
+            batch.put(&format!("/padding/{key:06}"), b"", LeaseId::NONE);
         }
         locks.kv().commit(batch).await?;
     }
@@ -79,7 +81,7 @@ async fn crash() -> Result<Crash> {
     let endpoint = etcd.endpoint();
     let address = endpoint.trim_start_matches("http://").to_owned();
     // Something to commit while the keys are compared.
-    holder.kv().put("/forgotten/x", b"x", 0).await?;
+    holder.kv().put("/forgotten/x", b"x", LeaseId::NONE).await?;
     let slow = tokio::task::spawn_blocking(move || put_slowly(&address));
     tokio::time::sleep(HEAD_START).await;
     let grant = holder.acquire(request(LOCK, TTL)).await?;
@@ -123,7 +125,7 @@ async fn ends(reader: &Locks, crash: Crash) -> Result<()> {
     } = crash;
     // A guest that writes before anything else was noticed.
     let (kv, fence) = (holder.kv(), grant.fence());
-    let write = kv.compare_and_put_fenced(&fence, "/forgotten/effect", 0, b"x");
+    let write = kv.compare_and_put_fenced(&fence, "/forgotten/effect", Revision::NONE, b"x");
     match write.await {
         Err(FencedError::Stale) => {}
         other => bail!("a fenced write under a token that is not in the store: {other:?}"),

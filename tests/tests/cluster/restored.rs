@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{AcquireError, EndReason};
+use leasehold_lock::{AcquireError, EndReason, LeaseId, Revision, Token};
 use leasehold_tests::cluster::Cluster;
 use leasehold_tests::etcd::Version;
 use leasehold_tests::fake_etcd::{FakeEtcd, Method};
@@ -41,9 +41,12 @@ async fn a_restored_store_ends_every_tenure(version: Version) -> Result<()> {
     let copy = cluster.copy_data(0)?;
     cluster.restart(0)?;
     let after = holder.acquire(request(AFTER, TTL)).await?;
-    let mut seen = 0;
+    let mut seen = Revision::NONE;
     for _ in 0..WRITES {
-        seen = holder.kv().put("/cluster/restored/x", b"x", 0).await?;
+        seen = holder
+            .kv()
+            .put("/cluster/restored/x", b"x", LeaseId::NONE)
+            .await?;
     }
     renewed(after.tenure()).await?;
 
@@ -60,7 +63,7 @@ async fn a_restored_store_ends_every_tenure(version: Version) -> Result<()> {
     }
     ensure!(theirs.tenure().admits(), "{:?}", theirs.tenure());
     // A token that repeats would let a late effect of the first holder pass.
-    let seen = u64::try_from(seen)?;
+    let seen = Token::from(seen);
     match holder.acquire(request(BEFORE, TTL)).await {
         Ok(grant) => ensure!(grant.token() > seen, "{} after {seen}", grant.token()),
         Err(AcquireError::StoreWentBack { .. }) => {}
@@ -81,7 +84,10 @@ async fn a_waiter_on_a_restored_store_ends_with_an_error(version: Version) -> Re
     let copy = cluster.copy_data(0)?;
     cluster.restart(0)?;
     for _ in 0..WRITES {
-        waiter.kv().put("/cluster/restored/x", b"x", 0).await?;
+        waiter
+            .kv()
+            .put("/cluster/restored/x", b"x", LeaseId::NONE)
+            .await?;
     }
     // A read, whose header the waiter's client remembers.
     waiter.kv().get("/cluster/restored/x").await?;
@@ -110,7 +116,10 @@ async fn a_reading_below_an_earlier_one_ends_every_tenure() -> Result<()> {
     let second = request("/cluster/restored/b", TTL + Duration::from_secs(1));
     let second = locks.acquire(second).await?;
     for _ in 0..WRITES {
-        locks.kv().put("/cluster/restored/x", b"x", 0).await?;
+        locks
+            .kv()
+            .put("/cluster/restored/x", b"x", LeaseId::NONE)
+            .await?;
     }
     locks.kv().get("/cluster/restored/x").await?;
     fake.script(|script| script.shift_revision(Method::Range, -20));
@@ -130,7 +139,10 @@ async fn readings_that_are_overtaken_end_nothing() -> Result<()> {
     fake.script(|script| script.delay(Method::Range, [Duration::from_secs(1)]));
     let writes = async {
         loop {
-            locks.kv().put("/cluster/restored/x", b"x", 0).await?;
+            locks
+                .kv()
+                .put("/cluster/restored/x", b"x", LeaseId::NONE)
+                .await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -32,7 +32,7 @@ async fn revoked(swallow: bool, within: Duration) -> Result<()> {
         }
     });
     let ctl = Etcdctl::new(Version::Embedded, &[fake.endpoint()])?;
-    ctl.run(&["lease", "revoke", &format!("{:x}", grant.lease())])?;
+    ctl.run(&["lease", "revoke", &grant.lease().to_string()])?;
     let reason = end(grant.tenure(), within).await?;
     println!("swallowed: {swallow}: {reason}");
     let next = end_of(waiting, one_verification(TTL)).await??;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use leasehold_lock::{EndReason, Locks};
+use leasehold_lock::{EndReason, LeaseId, Locks};
 use leasehold_tests::fake_etcd::{FakeEtcd, Quirk};
 
 use crate::{client, end, end_of, one_verification, queue_of, request, start, watched};
@@ -20,7 +20,7 @@ const MANY: usize = 40;
 async fn put_entries(operator: &Locks, count: usize) -> Result<()> {
     for at in 0..count {
         let key = format!("{NAME}/admin-{at:03}");
-        operator.kv().put(&key, b"", 0).await?;
+        operator.kv().put(&key, b"", LeaseId::NONE).await?;
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ async fn many_locks(foreign: usize) -> Result<()> {
     let (locks, operator) = (client([fake.endpoint()]).await?, fake.operator().await?);
     for at in 0..foreign {
         let key = format!("{NAME}/lock-2/deeper/{at:03}");
-        operator.kv().put(&key, b"", 0).await?;
+        operator.kv().put(&key, b"", LeaseId::NONE).await?;
     }
     let mut grants = Vec::new();
     for at in 0..LOCKS {

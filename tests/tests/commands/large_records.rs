@@ -1,7 +1,7 @@
 //! Records that together are larger than a message may be: everything that shows them still does.
 
 use anyhow::{Context as _, Result, ensure};
-use leasehold_lock::{ConnectOptions, Locks};
+use leasehold_lock::{ConnectOptions, LeaseId, Locks, Token};
 use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
@@ -26,7 +26,7 @@ fn record(token: u64) -> RunRecord {
         host: "loud".into(),
         lock: format!("k{}", token % 3),
         lock_key: "/leasehold/locks/k/1".into(),
-        token,
+        token: Token::new(token),
         sequence: 0,
         run_id: format!("loud-{token}-0"),
         attempt: 1,
@@ -52,10 +52,13 @@ async fn fill(etcd: &Etcd) -> Result<()> {
         let record = record(token);
         let key = root.run(&RunKey {
             job: record.job.clone(),
-            token,
+            token: Token::new(token),
             sequence: 0,
         });
-        locks.kv().put(&key, &record.to_json(), 0).await?;
+        locks
+            .kv()
+            .put(&key, &record.to_json(), LeaseId::NONE)
+            .await?;
     }
     locks.close().await;
     Ok(())
@@ -112,10 +115,13 @@ async fn a_record_larger_than_a_message_is_left_out_and_named(version: Version) 
         let job = record.job.clone();
         let key = root.run(&RunKey {
             job,
-            token,
+            token: Token::new(token),
             sequence: 0,
         });
-        locks.kv().put(&key, &record.to_json(), 0).await?;
+        locks
+            .kv()
+            .put(&key, &record.to_json(), LeaseId::NONE)
+            .await?;
     }
     locks.close().await;
     let hello = guests::c_hello()?;

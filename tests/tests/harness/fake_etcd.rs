@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, EndReason, LockWait, Locks};
+use leasehold_lock::{Acquire, ConnectOptions, EndReason, LeaseId, LockWait, Locks};
 use leasehold_tests::fake_etcd::{FakeEtcd, Fault, Method, Script};
 
 use crate::{SHORT, SLACK};
@@ -41,7 +41,7 @@ async fn without_a_script_it_is_a_store() -> Result<()> {
 async fn silence_holds_a_request_until_the_script_recovers() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let locks = client(&fake).await?;
-    locks.kv().put("/harness/key", b"x", 0).await?;
+    locks.kv().put("/harness/key", b"x", LeaseId::NONE).await?;
     fake.script(|script| script.fail(&[Method::Range], Fault::Silent));
     let kv = locks.kv();
     let mut asking = tokio::spawn(async move { kv.get("/harness/key").await });

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use leasehold_lock::{ConnectOptions, Locks};
+use leasehold_lock::{ConnectOptions, LeaseId, Locks, Token};
 use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs, run_id};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
@@ -170,8 +170,8 @@ fn counted(beside: &Neighbour, job: &str) -> Result<()> {
 /// The largest possible records of two deleted jobs, twice the size of a message.
 async fn fill(etcd: &Etcd) -> Result<()> {
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
-    for token in 1..=300 {
-        let job = format!("evil-{}", token % 2);
+    for number in 1..=300 {
+        let (job, token) = (format!("evil-{}", number % 2), Token::new(number));
         let record = RunRecord {
             host: "evil".into(),
             lock: job.clone(),
@@ -201,7 +201,10 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             sequence: 0,
         };
         let key = Root::default().run(&key);
-        locks.kv().put(&key, &record.to_json(), 0).await?;
+        locks
+            .kv()
+            .put(&key, &record.to_json(), LeaseId::NONE)
+            .await?;
     }
     locks.close().await;
     Ok(())

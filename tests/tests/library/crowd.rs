@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use leasehold_lock::{Acquire, AcquireError, Locks};
+use leasehold_lock::{Acquire, AcquireError, LeaseId, Locks, Token};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use tokio::sync::mpsc;
@@ -38,7 +38,7 @@ on_every_store!(
 #[derive(Clone)]
 struct Contest {
     held: Arc<AtomicBool>,
-    report: mpsc::Sender<(u64, i64)>,
+    report: mpsc::Sender<(Token, LeaseId)>,
 }
 
 impl Contest {
@@ -101,12 +101,12 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
         served.push(report);
     }
     ensure!(served.len() == count, "{} were served", served.len());
-    let tokens: Vec<u64> = served.iter().map(|(token, _)| *token).collect();
+    let tokens: Vec<Token> = served.iter().map(|(token, _)| *token).collect();
     ensure!(before < tokens[0] && tokens.is_sorted_by(|a, b| a < b));
     // In the order of the queue, which names each by its lease.
     let leases: Vec<String> = served
         .iter()
-        .map(|(_, lease)| format!("{NAME}/{lease:x}"))
+        .map(|(_, lease)| format!("{NAME}/{lease}"))
         .collect();
     ensure!(leases == queue[1..], "{leases:?} is not {queue:?}");
     queue_of(&clients[0], NAME, 0).await.map(drop)
@@ -142,7 +142,7 @@ async fn serve_all(version: Version, clients: usize, each: usize) -> Result<()> 
 async fn fill(locks: &Locks) -> Result<()> {
     for n in 0..=FOLLOWED {
         let key = format!("{NAME}/filler-{n:03}");
-        locks.kv().put(&key, b"", 0).await?;
+        locks.kv().put(&key, b"", LeaseId::NONE).await?;
     }
     Ok(())
 }
@@ -251,7 +251,7 @@ async fn fails_and_is_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
         fill(&operator).await?;
     } else {
         let key = format!("{NAME}/filler-000");
-        operator.kv().put(&key, b"", 0).await?;
+        operator.kv().put(&key, b"", LeaseId::NONE).await?;
     }
     let count = operator.kv().keys(&format!("{NAME}/")).await?.len();
     let waiting = start(&locks, Acquire::new(NAME));
@@ -264,7 +264,7 @@ async fn fails_and_is_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
     match tokio::time::timeout(SLACK, waiting).await?? {
         Err(AcquireError::Removed { name, revision }) => {
             ensure!(name == NAME);
-            ensure!(u64::try_from(revision)? > before, "{revision}, {before}");
+            ensure!(revision.as_u64() > before, "{revision}, {before}");
         }
         other => bail!("not told that it was removed: {other:?}"),
     }

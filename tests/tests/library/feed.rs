@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, AuditNote, EndReason, FeedItem, KeyFeed};
+use leasehold_lock::{Acquire, AuditNote, EndReason, FeedItem, KeyFeed, LeaseId, Revision};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 
@@ -31,10 +31,10 @@ async fn a_feed_reads_at_one_revision_and_then_every_change(version: Version) ->
     let locks = client(&etcd).await?;
     let kv = locks.kv();
     for n in 0..MANY {
-        kv.put(&format!("/a/{n:04}"), b"", 0).await?;
+        kv.put(&format!("/a/{n:04}"), b"", LeaseId::NONE).await?;
     }
-    kv.put("/b/x", b"", 0).await?;
-    kv.put("/c/unseen", b"", 0).await?;
+    kv.put("/b/x", b"", LeaseId::NONE).await?;
+    kv.put("/c/unseen", b"", LeaseId::NONE).await?;
     let mut feed = locks.feed(["/a/", "/b/"]);
     let FeedItem::Reading { revision, keys } = next(&mut feed).await? else {
         anyhow::bail!("it did not begin with a reading");
@@ -44,7 +44,7 @@ async fn a_feed_reads_at_one_revision_and_then_every_change(version: Version) ->
     let mut expected = Vec::new();
     for n in 0..20 {
         let key = format!("{}/{n}", if n % 2 == 0 { "/a" } else { "/b" });
-        expected.push((kv.put(&key, b"now", 0).await?, key));
+        expected.push((kv.put(&key, b"now", LeaseId::NONE).await?, key));
     }
     ensure!(kv.delete("/b/x").await?);
     let (mut told, mut gone) = (Vec::new(), 0);
@@ -71,7 +71,7 @@ async fn a_feed_leaves_out_excluded_keys(version: Version) -> Result<()> {
     let locks = client(&etcd).await?;
     let kv = locks.kv();
     for key in ["/r/jobs/a", "/r/kv/secret", "/r/locks/b", "/r/kw"] {
-        kv.put(key, b"", 0).await?;
+        kv.put(key, b"", LeaseId::NONE).await?;
     }
     let mut feed = locks.feed(["/r/"]).except("/r/kv/");
     let FeedItem::Reading { keys, .. } = next(&mut feed).await? else {
@@ -79,8 +79,8 @@ async fn a_feed_leaves_out_excluded_keys(version: Version) -> Result<()> {
     };
     let keys: Vec<&str> = keys.iter().map(|key| key.key.as_str()).collect();
     ensure!(keys == ["/r/jobs/a", "/r/kw", "/r/locks/b"], "{keys:?}");
-    kv.put("/r/kv/secret", b"again", 0).await?;
-    kv.put("/r/locks/b", b"again", 0).await?;
+    kv.put("/r/kv/secret", b"again", LeaseId::NONE).await?;
+    kv.put("/r/locks/b", b"again", LeaseId::NONE).await?;
     let FeedItem::Changes { changes, .. } = next(&mut feed).await? else {
         anyhow::bail!("it was interrupted");
     };
@@ -103,9 +103,10 @@ async fn an_entry_is_removed_only_if_it_is_the_one_that_was_meant(version: Versi
     let etcd = Etcd::start(version)?;
     let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
     let grant = locks.acquire(Acquire::new("/l/x")).await?;
-    let token = i64::try_from(grant.token())?;
+    let token = i64::try_from(grant.token().get())?;
+    let (created, earlier) = (Revision::new(token), Revision::new(token - 1));
     let done = operator
-        .remove_entry(grant.key(), token - 1, &trace("/deeds/1"))
+        .remove_entry(grant.key(), earlier, &trace("/deeds/1"))
         .await?;
     ensure!(!done && grant.tenure().admits(), "another entry's deed");
     ensure!(
@@ -114,7 +115,7 @@ async fn an_entry_is_removed_only_if_it_is_the_one_that_was_meant(version: Versi
     );
     ensure!(
         operator
-            .remove_entry(grant.key(), token, &trace("/deeds/2"))
+            .remove_entry(grant.key(), created, &trace("/deeds/2"))
             .await?
     );
     let ended = tokio::time::timeout(SLACK, grant.tenure().ended()).await?;
@@ -124,8 +125,8 @@ async fn an_entry_is_removed_only_if_it_is_the_one_that_was_meant(version: Versi
         .get("/deeds/2")
         .await?
         .context("no word of it")?;
-    ensure!(word.lease != 0, "word that stays for ever");
-    ensure!(i64::try_from(grant.token())? < word.create_revision);
+    ensure!(!word.lease.is_none(), "word that stays for ever");
+    ensure!(created < word.create_revision);
     Ok(())
 }
 
@@ -156,7 +157,7 @@ async fn a_revoked_lease_ends_its_holder_and_leaves_word(version: Version) -> Re
 async fn the_store_reports_its_health(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
-    let put = locks.kv().put("/x", b"", 0).await?;
+    let put = locks.kv().put("/x", b"", LeaseId::NONE).await?;
     let health = locks.health().await?;
     ensure!(health.members == 1 && health.revision >= put, "{health:?}");
     ensure!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use leasehold_lock::{Acquire, FeedItem, StoreError};
+use leasehold_lock::{Acquire, FeedItem, LeaseId, StoreError};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::{on_etcd, on_every_store};
 
@@ -35,7 +35,7 @@ async fn more_than_a_message_is_read_page_by_page(version: Version) -> Result<()
         let key = format!("{PREFIX}{n:03}");
         // Small ones first, so that pages grow before they have to shrink.
         let size = if n < LARGE / 2 { 10 } else { 50_000 };
-        kv.put(&key, &vec![b'x'; size], 0).await?;
+        kv.put(&key, &vec![b'x'; size], LeaseId::NONE).await?;
         names.push(key);
     }
     let listed = kv.list(PREFIX, 0).await?;
@@ -65,7 +65,7 @@ async fn a_value_larger_than_a_message_hides_itself_alone(version: Version) -> R
     for n in 0..100 {
         let key = format!("{PREFIX}{n:03}");
         let size = if n == 50 { 5 << 20 } else { 100 };
-        kv.put(&key, &vec![b'x'; size], 0).await?;
+        kv.put(&key, &vec![b'x'; size], LeaseId::NONE).await?;
         names.push(key);
     }
     let scan = kv.scan(PREFIX, Vec::new, Vec::push).await?;
@@ -104,7 +104,10 @@ async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version
     let mut names = Vec::new();
     for n in 0..LARGE {
         let key = format!("{PREFIX}{n:03}");
-        locks.kv().put(&key, &vec![b'x'; 20_000], 0).await?;
+        locks
+            .kv()
+            .put(&key, &vec![b'x'; 20_000], LeaseId::NONE)
+            .await?;
         names.push(key);
     }
     let stop = tokio_util::sync::CancellationToken::new();
@@ -123,7 +126,7 @@ async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version
     let compactions = async {
         let mut count = 0;
         while !stop.is_cancelled() {
-            other.kv().put("/elsewhere", b"", 0).await?;
+            other.kv().put("/elsewhere", b"", LeaseId::NONE).await?;
             tokio::task::block_in_place(|| etcd.compact())?;
             count += 1;
         }
@@ -140,7 +143,7 @@ async fn readers_that_end_while_reading_do_not_crash_the_store(version: Version)
     let locks = client(&etcd).await?;
     for n in 0..KEYS {
         let key = format!("{PREFIX}{n:03}");
-        locks.kv().put(&key, b"value", 0).await?;
+        locks.kv().put(&key, b"value", LeaseId::NONE).await?;
     }
     let grant = Arc::new(locks.acquire(Acquire::new("/library/reader")).await?);
     for step in 0..300 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, LockWait, Locks};
+use leasehold_lock::{Acquire, ConnectOptions, LeaseId, LockWait, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
@@ -29,7 +29,7 @@ struct Late {
     slow: FaultProxy,
     _quick: FaultProxy,
     locks: Locks,
-    lease: i64,
+    lease: LeaseId,
 }
 
 /// A put that is held up this long is given up, repeated elsewhere, and arrives.

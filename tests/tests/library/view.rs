@@ -1,7 +1,7 @@
 //! A view of queues: equal to the store's content, in order, for entries of any client, before and after a cut.
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, Locks, QueueEntry, QueueView, ViewFreshness};
+use leasehold_lock::{Acquire, ConnectOptions, Locks, QueueEntry, QueueView, Token, ViewFreshness};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
@@ -66,8 +66,11 @@ async fn a_view_shows_every_entry_in_order_and_follows_changes(version: Version)
     let shown = entries(&view, NAME);
     ensure!(shown[0].key == holder.key() && shown[0].value == b"who I am");
     ensure!(shown[0].lease == holder.lease() && !shown[0].is_administrative());
-    ensure!(u64::try_from(shown[0].create_revision)? == holder.token());
-    ensure!(shown[1].lease != 0 && shown[1].value.is_empty(), "foreign");
+    ensure!(Token::from(shown[0].create_revision) == holder.token());
+    ensure!(
+        !shown[1].lease.is_none() && shown[1].value.is_empty(),
+        "foreign"
+    );
     ensure!(shown[2].is_administrative() && shown[2].value == b"by hand");
     ensure!(shown.is_sorted_by_key(|entry| entry.create_revision));
 

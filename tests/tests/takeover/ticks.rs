@@ -284,6 +284,9 @@ fn once_each(etcd: &Etcd, events: &[Event]) -> Result<()> {
         .filter(|event| event.is("run-started"))
         .filter_map(Event::token)
         .max();
-    ensure!(Some(last.token) == latest, "{last:?} after {latest:?}");
+    ensure!(
+        Some(last.token.get()) == latest,
+        "{last:?} after {latest:?}"
+    );
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! An action of an operator on another client's entry or lease, before and after its confirmation.
 
+use leasehold_lock::{LeaseId, Revision};
 use leasehold_records::AdminAction;
 
 /// Change to another client's entry or lease, to be made once it is confirmed.
@@ -11,8 +12,8 @@ pub(crate) struct AdminOrder {
     /// Key of the entry.
     pub(crate) key: String,
     /// Create revision of the entry: a later entry under the same key is left alone.
-    pub(crate) token: i64,
-    pub(crate) lease: i64,
+    pub(crate) create_revision: Revision,
+    pub(crate) lease: LeaseId,
     /// Owner of the entry, as shown.
     pub(crate) whom: String,
     /// Text to type as the confirmation.

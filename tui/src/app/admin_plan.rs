@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_lock::{LeaseId, Revision};
 use leasehold_records::AdminAction;
 
 use super::admin_order::AdminOrder;
@@ -30,7 +31,7 @@ pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<Admin
             "{whom} loses its place {} in the queue of {label}",
             role.place()
         ),
-        AdminAction::RevokeLease if entry.lease == 0 => {
+        AdminAction::RevokeLease if entry.lease.is_none() => {
             return Err(format!("{whom} has no lease: remove the entry instead"));
         }
         AdminAction::RevokeLease => {
@@ -44,7 +45,7 @@ pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<Admin
         deed,
         lock: lock.to_string(),
         key: entry.key.to_string(),
-        token: entry.create_revision,
+        create_revision: entry.create_revision,
         lease: entry.lease,
         whom,
         confirm: label.to_string(),
@@ -73,7 +74,7 @@ fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
             "{} waits and runs nothing: remove its entry instead",
             entry.who.label()
         )),
-        AdminAction::RemoveEntry if role.is_holder() && entry.lease != 0 => Err(format!(
+        AdminAction::RemoveEntry if role.is_holder() && !entry.lease.is_none() => Err(format!(
             "{} holds the lock: stop its run instead",
             entry.who.label()
         )),
@@ -81,7 +82,7 @@ fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
     }
 }
 
-fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String> {
+fn revoke_session(app: &App, lease: LeaseId, now: u64) -> Result<AdminOrder, String> {
     let sessions = app.model.sessions_of(app.shown(now), &[lease]);
     let row = sessions
         .into_iter()
@@ -99,7 +100,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String>
         deed: AdminAction::RevokeLease,
         lock: full.unwrap_or_default(),
         key: first.map_or_else(String::new, |entry| entry.key.to_string()),
-        token: first.map_or(0, |entry| entry.create_revision),
+        create_revision: first.map_or(Revision::NONE, |entry| entry.create_revision),
         lease,
         confirm: lock.map_or_else(|| row.whose.clone(), ToString::to_string),
         consequence: format!(

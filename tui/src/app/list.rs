@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use leasehold_lock::LeaseId;
+
 /// Subject of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RowKey {
@@ -15,7 +17,7 @@ pub(crate) enum RowKey {
     /// An entry: its lock's full name and its key.
     Entry(Arc<str>, Arc<str>),
     /// A lease.
-    Session(i64),
+    Session(LeaseId),
     /// A job on a host.
     Job(String, String),
     /// An event, by its number.

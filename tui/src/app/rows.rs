@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use leasehold_lock::LeaseId;
+
 use super::app_state::App;
 use super::list::RowKey;
 use super::queue_tree::build_queue_tree;
@@ -126,7 +128,7 @@ impl App {
         let shown = self.shown(now);
         let mut rows = Model::session_briefs(shown);
         if !self.filter.is_empty() {
-            let passing: HashSet<i64> = self.passing_sessions(now).collect();
+            let passing: HashSet<LeaseId> = self.passing_sessions(now).collect();
             rows.retain(|row| passing.contains(&row.lease));
         }
         let sort = self.sort();
@@ -147,7 +149,7 @@ impl App {
     }
 
     /// Sessions that pass the filter.
-    fn passing_sessions(&self, now: u64) -> impl Iterator<Item = i64> {
+    fn passing_sessions(&self, now: u64) -> impl Iterator<Item = LeaseId> {
         let rows = self.model.sessions(self.shown(now)).into_iter();
         rows.filter(|row| {
             let mut fields = Vec::new();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use leasehold_lock::{LeaseId, Revision};
 use leasehold_records::{AdminAction, JobState};
 
 use super::*;
@@ -51,7 +52,7 @@ impl TestApp {
         let name = |row: &RowKey| match row {
             RowKey::Lock(lock) => self.app.model.scope.label(lock),
             RowKey::Entry(_, key) => key.rsplit('/').next().unwrap_or_default().to_owned(),
-            RowKey::Session(lease) => format!("{lease:x}"),
+            RowKey::Session(lease) => lease.to_string(),
             RowKey::Job(job, host) => format!("{job}@{host}"),
             RowKey::Event(number) => number.to_string(),
         };
@@ -154,15 +155,15 @@ fn rows_keep_their_places_while_the_cursor_moves() {
     for lease in [10, 11] {
         let key = format!("/leasehold/locks/d/{lease:x}");
         let mut kv = crate::model::fixture::kv(&key, b"", lease);
-        kv.create_revision = 2_000 + lease;
+        kv.create_revision = Revision::new(2_000 + lease);
         keys.push(leasehold_lock::KeyChange {
             key,
-            revision: 2_000 + lease,
+            revision: kv.create_revision,
             now: Some(kv),
         });
     }
     let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
-        revision: 2_011,
+        revision: Revision::new(2_011),
         changes: keys,
     });
     desk.app.apply(Fact {
@@ -184,10 +185,10 @@ fn rows_frozen_do_not_change_and_live_rows_do() {
     desk.types(" ");
     assert!(!desk.app.shown(desk.now).is_live);
     let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
-        revision: 3_000,
+        revision: Revision::new(3_000),
         changes: vec![leasehold_lock::KeyChange {
             key: "/leasehold/locks/b/3".into(),
-            revision: 3_000,
+            revision: Revision::new(3_000),
             now: None,
         }],
     });
@@ -242,7 +243,8 @@ fn run_is_stopped_only_after_typing_the_lock_name() {
     };
     assert_eq!(order.deed, AdminAction::StopRun);
     assert_eq!(order.key, "/leasehold/locks/a/1");
-    assert_eq!((order.token, order.whom.as_str()), (1_001, "led@host-1"));
+    assert_eq!(order.create_revision, Revision::new(1_001));
+    assert_eq!(order.whom, "led@host-1");
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn waiter_can_only_be_removed_and_holder_only_stopped() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == 2)
+        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == LeaseId::new(2))
     );
 }
 
@@ -357,11 +359,11 @@ fn wanted_leases_are_those_on_the_screen_and_running_out() {
     store.ttl(149, 3, 10);
     let desk = TestApp::new(store, false);
     let wanted = desk.app.wanted_leases(desk.now);
-    for lease in [1, 2, 3, 149] {
+    for lease in [1, 2, 3, 149].map(LeaseId::new) {
         assert!(wanted.contains(&lease), "{lease} of {wanted:?}");
     }
     assert!(wanted.len() < 20, "{wanted:?}");
-    let hold = wanted.contains(&0);
+    let hold = wanted.contains(&LeaseId::NONE);
     assert!(!hold, "what has no lease cannot be asked about");
 }
 

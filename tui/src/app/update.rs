@@ -322,7 +322,7 @@ impl App {
             None => return Vec::new(),
             Some(RowKey::Lock(lock)) => lock.to_string(),
             Some(RowKey::Entry(_, key)) => key.to_string(),
-            Some(RowKey::Session(lease)) => format!("{lease:x}"),
+            Some(RowKey::Session(lease)) => lease.to_string(),
             Some(RowKey::Job(job, host)) => format!("{job}@{host}"),
             Some(RowKey::Event(number)) => match self.model.events.get(*number) {
                 Some(event) => {

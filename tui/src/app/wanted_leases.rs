@@ -1,5 +1,7 @@
 //! Leases whose time should be requested from the store.
 
+use leasehold_lock::LeaseId;
+
 use super::app_state::App;
 use super::list::RowKey;
 
@@ -8,14 +10,14 @@ const WANTED: usize = 128;
 
 /// Leases to request: those on the screen first, then holders whose time runs out.
 impl App {
-    pub(crate) fn wanted_leases(&self, now: u64) -> Vec<i64> {
+    pub(crate) fn wanted_leases(&self, now: u64) -> Vec<LeaseId> {
         let shown = self.shown(now);
         let mut wanted = Vec::new();
         if !shown.is_live {
             return wanted;
         }
-        let mut want = |lease: i64| {
-            if lease != 0 && wanted.len() < WANTED && !wanted.contains(&lease) {
+        let mut want = |lease: LeaseId| {
+            if !lease.is_none() && wanted.len() < WANTED && !wanted.contains(&lease) {
                 wanted.push(lease);
             }
         };

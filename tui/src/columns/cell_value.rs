@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use leasehold_lock::{LeaseId, Token};
 use serde::{Serialize, Serializer};
 
 use crate::model::{EntryOwner, LeaseTtl, LockState};
@@ -16,8 +17,8 @@ pub(crate) enum CellValue<'a> {
     Span(Option<u64>),
     Ttl(Option<LeaseTtl>),
     Count(usize),
-    Token(Option<i64>),
-    Lease(Option<i64>),
+    Token(Option<Token>),
+    Lease(Option<LeaseId>),
     /// The depth of the queue over time: drawn, never printed.
     Depths,
 }
@@ -31,7 +32,7 @@ impl<'a> CellValue<'a> {
             Self::Span(span) => Some(or_least(span)),
             Self::Ttl(ttl) => Some(ttl.map_or(u64::MAX, |ttl| ttl.left_ms)),
             Self::Count(count) => Some(count as u64),
-            Self::Token(token) => Some(or_least(token.and_then(|token| u64::try_from(token).ok()))),
+            Self::Token(token) => Some(or_least(token.map(Token::get))),
             Self::Text(_) | Self::Owner(_) | Self::Lease(_) | Self::Depths => None,
         }
     }
@@ -47,7 +48,7 @@ impl<'a> CellValue<'a> {
             Self::Ttl(ttl) => ttl.map_or(dash, |ttl| format!("{}s", ttl.left_ms / 1000).into()),
             Self::Count(count) => count.to_string().into(),
             Self::Token(token) => token.map_or(dash, |token| token.to_string().into()),
-            Self::Lease(lease) => lease.map_or(dash, |lease| format!("{lease:x}").into()),
+            Self::Lease(lease) => lease.map_or(dash, |lease| lease.to_string().into()),
             Self::Depths => dash,
         }
     }

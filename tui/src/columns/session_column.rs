@@ -62,7 +62,7 @@ impl SessionColumn {
     pub(crate) fn filter_texts<'a>(self, row: &'a SessionRow, texts: &mut Vec<Cow<'a, str>>) {
         match self {
             Self::Session => texts.push(row.whose.as_str().into()),
-            Self::Lease => texts.push(format!("{:x}", row.lease).into()),
+            Self::Lease => texts.push(row.lease.to_string().into()),
             Self::Holds => texts.extend(row.holds.iter().map(|(lock, _)| Cow::from(&**lock))),
             Self::Waits => texts.extend(row.waits.iter().map(|(lock, ..)| Cow::from(&**lock))),
             Self::Ttl | Self::Contents => {}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use leasehold_lock::{FeedItem, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision};
 use leasehold_records::{AdminAction, AdminActionRecord};
 
 use super::event::EventKind;
@@ -21,9 +21,9 @@ const DEED_EXPLAINS: u64 = 30_000;
 /// Changes of one revision.
 struct RevisionBatch {
     at_unix_ms: u64,
-    revision: i64,
+    revision: Revision,
     /// Number of deleted keys, by the lease that carried them.
-    gone: HashMap<i64, usize>,
+    gone: HashMap<LeaseId, usize>,
     steps: Vec<HistoryStep>,
 }
 
@@ -43,7 +43,7 @@ impl Model {
             FactKind::Keys(FeedItem::Denied { prefixes }) => self.denied = prefixes,
             FactKind::Keys(FeedItem::Down { reason }) => {
                 let reason: Arc<str> = leasehold_records::printable::line(&reason).into();
-                self.emit_between_steps(at, 0, EventKind::Down(reason.clone()));
+                self.emit_between_steps(at, Revision::NONE, EventKind::Down(reason.clone()));
                 self.link = StoreLink::Down { reason, since: at };
             }
             FactKind::Health(health) => self.health = Some(health),
@@ -53,8 +53,8 @@ impl Model {
     }
 
     /// Applies a whole reading. The first is the initial state; a later one shows changes that were missed.
-    fn apply_reading(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
-        if self.revision == 0 {
+    fn apply_reading(&mut self, at: u64, revision: Revision, keys: Vec<KeyValue>) {
+        if self.revision.is_none() {
             for key in &keys {
                 let item = StoreItem::read(&self.scope, key, None);
                 self.state.put(&self.scope, &key.key, item);
@@ -73,7 +73,7 @@ impl Model {
     }
 
     /// Computes the changes between the state and a reading. Their moments are unknown.
-    fn diff_reading(&self, revision: i64, keys: Vec<KeyValue>) -> Vec<KeyChange> {
+    fn diff_reading(&self, revision: Revision, keys: Vec<KeyValue>) -> Vec<KeyChange> {
         let mut gone: BTreeSet<String> = self.keys().collect();
         let mut changes = Vec::new();
         for key in keys {
@@ -105,7 +105,7 @@ impl Model {
     }
 
     fn apply_changes(&mut self, at: u64, changes: Vec<KeyChange>) {
-        let mut by_revision: BTreeMap<i64, Vec<KeyChange>> = BTreeMap::new();
+        let mut by_revision: BTreeMap<Revision, Vec<KeyChange>> = BTreeMap::new();
         for change in changes {
             by_revision.entry(change.revision).or_default().push(change);
         }
@@ -115,7 +115,7 @@ impl Model {
     }
 
     /// Applies all changes of one revision.
-    fn apply_revision(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
+    fn apply_revision(&mut self, at: u64, revision: Revision, changes: Vec<KeyChange>) {
         let mut batch = RevisionBatch {
             at_unix_ms: at,
             revision,
@@ -182,9 +182,9 @@ impl Model {
         let gone = match (&before, &after) {
             (Some(StoreItem::Entry(_, entry)), None) => entry.lease,
             (Some(StoreItem::Host(host)), None) => host.lease,
-            _ => 0,
+            _ => LeaseId::NONE,
         };
-        if gone != 0 {
+        if !gone.is_none() {
             *batch.gone.entry(gone).or_default() += 1;
         }
         batch.steps.push(HistoryStep {
@@ -205,10 +205,9 @@ impl Model {
     /// Derives the reason for which an entry was deleted.
     fn parting(&self, batch: &RevisionBatch, entry: &QueueEntry) -> LeaveReason {
         let explains = |deed: &AdminActionRecord| {
-            let this =
-                deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create_revision);
-            let lease = deed.action == AdminAction::RevokeLease
-                && deed.lease == format!("{:x}", entry.lease);
+            let this = deed.key == *entry.key && deed.token == entry.token();
+            let lease =
+                deed.action == AdminAction::RevokeLease && deed.lease == entry.lease.to_string();
             this || lease
                 && batch.at_unix_ms.saturating_sub(deed.at_unix_ms.as_u64()) < DEED_EXPLAINS
         };

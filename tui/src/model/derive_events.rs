@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_lock::{Revision, Token};
 use leasehold_records::{JobState, Outcome};
 
 use super::event::{EventKind, StoreEvent};
@@ -12,7 +13,13 @@ use super::store_model::Model;
 
 impl Model {
     /// Emits an event that belongs to the next step.
-    pub(super) fn emit(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, kind: EventKind) {
+    pub(super) fn emit(
+        &mut self,
+        at: u64,
+        revision: Revision,
+        lock: Option<Arc<str>>,
+        kind: EventKind,
+    ) {
         let step = self.history.next() + 1;
         self.events.push(StoreEvent {
             at_unix_ms: at,
@@ -24,7 +31,7 @@ impl Model {
     }
 
     /// Emits an event that changes no key.
-    pub(super) fn emit_between_steps(&mut self, at: u64, revision: i64, kind: EventKind) {
+    pub(super) fn emit_between_steps(&mut self, at: u64, revision: Revision, kind: EventKind) {
         let step = self.history.next();
         self.events.push(StoreEvent {
             at_unix_ms: at,
@@ -65,9 +72,7 @@ impl Model {
                 if *parting != LeaveReason::Released {
                     stats.takeovers.push(at, held_ms.unwrap_or(0));
                 }
-                stats.passing = u64::try_from(to.create_revision)
-                    .ok()
-                    .map(|token| (token, at));
+                stats.passing = Some((to.token(), at));
             }
             _ => {}
         }
@@ -115,7 +120,7 @@ impl Model {
     }
 
     /// Records a hand-off as complete once the job of the new holder runs.
-    pub(super) fn record_handoff(&mut self, at: u64, lock: &str, token: Option<u64>) {
+    pub(super) fn record_handoff(&mut self, at: u64, lock: &str, token: Option<Token>) {
         let name = self.scope.root().lock(lock);
         if let Some(stats) = self.lock_stats.get_mut(name.as_str())
             && let Some((passing, since)) = stats.passing

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, LeaseId};
 use leasehold_records::{HolderRecord, printable};
 
 /// Longest name taken from another client's value, in characters.
@@ -24,7 +24,7 @@ pub(crate) enum EntryOwner {
     /// A client without a readable record; identified by its lease.
     Other {
         /// The lease.
-        lease: i64,
+        lease: LeaseId,
         /// Its value, if that is text.
         said: Arc<str>,
     },
@@ -44,7 +44,7 @@ impl EntryOwner {
                 host: printable::line(&record.host).into(),
             };
         }
-        if entry.lease == 0 {
+        if entry.lease.is_none() {
             let name = entry.key.rsplit('/').next().unwrap_or_default();
             let name = printable::line(name).into();
             return Self::Hold { name };

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use leasehold_lock::Revision;
 use leasehold_records::{AdminActionRecord, RunRecord};
 
 use super::lock::LeaveReason;
@@ -18,7 +19,7 @@ pub(crate) struct StoreEvent {
     /// Number of its step: a moment includes it once the next step has at least this number.
     pub(crate) step: u64,
     /// Revision; 0 for an event that is not a change in the store.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     /// Label of the lock, for an event about one.
     pub(crate) lock: Option<Arc<str>>,
     pub(crate) kind: EventKind,

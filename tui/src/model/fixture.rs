@@ -1,6 +1,6 @@
 //! A small store for tests, built from the keys that real hosts and clients write.
 
-use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth, Token};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
     UnixMs,
@@ -16,7 +16,7 @@ pub(crate) const BEGAN: u64 = 1_767_355_200_000;
 pub(crate) struct FixtureStore {
     pub(crate) model: Model,
     pub(crate) now: u64,
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     root: Root,
 }
 
@@ -35,7 +35,7 @@ impl FixtureStore {
         Self {
             model: Model::bounded(scope, 1_000, 1_000),
             now: BEGAN,
-            revision: 1_000,
+            revision: Revision::new(1_000),
             root,
         }
     }
@@ -58,16 +58,21 @@ impl FixtureStore {
         self
     }
 
+    /// Passes over this many revisions, as changes of keys that are not shown do.
+    pub(crate) fn skip(&mut self, revisions: i64) {
+        self.revision = Revision::new(self.revision.get() + revisions);
+    }
+
     /// Changes keys at one revision: `None` deletes.
-    pub(crate) fn change(&mut self, keys: Vec<(String, Option<KeyValue>)>) -> i64 {
-        self.revision += 1;
+    pub(crate) fn change(&mut self, keys: Vec<(String, Option<KeyValue>)>) -> Revision {
+        self.revision = self.revision.next();
         let revision = self.revision;
         let changes = keys.into_iter().map(|(key, now)| KeyChange {
             key,
             revision,
             now: now.map(|now| KeyValue {
                 mod_revision: revision,
-                create_revision: if now.create_revision == 0 {
+                create_revision: if now.create_revision.is_none() {
                     revision
                 } else {
                     now.create_revision
@@ -80,11 +85,11 @@ impl FixtureStore {
         revision
     }
 
-    pub(crate) fn put(&mut self, key: &str, value: &[u8], lease: i64) -> i64 {
+    pub(crate) fn put(&mut self, key: &str, value: &[u8], lease: i64) -> Revision {
         self.change(vec![(key.to_owned(), Some(kv(key, value, lease)))])
     }
 
-    pub(crate) fn delete(&mut self, keys: &[&str]) -> i64 {
+    pub(crate) fn delete(&mut self, keys: &[&str]) -> Revision {
         self.change(keys.iter().map(|key| ((*key).to_owned(), None)).collect())
     }
 
@@ -94,7 +99,7 @@ impl FixtureStore {
     }
 
     /// A job of a host joins a queue; returns its token.
-    pub(crate) fn join(&mut self, lock: &str, job: &str, host: &str, lease: i64) -> i64 {
+    pub(crate) fn join(&mut self, lock: &str, job: &str, host: &str, lease: i64) -> Revision {
         let record = HolderRecord {
             host: host.into(),
             job: job.into(),
@@ -106,17 +111,17 @@ impl FixtureStore {
     }
 
     /// Another client joins a queue.
-    pub(crate) fn join_other(&mut self, lock: &str, lease: i64) -> i64 {
+    pub(crate) fn join_other(&mut self, lock: &str, lease: i64) -> Revision {
         let key = self.key(lock, lease);
         self.put(&key, b"", lease)
     }
 
-    pub(crate) fn leave(&mut self, lock: &str, lease: i64) -> i64 {
+    pub(crate) fn leave(&mut self, lock: &str, lease: i64) -> Revision {
         let key = self.key(lock, lease);
         self.delete(&[&key])
     }
 
-    pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> i64 {
+    pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> Revision {
         let record = HostRecord {
             host: host.into(),
             pid: 4242,
@@ -134,8 +139,8 @@ impl FixtureStore {
         host: &str,
         lock: &str,
         state: JobState,
-        token: Option<i64>,
-    ) -> i64 {
+        token: Option<Revision>,
+    ) -> Revision {
         let running = state == JobState::Running;
         let record = JobRecord {
             job: job.into(),
@@ -143,7 +148,7 @@ impl FixtureStore {
             lock: lock.into(),
             state,
             since_unix_ms: UnixMs::new(self.now),
-            token: token.and_then(|token| u64::try_from(token).ok()),
+            token: token.map(Token::from),
             next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
             last: (!running).then_some(Outcome::Done),
             detail: String::new(),
@@ -163,10 +168,10 @@ impl FixtureStore {
         job: &str,
         host: &str,
         lock: &str,
-        token: i64,
+        token: Revision,
         outcome: Outcome,
-    ) -> i64 {
-        let token = u64::try_from(token).unwrap_or(0);
+    ) -> Revision {
+        let token = Token::from(token);
         let record = RunRecord {
             job: job.into(),
             host: host.into(),
@@ -202,7 +207,7 @@ impl FixtureStore {
     }
 
     pub(crate) fn ttl(&mut self, lease: i64, left: u64, granted: u64) {
-        self.send(FactKind::Ttl(lease, Some((left, granted))));
+        self.send(FactKind::Ttl(LeaseId::new(lease), Some((left, granted))));
     }
 
     pub(crate) fn healthy(&mut self) {
@@ -223,8 +228,8 @@ pub(crate) fn kv(key: &str, value: &[u8], lease: i64) -> KeyValue {
     KeyValue {
         key: key.into(),
         value: value.to_vec(),
-        create_revision: 0,
-        mod_revision: 0,
-        lease,
+        create_revision: Revision::NONE,
+        mod_revision: Revision::NONE,
+        lease: LeaseId::new(lease),
     }
 }

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use leasehold_lock::Revision;
+
 use super::lock::LockTenancy;
 use super::scope::KeyScope;
 use super::store_item::StoreItem;
@@ -24,7 +26,7 @@ pub(crate) struct HistoryStep {
     /// Moment at which it was seen, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
     /// Revision of the change.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     pub(crate) key: Arc<str>,
     pub(crate) before: Option<StoreItem>,
     pub(crate) after: Option<StoreItem>,
@@ -65,7 +67,7 @@ pub(crate) struct PastMoment {
     /// The moment that is shown, in Unix milliseconds.
     pub(crate) at_unix_ms: u64,
     /// The revision that is shown.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
 }
 
 impl ChangeHistory {

@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use leasehold_lock::LeaseId;
+
 /// A reply older than this is an estimate, in milliseconds.
 const FRESH: u64 = 1_500;
 /// Replies kept for each lease, for earlier moments.
@@ -47,12 +49,12 @@ struct Answer {
 /// The last replies about each lease, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseTable {
-    answers: HashMap<i64, VecDeque<Answer>>,
+    answers: HashMap<LeaseId, VecDeque<Answer>>,
 }
 
 impl LeaseTable {
     /// Records a reply: seconds left and granted; `None` if the lease does not exist.
-    pub(super) fn record_answer(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
+    pub(super) fn record_answer(&mut self, lease: LeaseId, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
             let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
             let mut times: Vec<u64> = self.answers.values().map(newest).collect();
@@ -74,14 +76,14 @@ impl LeaseTable {
 
     /// The last reply about `lease` before `now`; later replies were not known then. `None` for a lease that does not
     /// exist.
-    fn known(&self, lease: i64, now: u64) -> Option<&Answer> {
+    fn known(&self, lease: LeaseId, now: u64) -> Option<&Answer> {
         let answers = self.answers.get(&lease)?;
         let last = answers.iter().rev().find(|answer| answer.at <= now)?;
         (last.granted_ms > 0).then_some(last)
     }
 
     /// Time that `lease` has left at `now`.
-    pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<LeaseTtl> {
+    pub(crate) fn ttl(&self, lease: LeaseId, now: u64) -> Option<LeaseTtl> {
         let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
         Some(LeaseTtl {
@@ -94,7 +96,7 @@ impl LeaseTable {
 
     /// Returns true if `lease` had run out at `now`, as far as replies show: renewals were missing, and the time was
     /// over, give or take the second that replies round off.
-    pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
+    pub(crate) fn has_run_out(&self, lease: LeaseId, now: u64) -> bool {
         self.known(lease, now).is_some_and(|answer| {
             let ago = now.saturating_sub(answer.at);
             answer.left_ms * 3 < answer.granted_ms && answer.left_ms <= ago + SECOND
@@ -109,12 +111,16 @@ mod tests {
     #[test]
     fn lease_between_replies_is_counted_down_as_an_estimate() {
         let mut leases = LeaseTable::default();
-        leases.record_answer(7, 1_000, Some((9, 10)));
-        let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left_ms, ttl.is_estimate));
+        leases.record_answer(LeaseId::new(7), 1_000, Some((9, 10)));
+        let ttl = |now| {
+            leases
+                .ttl(LeaseId::new(7), now)
+                .map(|ttl| (ttl.left_ms, ttl.is_estimate))
+        };
         assert_eq!(ttl(1_000), Some((9_000, false)));
         assert_eq!(ttl(5_000), Some((5_000, true)));
         assert_eq!(ttl(60_000), Some((0, true)));
-        assert_eq!(leases.ttl(8, 1_000), None);
+        assert_eq!(leases.ttl(LeaseId::new(8), 1_000), None);
         assert_eq!(ttl(500), None, "not known yet");
     }
 
@@ -122,8 +128,8 @@ mod tests {
     fn lease_with_an_overdue_renewal_is_running_out() {
         let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
-            leases.record_answer(7, 0, Some((left, granted)));
-            let ttl = leases.ttl(7, ago).unwrap();
+            leases.record_answer(LeaseId::new(7), 0, Some((left, granted)));
+            let ttl = leases.ttl(LeaseId::new(7), ago).unwrap();
             (ttl.is_running_out(), ttl.is_due())
         };
         assert_eq!(runs_out(9, 10, 0), (false, false));
@@ -137,24 +143,27 @@ mod tests {
     fn short_lease_renewed_in_time_has_not_run_out() {
         let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; requested just before a renewal, and deleted a second later.
-        leases.record_answer(7, 0, Some((1, 3)));
-        assert!(!leases.has_run_out(7, 1_500));
-        leases.record_answer(7, 0, Some((0, 3)));
-        assert!(leases.has_run_out(7, 300));
-        leases.record_answer(7, 0, Some((1, 10)));
-        assert!(leases.has_run_out(7, 800));
-        leases.record_answer(7, 0, Some((3, 10)));
-        assert!(!leases.has_run_out(7, 500), "late, but given back");
-        assert!(!leases.has_run_out(8, 0));
+        leases.record_answer(LeaseId::new(7), 0, Some((1, 3)));
+        assert!(!leases.has_run_out(LeaseId::new(7), 1_500));
+        leases.record_answer(LeaseId::new(7), 0, Some((0, 3)));
+        assert!(leases.has_run_out(LeaseId::new(7), 300));
+        leases.record_answer(LeaseId::new(7), 0, Some((1, 10)));
+        assert!(leases.has_run_out(LeaseId::new(7), 800));
+        leases.record_answer(LeaseId::new(7), 0, Some((3, 10)));
+        assert!(
+            !leases.has_run_out(LeaseId::new(7), 500),
+            "late, but given back"
+        );
+        assert!(!leases.has_run_out(LeaseId::new(8), 0));
     }
 
     #[test]
     fn lease_table_is_bounded() {
         let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
-            leases.record_answer(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
+            leases.record_answer(LeaseId::new(lease), lease.unsigned_abs(), Some((9, 10)));
         }
         assert!(leases.answers.len() <= MOST);
-        assert!(leases.ttl(49_999, 50_000).is_some());
+        assert!(leases.ttl(LeaseId::new(49_999), 50_000).is_some());
     }
 }

@@ -6,21 +6,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use leasehold_lock::LeaseId;
+
 /// Locks by the leases that have entries in their queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeaseLocks {
     /// Full names, each list sorted; a lock is in it once for each entry.
-    locks: HashMap<i64, Vec<Arc<str>>>,
+    locks: HashMap<LeaseId, Vec<Arc<str>>>,
 }
 
 impl LeaseLocks {
-    pub(super) fn insert(&mut self, lease: i64, lock: &Arc<str>) {
+    pub(super) fn insert(&mut self, lease: LeaseId, lock: &Arc<str>) {
         let locks = self.locks.entry(lease).or_default();
         let at = locks.partition_point(|other| other < lock);
         locks.insert(at, lock.clone());
     }
 
-    pub(super) fn remove(&mut self, lease: i64, lock: &Arc<str>) {
+    pub(super) fn remove(&mut self, lease: LeaseId, lock: &Arc<str>) {
         let Some(locks) = self.locks.get_mut(&lease) else {
             return;
         };
@@ -33,7 +35,7 @@ impl LeaseLocks {
     }
 
     /// Full names of the locks in whose queues `lease` has entries, sorted; once for each entry.
-    pub(crate) fn locks_of(&self, lease: i64) -> &[Arc<str>] {
+    pub(crate) fn locks_of(&self, lease: LeaseId) -> &[Arc<str>] {
         self.locks.get(&lease).map_or(&[], Vec::as_slice)
     }
 }

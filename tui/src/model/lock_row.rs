@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_lock::Token;
 use leasehold_records::JobState;
 
 use super::lease::LeaseTtl;
@@ -75,8 +76,8 @@ pub(crate) struct LockRow<'a> {
 
 impl LockRow<'_> {
     /// Fencing token of the holder.
-    pub(crate) fn token(&self) -> Option<i64> {
-        self.holder.map(|holder| holder.create_revision)
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.holder.map(|holder| holder.token())
     }
 
     /// Time for which it has been held; `None` if that began before the start and no record has it.
@@ -113,7 +114,7 @@ impl Model {
         let waiters = lock.waiters().len();
         let state = match holder {
             None => LockState::Free,
-            Some(holder) if holder.lease == 0 => LockState::AdminHold,
+            Some(holder) if holder.lease.is_none() => LockState::AdminHold,
             Some(_) if ttl.is_some_and(|ttl| ttl.is_running_out()) => LockState::Expiring,
             Some(_) if was.is_some() => LockState::Takeover,
             Some(_) if waiters > 0 => LockState::Contend,
@@ -143,7 +144,7 @@ fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) 
     };
     let job = shown.state.jobs.get(&(job.to_string(), host.to_string()))?;
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
-        && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create_revision);
+        && job.token == Some(holder.token());
     // Inexact: a job that pauses between runs has held it for longer.
     holds.then_some(job.since_unix_ms.as_u64())
 }

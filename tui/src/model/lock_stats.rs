@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use leasehold_lock::Token;
+
 /// Changes of depth that are kept for one lock.
 const DEPTHS: usize = 512;
 /// Holds, waits and hand-offs that are kept for one lock.
@@ -46,7 +48,7 @@ pub(crate) struct LockStats {
     /// Holders that did not release the lock; the span is the time for which they had held it.
     pub(crate) takeovers: SpanList,
     /// A hand-off under way: the token of the new holder, and the moment at which the old one left.
-    pub(super) passing: Option<(u64, u64)>,
+    pub(super) passing: Option<(Token, u64)>,
 }
 
 impl LockStats {

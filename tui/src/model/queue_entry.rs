@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, LeaseId, Revision, Token};
 use leasehold_records::HolderRecord;
 
 use super::entry_owner::EntryOwner;
@@ -13,9 +13,9 @@ pub(crate) struct QueueEntry {
     /// Full key.
     pub(crate) key: Arc<str>,
     /// Its create revision: its place in the queue, and its fencing token.
-    pub(crate) create_revision: i64,
-    /// The lease that carries it, 0 for none.
-    pub(crate) lease: i64,
+    pub(crate) create_revision: Revision,
+    /// The lease that carries it; [`LeaseId::NONE`] for an administrative hold.
+    pub(crate) lease: LeaseId,
     /// The owner of the entry.
     pub(crate) who: EntryOwner,
     /// Moment at which it joined the queue, in Unix milliseconds: from its record, or as seen. `None` for an entry
@@ -34,5 +34,10 @@ impl QueueEntry {
             who: EntryOwner::read(entry),
             since_unix_ms: record.map(|record| record.since_unix_ms.as_u64()).or(seen),
         }
+    }
+
+    /// Its fencing token.
+    pub(crate) fn token(&self) -> Token {
+        self.create_revision.into()
     }
 }

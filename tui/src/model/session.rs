@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use leasehold_lock::LeaseId;
+
 use super::entry_owner::EntryOwner;
 use super::lease::LeaseTtl;
 use super::lock::ObservedLock;
@@ -14,7 +16,7 @@ use super::store_model::{Model, ShownMoment};
 /// A lease and its entries.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRow {
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
     /// The host whose record it carries, if any.
     pub(crate) host: Option<Arc<LiveHost>>,
     /// Owner of its entries, if it carries no record of a host.
@@ -29,7 +31,7 @@ pub(crate) struct SessionRow {
 /// A session in short: enough to sort many of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionBrief {
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
     pub(crate) holds: usize,
     pub(crate) waits: usize,
     /// It carries no record of a host.
@@ -49,7 +51,11 @@ impl Model {
     }
 
     /// Like [`Model::sessions`], for these leases alone: a screen shows few of many.
-    pub(crate) fn sessions_of(&self, shown: ShownMoment<'_>, leases: &[i64]) -> Vec<SessionRow> {
+    pub(crate) fn sessions_of(
+        &self,
+        shown: ShownMoment<'_>,
+        leases: &[LeaseId],
+    ) -> Vec<SessionRow> {
         let mut rows = SessionRows::new(self, shown);
         rows.by_lease.retain(|lease, _| leases.contains(lease));
         for lease in leases {
@@ -69,7 +75,7 @@ impl Model {
     pub(crate) fn session_briefs(shown: ShownMoment<'_>) -> Vec<SessionBrief> {
         let mut briefs: Vec<SessionBrief> = Vec::new();
         let mut names = Names::default();
-        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut places: HashMap<LeaseId, usize> = HashMap::new();
         let mut place = |briefs: &mut Vec<SessionBrief>, lease, is_client, whose| {
             *places.entry(lease).or_insert_with(|| {
                 briefs.push(SessionBrief {
@@ -88,7 +94,7 @@ impl Model {
         }
         for lock in shown.state.locks.values() {
             for (role, entry) in lock.queue.roles() {
-                if entry.lease == 0 {
+                if entry.lease.is_none() {
                     continue;
                 }
                 let name = names.number(whose(&entry.who));
@@ -145,7 +151,7 @@ fn whose(who: &EntryOwner) -> Cow<'_, str> {
 struct SessionRows<'a> {
     model: &'a Model,
     now: u64,
-    by_lease: BTreeMap<i64, SessionRow>,
+    by_lease: BTreeMap<LeaseId, SessionRow>,
 }
 
 impl<'a> SessionRows<'a> {
@@ -164,7 +170,7 @@ impl<'a> SessionRows<'a> {
         rows
     }
 
-    fn row(&mut self, lease: i64) -> &mut SessionRow {
+    fn row(&mut self, lease: LeaseId) -> &mut SessionRow {
         let (leases, now) = (&self.model.leases, self.now);
         self.by_lease.entry(lease).or_insert_with(|| SessionRow {
             lease,
@@ -177,9 +183,9 @@ impl<'a> SessionRows<'a> {
     }
 
     /// Adds the entries of this lock under `wanted` leases.
-    fn add(&mut self, lock: &ObservedLock, wanted: impl Fn(i64) -> bool) {
+    fn add(&mut self, lock: &ObservedLock, wanted: impl Fn(LeaseId) -> bool) {
         for (role, entry) in lock.queue.roles() {
-            if entry.lease == 0 || !wanted(entry.lease) {
+            if entry.lease.is_none() || !wanted(entry.lease) {
                 continue;
             }
             let row = self.row(entry.lease);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, LeaseId};
 use leasehold_records::{AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
 
 use super::queue_entry::QueueEntry;
@@ -12,7 +12,7 @@ use super::scope::{KeyKind, KeyScope};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LiveHost {
     pub(crate) record: HostRecord,
-    pub(crate) lease: i64,
+    pub(crate) lease: LeaseId,
 }
 
 /// Decoded value of a key.

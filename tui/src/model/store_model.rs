@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leasehold_lock::StoreHealth;
+use leasehold_lock::{Revision, StoreHealth};
 
 use super::event::EventLog;
 use super::history::{ChangeHistory, PastMoment};
@@ -41,7 +41,7 @@ pub(crate) struct Model {
     pub(crate) link: StoreLink,
     /// Prefixes that may not be read.
     pub(crate) denied: Vec<String>,
-    pub(super) revision: i64,
+    pub(super) revision: Revision,
     /// Moment of the last fact, in Unix milliseconds.
     pub(crate) last_fact_at: u64,
     /// Health of the store, or the reason why it is unknown.
@@ -54,7 +54,7 @@ pub(crate) struct ShownMoment<'a> {
     pub(crate) state: &'a StoreState,
     /// The moment, in Unix milliseconds.
     pub(crate) now: u64,
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
     /// Number of the step that would come next.
     pub(crate) next: u64,
     /// The moment is the present.
@@ -78,7 +78,7 @@ impl Model {
             leases: LeaseTable::default(),
             link: StoreLink::Loading,
             denied: Vec::new(),
-            revision: 0,
+            revision: Revision::NONE,
             last_fact_at: 0,
             health: None,
         }

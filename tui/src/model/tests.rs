@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use leasehold_lock::FeedItem;
+use leasehold_lock::{FeedItem, Revision};
 use leasehold_records::{AdminAction, AdminActionRecord, JobState, Root, UnixMs};
 
 use super::fixture::{FixtureStore, kv};
@@ -127,7 +127,7 @@ fn admin_action_explains_a_forced_leave() {
         by: "ann@desk".into(),
         lock: full(LOCK),
         key: key.clone(),
-        token: u64::try_from(token).unwrap(),
+        token: token.into(),
         lease: "1".into(),
         whom: "a@host-1".into(),
         at_unix_ms: UnixMs::new(store.now),
@@ -177,7 +177,7 @@ fn lost_store_is_not_an_empty_one() {
     assert_eq!(row(&store, LOCK).state, LockState::Held);
     assert!(last(&store, 1)[0].contains("connection \u{fffd}[2J refused"));
     // Meanwhile it was released, and another client acquired it.
-    store.revision += 10;
+    store.skip(10);
     let other = kv(&store.key(LOCK, 2), b"", 2);
     store
         .after(5_000)
@@ -194,8 +194,8 @@ struct KeyValueAt(leasehold_lock::KeyValue);
 
 impl KeyValueAt {
     fn at(mut self, revision: i64) -> leasehold_lock::KeyValue {
-        self.0.create_revision = revision;
-        self.0.mod_revision = revision;
+        self.0.create_revision = Revision::new(revision);
+        self.0.mod_revision = self.0.create_revision;
         self.0
     }
 }

@@ -1,5 +1,6 @@
 //! `--once`: every lock as it is now, as a table, as JSON or as CSV.
 
+use leasehold_lock::{Revision, Token};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -22,7 +23,7 @@ pub enum OutputFormat {
 #[derive(Serialize)]
 struct OnceReport<'a> {
     at_unix_ms: u64,
-    revision: i64,
+    revision: Revision,
     root: &'a str,
     /// Prefixes that may not be read.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -44,7 +45,7 @@ struct EntryReport {
     job: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
-    token: i64,
+    token: Token,
     lease: String,
     key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,8 +97,8 @@ impl EntryReport {
             who: entry.who.label(),
             job,
             host,
-            token: entry.create_revision,
-            lease: format!("{:x}", entry.lease),
+            token: entry.token(),
+            lease: entry.lease.to_string(),
             key: entry.key.to_string(),
             since_unix_ms: entry.since_unix_ms,
         }

@@ -1,5 +1,6 @@
 //! `--stream`: one JSON object a line for each event.
 
+use leasehold_lock::{Revision, Token};
 use serde::Serialize;
 
 use crate::model::{EventKind, LeaveReason, StoreEvent};
@@ -8,7 +9,7 @@ use crate::model::{EventKind, LeaveReason, StoreEvent};
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct StreamLine {
     at_unix_ms: u64,
-    revision: i64,
+    revision: Revision,
     event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
@@ -19,7 +20,7 @@ pub(crate) struct StreamLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<i64>,
+    token: Option<Token>,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,12 +47,12 @@ impl StreamLine {
         match &event.kind {
             EventKind::Waits { who, ahead } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create_revision);
+                line.token = Some(who.token());
                 line.place = Some(*ahead);
             }
             EventKind::Acquires { who } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create_revision);
+                line.token = Some(who.token());
             }
             EventKind::Ends {
                 who,
@@ -59,7 +60,7 @@ impl StreamLine {
                 parting,
             } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create_revision);
+                line.token = Some(who.token());
                 line.held_ms = *held_ms;
                 line.parting = Some(*parting);
             }
@@ -72,7 +73,7 @@ impl StreamLine {
             } => {
                 line.who = Some(to.who.label());
                 line.from = Some(from.who.label());
-                line.token = Some(to.create_revision);
+                line.token = Some(to.token());
                 line.held_ms = *held_ms;
                 line.waited_ms = *waited_ms;
                 line.parting = Some(*parting);
@@ -83,13 +84,13 @@ impl StreamLine {
                 parting,
             } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create_revision);
+                line.token = Some(who.token());
                 line.place = Some(*place);
                 line.parting = Some(*parting);
             }
             EventKind::RunStarts(run) | EventKind::RunEnds(run) => {
                 line.who = Some(format!("{}@{}", run.job, run.host));
-                line.token = i64::try_from(run.token).ok();
+                line.token = Some(run.token);
             }
             EventKind::HostUp(host) | EventKind::HostGone(host) => {
                 line.who = Some(host.record.host.clone());

@@ -23,8 +23,8 @@ pub(super) async fn execute(
         by: operator.to_owned(),
         lock: order.lock.clone(),
         key: order.key.clone(),
-        token: u64::try_from(order.token).unwrap_or(0),
-        lease: format!("{:x}", order.lease),
+        token: order.create_revision.into(),
+        lease: order.lease.to_string(),
         whom: order.whom.clone(),
         at_unix_ms: at,
     };
@@ -36,7 +36,9 @@ pub(super) async fn execute(
     let done = match order.deed {
         AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
         AdminAction::RemoveEntry | AdminAction::StopRun => {
-            locks.remove_entry(&order.key, order.token, &trace).await
+            locks
+                .remove_entry(&order.key, order.create_revision, &trace)
+                .await
         }
     };
     let what = order.deed.as_str();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::Locks;
+use leasehold_lock::{LeaseId, Locks};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,7 +33,7 @@ const ASK_HEALTH: Duration = Duration::from_secs(2);
 /// A live store. Ends with [`LiveSource::close`].
 pub(crate) struct LiveSource {
     facts: mpsc::Receiver<Fact>,
-    wanted: watch::Sender<Vec<i64>>,
+    wanted: watch::Sender<Vec<LeaseId>>,
     orders: mpsc::Sender<AdminOrder>,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
@@ -81,7 +81,7 @@ impl LiveSource {
     }
 
     /// Sets the leases to request.
-    pub(crate) fn want(&self, leases: Vec<i64>) {
+    pub(crate) fn want(&self, leases: Vec<LeaseId>) {
         self.wanted.send_if_modified(|wanted| {
             let changed = *wanted != leases;
             *wanted = leases;
@@ -142,7 +142,7 @@ impl LiveTasks {
         }
     }
 
-    async fn leases(self, mut wants: watch::Receiver<Vec<i64>>) {
+    async fn leases(self, mut wants: watch::Receiver<Vec<LeaseId>>) {
         let mut ticks = interval(ASK_LEASES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth};
 use leasehold_records::{Root, RootError};
 use serde::{Deserialize, Serialize};
 
@@ -83,18 +83,18 @@ struct RecordedFact {
 #[serde(rename_all = "kebab-case")]
 enum RecordedKind {
     Reading {
-        revision: i64,
+        revision: Revision,
         keys: Vec<RecordedKey>,
     },
     Changes {
-        revision: i64,
+        revision: Revision,
         changes: Vec<RecordedChange>,
     },
     Denied(Vec<String>),
     Down(String),
     Health(RecordedHealth),
     Unhealthy(String),
-    Ttl(i64, Option<(u64, u64)>),
+    Ttl(LeaseId, Option<(u64, u64)>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,7 +102,7 @@ struct RecordedHealth {
     version: String,
     members: usize,
     leader: String,
-    revision: i64,
+    revision: Revision,
     data_bytes: u64,
     round_trip_us: u64,
 }
@@ -110,7 +110,7 @@ struct RecordedHealth {
 #[derive(Serialize, Deserialize)]
 struct RecordedChange {
     key: String,
-    revision: i64,
+    revision: Revision,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     now: Option<RecordedKey>,
 }
@@ -124,9 +124,9 @@ struct RecordedKey {
     /// The value, if it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes: Option<Vec<u8>>,
-    create: i64,
-    changed: i64,
-    lease: i64,
+    create: Revision,
+    changed: Revision,
+    lease: LeaseId,
 }
 
 impl From<&KeyValue> for RecordedKey {

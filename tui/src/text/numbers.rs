@@ -2,6 +2,8 @@
 //!
 //! Everything is rounded down. Nothing here reads a clock.
 
+use leasehold_lock::LeaseId;
+
 /// A span of time in its two largest units: `450ms`, `12s`, `4m12s`, `1h02m`, `3d04h`.
 pub(crate) fn age(ms: u64) -> String {
     let seconds = ms / 1000;
@@ -59,10 +61,10 @@ pub(crate) fn bytes(size: u64) -> String {
 }
 
 /// A lease in hex, as etcd's tools write it, without its middle: `694d…3c07`.
-pub(crate) fn hex_short(lease: i64) -> String {
+pub(crate) fn hex_short(lease: LeaseId) -> String {
     /// Digits kept at each end.
     const END: usize = 4;
-    let hex = format!("{lease:x}");
+    let hex = lease.to_string();
     if hex.len() <= 2 * END + 1 {
         return hex;
     }
@@ -126,9 +128,9 @@ mod tests {
 
     #[test]
     fn short_hex_keeps_both_ends_of_a_long_lease() {
-        assert_eq!(hex_short(0x694d_8f2b_1a00_3c07), "694d…3c07");
-        assert_eq!(hex_short(0x6_94d8_f2b1), "694d8f2b1");
-        assert_eq!(hex_short(0), "0");
-        assert_eq!(hex_short(-1), "ffff…ffff");
+        assert_eq!(hex_short(LeaseId::new(0x694d_8f2b_1a00_3c07)), "694d…3c07");
+        assert_eq!(hex_short(LeaseId::new(0x6_94d8_f2b1)), "694d8f2b1");
+        assert_eq!(hex_short(LeaseId::new(0)), "0");
+        assert_eq!(hex_short(LeaseId::new(-1)), "ffff…ffff");
     }
 }

@@ -1,5 +1,6 @@
 //! Cells that several panels share: states, leases that count down, depths of queues, progress.
 
+use leasehold_lock::LeaseId;
 use leasehold_records::{JobState, Outcome, Progress};
 use ratatui::style::Style;
 
@@ -69,9 +70,9 @@ pub(super) const fn outcome_style(theme: &Theme, outcome: Outcome) -> Style {
 
 /// Lease of a holder or waiter, in `width` columns: a bar if there is room, `~` for a time that is counted down here,
 /// seconds, and `!` for an overdue renewal.
-pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<LeaseTtl>, width: usize) -> TableCell {
+pub(super) fn ttl(theme: &Theme, lease: LeaseId, ttl: Option<LeaseTtl>, width: usize) -> TableCell {
     let Some(ttl) = ttl else {
-        let text = if lease == 0 { "none " } else { "? " };
+        let text = if lease.is_none() { "none " } else { "? " };
         return (text::fit_right(text, width), theme.dim);
     };
     let style = if ttl.is_running_out() {

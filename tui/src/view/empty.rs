@@ -51,7 +51,7 @@ fn why(scene: &ViewScene<'_>) -> (String, String) {
             let text = format!("loading: nothing has been read from {from} yet");
             return (text, "this does not mean that nothing is locked".into());
         }
-        StoreLink::Down { reason, since } if scene.shown.revision == 0 => {
+        StoreLink::Down { reason, since } if scene.shown.revision.is_none() => {
             let age = text::age(scene.now.saturating_sub(*since));
             let text = format!("disconnected for {age}: {reason}");
             return (text, format!("nothing has ever been read from {from}"));

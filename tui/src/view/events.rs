@@ -89,7 +89,7 @@ fn cell_of(scene: &ViewScene<'_>, event: &StoreEvent, column: EventColumn) -> Ta
     match column {
         EventColumn::Mark => (mark.to_owned(), style),
         EventColumn::Time => (text::clock_time(event.at_unix_ms), theme.dim),
-        EventColumn::Revision if event.revision == 0 => ("-".to_owned(), theme.dim),
+        EventColumn::Revision if event.revision.is_none() => ("-".to_owned(), theme.dim),
         EventColumn::Revision => (event.revision.to_string(), theme.dim),
         EventColumn::Event => (event.kind.word().to_owned(), style),
         EventColumn::Lock => (event.lock.as_deref().unwrap_or("-").to_owned(), theme.text),

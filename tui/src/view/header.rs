@@ -53,7 +53,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
 /// Facts about the store itself.
 fn store(parts: &mut LineParts, scene: &ViewScene<'_>) {
     let (theme, model) = (scene.theme, &scene.app.model);
-    let revision = u64::try_from(scene.shown.revision).unwrap_or(0);
+    let revision = scene.shown.revision.as_u64();
     if !matches!(model.link, StoreLink::Live) {
         // The last health of a lost store is not its present health.
         return;
@@ -124,7 +124,10 @@ fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
 /// Number of revisions by which the store is ahead of the shown state.
 fn behind(scene: &ViewScene<'_>) -> Option<String> {
     let health = scene.app.model.health.as_ref()?.as_ref().ok()?;
-    let behind = u64::try_from(health.revision - scene.shown.revision).ok()?;
+    let behind = health
+        .revision
+        .as_u64()
+        .checked_sub(scene.shown.revision.as_u64())?;
     (behind > 0).then(|| text::count(behind))
 }
 
@@ -158,7 +161,7 @@ fn replay(scene: &ViewScene<'_>, file: &str) -> String {
 fn counts(scene: &ViewScene<'_>) -> LineParts {
     let theme = scene.theme;
     let mut parts = LineParts::default();
-    if scene.shown.revision == 0 {
+    if scene.shown.revision.is_none() {
         parts.add(0, "nothing known of any lock", theme.warn);
         return parts;
     }

@@ -89,7 +89,7 @@ pub(super) fn title(scene: &ViewScene<'_>) -> String {
     let (app, shown) = (scene.app, text::count(scene.app.list().len() as u64));
     let name = app.view.title();
     let notes = pane::notes(scene);
-    if scene.shown.revision == 0 {
+    if scene.shown.revision.is_none() {
         return format!("{name}{notes}");
     }
     if app.filter.is_empty() {

@@ -170,7 +170,7 @@ fn cell_of(
             };
             (cells::span(since), theme.text)
         }
-        EntryColumn::Lease if entry.lease == 0 => ("none".to_owned(), theme.dim),
+        EntryColumn::Lease if entry.lease.is_none() => ("none".to_owned(), theme.dim),
         EntryColumn::Lease => (text::hex_short(entry.lease), theme.dim),
         EntryColumn::Ttl => {
             let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use leasehold_lock::Token;
 use leasehold_records::{JobRecord, RunKey, RunRecord};
 
 use crate::app::App;
@@ -56,14 +57,12 @@ impl<'a> ViewScene<'a> {
         lock: &'a ObservedLock,
     ) -> (Option<&'a JobRecord>, Option<&'a RunRecord>) {
         let Some((job, host, token)) = lock.holder().and_then(|holder| match &holder.who {
-            EntryOwner::Job { job, host } => {
-                Some((job, host, u64::try_from(holder.create_revision).ok()))
-            }
+            EntryOwner::Job { job, host } => Some((job, host, holder.token())),
             _ => None,
         }) else {
             return (None, None);
         };
-        let run = newest_run(self.shown.state, job, |run| Some(run.token) == token);
+        let run = newest_run(self.shown.state, job, |run| run.token == token);
         (job_of(self.shown.state, job, host), run)
     }
 }
@@ -95,11 +94,11 @@ pub(super) fn runs_of<'a>(
 ) -> impl Iterator<Item = &'a RunRecord> {
     let from = RunKey {
         job: job.to_owned(),
-        token: 0,
+        token: Token::new(0),
         sequence: 0,
     };
     let to = RunKey {
-        token: u64::MAX,
+        token: Token::new(u64::MAX),
         sequence: u32::MAX,
         ..from.clone()
     };

@@ -9,6 +9,7 @@
 //! | +----------------------------------------------------------------+ |
 //! ```
 
+use leasehold_lock::LeaseId;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -44,7 +45,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let sort = app.sort().mark(&SESSION_COLUMNS);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let visible = list.rows().get(range.clone()).unwrap_or_default().iter();
-    let mut wanted: Vec<i64> = visible
+    let mut wanted: Vec<LeaseId> = visible
         .chain(list.selected())
         .filter_map(lease_of)
         .collect();
@@ -68,7 +69,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     }
 }
 
-const fn lease_of(key: &RowKey) -> Option<i64> {
+const fn lease_of(key: &RowKey) -> Option<LeaseId> {
     match key {
         RowKey::Session(lease) => Some(*lease),
         _ => None,
@@ -88,7 +89,7 @@ fn cell_of(
     };
     match column {
         SessionColumn::Session => (session.whose.clone(), theme.text),
-        SessionColumn::Lease if width >= 16 => (format!("{:x}", session.lease), theme.dim),
+        SessionColumn::Lease if width >= 16 => (session.lease.to_string(), theme.dim),
         SessionColumn::Lease => (text::hex_short(session.lease), theme.dim),
         SessionColumn::Ttl => cells::ttl(theme, session.lease, session.ttl, width),
         SessionColumn::Holds => count(session.holds.len()),
@@ -155,7 +156,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
         }
     }
     let ttl = cells::ttl_of(session.ttl);
-    lines.push(named("lease", format!("{:x}  ttl {ttl}", session.lease)));
+    lines.push(named("lease", format!("{}  ttl {ttl}", session.lease)));
     for (lock, entry) in &session.holds {
         let (waiters, next) = after(scene, entry);
         let mut line = named("frees", format!("{lock}  held by {}", entry.who.label()));

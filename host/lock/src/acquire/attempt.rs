@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_ids::{Revision, Token};
 use tokio::time::Instant;
 
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
@@ -11,7 +12,6 @@ use crate::claims::ClaimStatus;
 use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
 use crate::grant::Grant;
-use crate::ids::{Revision, Token};
 use crate::local_queue::{Contention, QueueClaim};
 use crate::locks::LockClient;
 use crate::long_queue;
@@ -100,8 +100,8 @@ impl AcquireAttempt {
         self.entry.set_created(create_revision);
         if create_revision <= seen {
             return Err(AcquireError::StoreWentBack {
-                seen: seen.get(),
-                now: found.as_of.get(),
+                seen,
+                now: found.as_of,
             });
         }
         if found.role_at(create_revision) == Some(QueueRole::Holder) {
@@ -251,7 +251,7 @@ impl AcquireAttempt {
                 }
                 Err(AcquireError::Removed {
                     name: self.request.name.clone(),
-                    revision: revision.get(),
+                    revision,
                 })
             }
             None => Err(AcquireError::Contended {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_ids::Revision;
 use tokio::sync::watch;
 
 use crate::end_reason::EndReason;
-use crate::ids::Revision;
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
 
@@ -149,7 +149,7 @@ impl LockClaim {
                 match own {
                     Some(entry) if entry.create_revision == *create_revision => {}
                     Some(entry) => tenure.end(EndReason::Replaced {
-                        revision: entry.create_revision.get(),
+                        revision: entry.create_revision,
                     }),
                     None => tenure.end(removed_at(revision)),
                 }
@@ -183,9 +183,7 @@ impl LockClaim {
 
 /// The end of a tenure whose entry was deleted at `revision`.
 pub(super) const fn removed_at(revision: Revision) -> EndReason {
-    EndReason::Removed {
-        revision: revision.get(),
-    }
+    EndReason::Removed { revision }
 }
 
 pub(super) fn ahead_of(

@@ -147,7 +147,7 @@ fn deleted_or_replaced_entry_ends_its_holders_tenure() {
     del(&mut claims, "me", 12);
     assert_eq!(
         tenure.end_reason(),
-        Some(EndReason::Removed { revision: 12 })
+        Some(EndReason::Removed { revision: rev(12) })
     );
 
     let tenure = held(&mut claims);
@@ -155,7 +155,7 @@ fn deleted_or_replaced_entry_ends_its_holders_tenure() {
     claims.reading_done(reading, rev(30), rev(10), &entries(&[("me", 21)]));
     assert_eq!(
         tenure.end_reason(),
-        Some(EndReason::Replaced { revision: 21 })
+        Some(EndReason::Replaced { revision: rev(21) })
     );
 }
 
@@ -175,7 +175,7 @@ fn entry_deleted_between_first_and_holding_is_never_held() {
     assert!(!tenure.admits());
     assert_eq!(
         tenure.end_reason(),
-        Some(EndReason::Removed { revision: 12 })
+        Some(EndReason::Removed { revision: rev(12) })
     );
 }
 
@@ -193,7 +193,7 @@ fn requested_reading_is_wanted_though_none_seems_missing() {
     claims.reading_done(reading, rev(30), rev(30), &[]);
     assert_eq!(
         tenure.end_reason(),
-        Some(EndReason::Removed { revision: 30 })
+        Some(EndReason::Removed { revision: rev(30) })
     );
 }
 

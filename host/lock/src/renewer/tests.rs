@@ -1,10 +1,11 @@
 //! Calls of the observer by a renewer whose store answers with empty messages.
 
+use leasehold_ids::LeaseId;
+
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::connect::ConnectOptions;
 use crate::connectivity::ConnectivityMonitor;
-use crate::ids::LeaseId;
 use crate::link::tests::link_with;
 use crate::observer::RecordingObserver;
 use crate::renewal::ReplyOrigin;

@@ -1,8 +1,8 @@
 //! [`StoreReply`]: the reply to a transaction or a read.
 
 use etcd_client::{GetResponse, ResponseHeader, TxnOpResponse};
+use leasehold_ids::Revision;
 
-use crate::ids::Revision;
 use crate::renewal::ReplyOrigin;
 
 /// The answer to a transaction or a reading.

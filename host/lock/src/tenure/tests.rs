@@ -1,8 +1,9 @@
 //! Tenures over a clock that the test moves.
 
+use leasehold_ids::{Revision, Token};
+
 use super::*;
 use crate::clock::ManualClock;
-use crate::ids::Token;
 use crate::observer::RecordingObserver;
 
 fn ten_seconds() -> (Arc<ManualClock>, Arc<SessionDeadline>, Tenure) {
@@ -88,12 +89,16 @@ fn the_stop_margin_comes_off_the_end_of_the_session() {
 #[test]
 fn the_first_reason_stays() {
     let (_, deadline, tenure) = ten_seconds();
-    tenure.end(EndReason::Removed { revision: 7 });
+    tenure.end(EndReason::Removed {
+        revision: Revision::new(7),
+    });
     deadline.end(EndReason::LeaseEnded, || BootTime::BOOT);
     tenure.end(EndReason::Released);
     assert_eq!(
         tenure.end_reason(),
-        Some(EndReason::Removed { revision: 7 })
+        Some(EndReason::Removed {
+            revision: Revision::new(7)
+        })
     );
     assert_eq!(tenure.deadline(), BootTime::BOOT);
     assert_eq!(tenure.remaining(), Duration::ZERO);

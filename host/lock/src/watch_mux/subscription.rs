@@ -2,9 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use leasehold_ids::{LeaseId, Revision};
 use tokio::sync::mpsc;
-
-use crate::ids::{LeaseId, Revision};
 
 /// Keys to watch.
 #[derive(Clone, Debug)]
@@ -27,7 +26,7 @@ pub(crate) struct WatchEvent {
 #[derive(Clone, Debug)]
 pub(crate) enum WatchEventKind {
     Put {
-        create: Revision,
+        create_revision: Revision,
         lease: LeaseId,
         value: Vec<u8>,
     },

@@ -7,12 +7,12 @@ use etcd_client::{
     EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponse,
     WatchResponseStream,
 };
+use leasehold_ids::{LeaseId, Revision};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::ids::{LeaseId, Revision};
 use crate::observer::StreamKind;
 use crate::requests::StoreRequests;
 use crate::watch_mux::silence::StreamSilence;
@@ -356,7 +356,7 @@ fn event(event: &etcd_client::Event) -> Option<WatchEvent> {
     let kv = event.kv()?;
     let kind = match event.event_type() {
         EventType::Put => WatchEventKind::Put {
-            create: Revision::new(kv.create_revision()),
+            create_revision: Revision::new(kv.create_revision()),
             lease: LeaseId::new(kv.lease()),
             value: kv.value().to_vec(),
         },

@@ -1,5 +1,7 @@
 //! `job-context`: identity and input of the run.
 
+use leasehold_config::wall::UnixMs;
+
 use super::super::host_state::HostState;
 use super::super::spec::Trigger;
 use super::wit::job_context;
@@ -10,7 +12,7 @@ impl job_context::Host for HostState {
             job: self.spec.job.clone(),
             run_id: self.spec.run_id.clone(),
             attempt: self.spec.attempt,
-            scheduled_at: self.spec.scheduled_at_unix_ms,
+            scheduled_at: self.spec.scheduled_at_unix_ms.map(UnixMs::as_u64),
             trigger: match self.spec.trigger {
                 Trigger::Schedule => job_context::Trigger::Schedule,
                 Trigger::Manual => job_context::Trigger::Manual,

@@ -3,6 +3,8 @@
 //! The gate is checked before and after every await: a reply that arrives after the deadline is
 //! not returned to the guest. A key that no grant covers is refused.
 
+use leasehold_lock::Revision;
+
 use super::super::host_state::HostState;
 use super::super::kv::{KvEntry, KvError};
 use super::wit::fenced_kv;
@@ -56,7 +58,7 @@ impl fenced_kv::Host for HostState {
         }
         let answer = self.authority.kv().put(&key, value).await;
         self.gate.still()?;
-        Ok(answer.map_err(GuardError::from))
+        Ok(lower_write(answer))
     }
 
     async fn delete(&mut self, key: String) -> Answer<bool> {
@@ -77,21 +79,26 @@ impl fenced_kv::Host for HostState {
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
-        let answer = self
-            .authority
-            .kv()
-            .compare_and_put(&key, expected_mod_revision, value)
-            .await;
+        // A revision that no store reaches matches no key.
+        let Ok(expected) = Revision::try_from(expected_mod_revision) else {
+            return Ok(Err(KvError::Conflict.into()));
+        };
+        let kv = self.authority.kv();
+        let answer = kv.compare_and_put(&key, expected, value).await;
         self.gate.still()?;
-        Ok(answer.map_err(GuardError::from))
+        Ok(lower_write(answer))
     }
 
     async fn compare_and_delete(&mut self, key: String, expected_mod_revision: u64) -> Answer<()> {
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
+        // A revision that no store reaches matches no key.
+        let Ok(expected) = Revision::try_from(expected_mod_revision) else {
+            return Ok(Err(KvError::Conflict.into()));
+        };
         let kv = self.authority.kv();
-        let answer = kv.compare_and_delete(&key, expected_mod_revision).await;
+        let answer = kv.compare_and_delete(&key, expected).await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))
     }
@@ -146,6 +153,11 @@ fn lower(entry: KvEntry) -> fenced_kv::Entry {
     fenced_kv::Entry {
         key: entry.key,
         value: entry.value,
-        mod_revision: entry.mod_revision,
+        mod_revision: entry.mod_revision.as_u64(),
     }
+}
+
+/// Returns the answer to a write as guests read it.
+fn lower_write(answer: Result<Revision, KvError>) -> Result<u64, GuardError> {
+    Ok(answer?.as_u64())
 }

@@ -14,7 +14,7 @@ impl lock::Host for HostState {
     }
 
     async fn token(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.authority.token())
+        Ok(self.authority.token().get())
     }
 
     async fn holder(&mut self) -> wasmtime::Result<String> {

@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use leasehold_lock::Token;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -64,7 +65,7 @@ pub(crate) struct ClientContext {
     pub(crate) net: Arc<HttpDestinations>,
     /// Job that remedies in log lines name.
     pub(crate) job: JobSource,
-    pub(crate) token: u64,
+    pub(crate) token: Token,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
@@ -265,7 +266,7 @@ impl HttpClient {
         for token in run.net.tokens.iter() {
             parts
                 .headers
-                .insert(token.clone(), HeaderValue::from(run.token));
+                .insert(token.clone(), HeaderValue::from(run.token.get()));
         }
         Ok(Request::from_parts(
             parts,

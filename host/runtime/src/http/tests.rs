@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use leasehold_lock::{Clock as _, SystemClock, Tenure};
+use leasehold_lock::{Clock as _, SystemClock, Tenure, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -97,7 +97,7 @@ impl Rig {
         let client = HttpClient::new(ClientContext {
             net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
             job: JobSource::table("demo"),
-            token: 7,
+            token: Token::new(7),
             limits: Arc::new(limits),
             gate,
             leash: Arc::new(Leash::new(tenure, None, StopSignal::new(Duration::ZERO))),

@@ -1,5 +1,7 @@
 //! `leasehold:job@1` from the side of a typed guest.
 
+use leasehold_lock::Revision;
+
 use super::*;
 
 #[tokio::test]
@@ -123,7 +125,7 @@ async fn a_listing_is_as_long_as_its_limit_or_complete_or_too_large() {
         let fake_kv = Arc::new(FakeKv::default());
         for n in 0..entries {
             let mut all = fake_kv.entries.lock().unwrap();
-            all.insert(format!("demo/{n}"), (Vec::new(), 1));
+            all.insert(format!("demo/{n}"), (Vec::new(), Revision::new(1)));
         }
         let plugin = rig
             .load(&wat.replace("\"memory\") 2)", "\"memory\") 4)"))

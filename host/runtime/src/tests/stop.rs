@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use leasehold_lock::{EndReason, ManualClock};
+use leasehold_lock::{EndReason, ManualClock, Revision};
 
 use super::*;
 
@@ -217,12 +217,13 @@ async fn a_guest_frozen_while_it_talks_says_nothing_after_the_thaw() {
 async fn a_tenure_that_has_ended_before_the_run_starts_no_guest() {
     let rig = Rig::new();
     let tenure = lasting(Duration::from_mins(1));
-    tenure.end(EndReason::Removed { revision: 9 });
+    let revision = Revision::new(9);
+    tenure.end(EndReason::Removed { revision });
     let plugin = rig.load(guests::EXIT_3).await;
     let ran = rig.run_plugin(&plugin, authority(tenure), spec()).await;
     assert_eq!(
         ran.report.end,
-        RunEnd::Lost(EndReason::Removed { revision: 9 })
+        RunEnd::Lost(EndReason::Removed { revision })
     );
     assert_eq!((ran.report.admitted, ran.report.refused), (0, 0));
 }

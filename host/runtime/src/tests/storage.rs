@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use leasehold_lock::Revision;
 
 use super::{GuestKv, KvEntry, KvError};
 
 /// Entries, and hooks that run when they are accessed.
 #[derive(Default)]
 pub(super) struct FakeKv {
-    pub(super) entries: Mutex<BTreeMap<String, (Vec<u8>, u64)>>,
-    pub(super) revision: AtomicU64,
+    pub(super) entries: Mutex<BTreeMap<String, (Vec<u8>, Revision)>>,
+    pub(super) revision: AtomicI64,
     /// True if `put` waits forever.
     pub(super) hangs: AtomicBool,
     /// Set when a `put` that waited was dropped.
@@ -33,7 +34,7 @@ impl Drop for Noticed {
 }
 
 impl FakeKv {
-    pub(super) fn writes(&self) -> u64 {
+    pub(super) fn writes(&self) -> i64 {
         self.revision.load(Ordering::SeqCst)
     }
 
@@ -41,15 +42,15 @@ impl FakeKv {
         self.entries.lock().unwrap().get(key).map(|e| e.0.clone())
     }
 
-    fn write(&self, key: &str, value: Vec<u8>) -> u64 {
-        let revision = self.revision.fetch_add(1, Ordering::SeqCst) + 1;
+    fn write(&self, key: &str, value: Vec<u8>) -> Revision {
+        let revision = Revision::new(self.revision.fetch_add(1, Ordering::SeqCst) + 1);
         let mut entries = self.entries.lock().unwrap();
         entries.insert(key.to_owned(), (value, revision));
         revision
     }
 }
 
-fn entry(key: &str, (value, mod_revision): &(Vec<u8>, u64)) -> KvEntry {
+fn entry(key: &str, (value, mod_revision): &(Vec<u8>, Revision)) -> KvEntry {
     KvEntry {
         key: key.to_owned(),
         value: value.clone(),
@@ -79,7 +80,7 @@ impl GuestKv for FakeKv {
         .boxed()
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<Revision, KvError>> {
         async move {
             if self.hangs.load(Ordering::SeqCst) {
                 let _noticed = Noticed(self.dropped.clone());
@@ -100,12 +101,17 @@ impl GuestKv for FakeKv {
     fn compare_and_put<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
         value: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u64, KvError>> {
+    ) -> BoxFuture<'a, Result<Revision, KvError>> {
         async move {
-            let found = self.entries.lock().unwrap().get(key).map_or(0, |e| e.1);
-            if found != expected_mod_revision {
+            let found = self
+                .entries
+                .lock()
+                .unwrap()
+                .get(key)
+                .map_or(Revision::NONE, |e| e.1);
+            if found != expected {
                 return Err(KvError::Conflict);
             }
             Ok(self.write(key, value))
@@ -116,11 +122,11 @@ impl GuestKv for FakeKv {
     fn compare_and_delete<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
     ) -> BoxFuture<'a, Result<(), KvError>> {
         async move {
             let mut entries = self.entries.lock().unwrap();
-            if entries.get(key).map_or(0, |e| e.1) != expected_mod_revision {
+            if entries.get(key).map_or(Revision::NONE, |e| e.1) != expected {
                 return Err(KvError::Conflict);
             }
             entries.remove(key);

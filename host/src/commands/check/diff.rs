@@ -4,7 +4,7 @@
 //! Nothing is sent to the host.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use leasehold_records::printable;
 use serde_json::{Value, json};
@@ -103,10 +103,8 @@ pub(super) fn text(
         Ok(applied) => applied,
         Err(nothing) => return format!("{nothing}.\n"),
     };
-    let ago = UnixMs::from_system(SystemTime::now())
-        .as_u64()
-        .saturating_sub(applied.at_unix_ms);
-    let ago = humantime::format_duration(std::time::Duration::from_secs(ago / 1000));
+    let ago = UnixMs::from_system(SystemTime::now()).since(applied.at_unix_ms);
+    let ago = humantime::format_duration(Duration::from_secs(ago.as_secs()));
     let head = format!(
         "Compared with what host `{}` (pid {}) applied {ago} ago:\n",
         applied.host, applied.pid

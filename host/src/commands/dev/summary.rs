@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, Token};
 use leasehold_records::RunRecord;
 
 use crate::table::Table;
@@ -48,7 +48,7 @@ fn table(mut runs: Vec<RunRecord>) -> String {
 }
 
 /// Token of the first run in a record.
-fn first_token(run: &RunRecord) -> u64 {
+fn first_token(run: &RunRecord) -> Token {
     run.merged.map_or(run.token, |merged| merged.first_token)
 }
 
@@ -64,7 +64,7 @@ mod tests {
             host: host.into(),
             lock: "demo/ledger".into(),
             lock_key: "/leasehold/locks/demo/ledger/694d".into(),
-            token,
+            token: Token::new(token),
             sequence: 0,
             run_id: format!("{host}-{token}-0"),
             attempt: 1,

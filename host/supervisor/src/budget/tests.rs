@@ -12,7 +12,7 @@ fn at(seconds: u64) -> BootTime {
 
 fn budget() -> Budget {
     let mut budget = Budget::new(MOST);
-    budget.enter(7, MOST);
+    budget.enter(Token::new(7), MOST);
     budget
 }
 
@@ -48,7 +48,7 @@ fn little_is_written_uncounted_under_however_many_tokens() {
     let mut budget = budget();
     assert!(is_granted(write(&mut budget, "a", KILO, 0)));
     for token in 8..20 {
-        budget.enter(token, MOST);
+        budget.enter(Token::new(token), MOST);
         assert_eq!(write(&mut budget, "b", KILO, 0), Admission::Count);
     }
 }
@@ -102,7 +102,7 @@ fn a_full_job_is_counted_anew_now_and_then_and_at_a_new_token() {
     let full = Admission::Full { used: MOST };
     assert_eq!(write(&mut budget, "z", 0, 10), full);
     assert_eq!(write(&mut budget, "z", 0, 11), Admission::Count);
-    budget.enter(8, MOST);
+    budget.enter(Token::new(8), MOST);
     assert_eq!(write(&mut budget, "z", 0, 10), Admission::Count);
 }
 

@@ -7,9 +7,9 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::form::Form;
 use super::line;
@@ -23,6 +23,10 @@ const DEPTH: usize = 8192;
 const MOST_AT_ONCE: usize = 64 * 1024;
 /// Time that lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(2);
+/// Time that the end of the log may take with a reader that is slow but reads.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Pause between two looks at the writing thread.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Destination of the lines.
 pub enum Out {
@@ -38,6 +42,10 @@ pub enum Out {
 pub(super) struct LineWriter {
     events: Mutex<Option<SyncSender<Arc<Event>>>>,
     dropped: AtomicU64,
+    /// The latest dropped event, for the line that reports the last gap.
+    latest_dropped: Mutex<Option<Arc<Event>>>,
+    /// Number of writes that the output has taken.
+    writes: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -45,19 +53,56 @@ impl LineWriter {
     /// Starts the writing thread.
     pub(super) fn start(form: Form, out: Out) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
+        let writes = Arc::new(AtomicU64::new(0));
+        let counter = writes.clone();
         let thread = std::thread::Builder::new()
             .name("leasehold-log".into())
-            .spawn(move || write(&queue, form, out))?;
+            .spawn(move || write(&queue, form, out, &counter))?;
         Ok(Self {
             events: Mutex::new(Some(events)),
             dropped: AtomicU64::new(0),
+            latest_dropped: Mutex::new(None),
+            writes,
             thread: Mutex::new(Some(thread)),
         })
     }
 
+    /// Reports the lines dropped since the last report, if there are any and there is room.
+    fn report_gap(&self, near: &Event) {
+        let missed = self.dropped.swap(0, Ordering::Relaxed);
+        if missed == 0 {
+            return;
+        }
+        let gap = Event {
+            host: near.host.clone(),
+            at: near.at,
+            wall: near.wall,
+            context: EventContext::default(),
+            kind: EventKind::LinesDropped { count: missed },
+        };
+        if !self.push(Arc::new(gap)) {
+            self.dropped.fetch_add(missed, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until `is_over`. Returns false when the output takes nothing for [`LAST_WORDS`], or at `deadline`.
+    fn wait_for(&self, deadline: Instant, is_over: impl Fn() -> bool) -> bool {
+        let mut seen = (self.writes.load(Ordering::Relaxed), Instant::now());
+        while !is_over() {
+            let (writes, now) = (self.writes.load(Ordering::Relaxed), Instant::now());
+            if writes != seen.0 {
+                seen = (writes, now);
+            }
+            if now >= deadline || now.duration_since(seen.1) >= LAST_WORDS {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
+    }
+
     fn push(&self, event: Arc<Event>) -> bool {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events
+        lock(&self.events)
             .as_ref()
             .is_some_and(|events| events.try_send(event).is_ok())
     }
@@ -65,59 +110,52 @@ impl LineWriter {
 
 impl EventSink for LineWriter {
     fn receive(&self, event: &Arc<Event>) {
-        let missed = self.dropped.swap(0, Ordering::Relaxed);
-        if missed > 0 {
-            let gap = Event {
-                host: event.host.clone(),
-                at: event.at,
-                wall: event.wall,
-                context: EventContext::default(),
-                kind: EventKind::LinesDropped { count: missed },
-            };
-            if !self.push(Arc::new(gap)) {
-                self.dropped.fetch_add(missed, Ordering::Relaxed);
-            }
-        }
+        self.report_gap(event);
         if !self.push(event.clone()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            *lock(&self.latest_dropped) = Some(event.clone());
         }
     }
 
-    /// Writes the remaining lines, unless the output is stuck, and ends the thread.
+    /// Writes the remaining lines and ends the thread. A slow reader gets all lines within ten seconds; an output
+    /// that is stuck is given up after [`LAST_WORDS`].
     fn finish(&self) {
-        let events = self
-            .events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(events);
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            let began = std::time::Instant::now();
-            while !thread.is_finished() && began.elapsed() < LAST_WORDS {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            // A thread that is still stuck in a full pipe ends with the process.
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
+        let deadline = Instant::now() + FAREWELL;
+        if let Some(latest) = lock(&self.latest_dropped).take() {
+            self.wait_for(deadline, || {
+                self.report_gap(&latest);
+                self.dropped.load(Ordering::Relaxed) == 0
+            });
+        }
+        drop(lock(&self.events).take());
+        let Some(thread) = lock(&self.thread).take() else {
+            return;
+        };
+        // A thread that is still stuck in a full pipe ends with the process.
+        if self.wait_for(deadline, || thread.is_finished()) {
+            let _ = thread.join();
         }
     }
 }
 
-fn write(queue: &Receiver<Arc<Event>>, form: Form, out: Out) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(queue: &Receiver<Arc<Event>>, form: Form, out: Out, writes: &AtomicU64) {
     match out {
-        Out::Stdout => write_lines(queue, form, io::stdout().lock()),
-        Out::File(file) => write_lines(queue, form, file),
+        Out::Stdout => write_lines(queue, form, io::stdout().lock(), writes),
+        Out::File(file) => write_lines(queue, form, file, writes),
         Out::Nowhere => while queue.recv().is_ok() {},
     }
 }
 
-fn write_lines(queue: &Receiver<Arc<Event>>, form: Form, mut out: impl io::Write) {
+fn write_lines(
+    queue: &Receiver<Arc<Event>>,
+    form: Form,
+    mut out: impl io::Write,
+    writes: &AtomicU64,
+) {
     while let Ok(event) = queue.recv() {
         let mut text = line::of(&event, form);
         loop {
@@ -137,6 +175,7 @@ fn write_lines(queue: &Receiver<Arc<Event>>, form: Form, mut out: impl io::Write
             {
                 return;
             }
+            writes.fetch_add(1, Ordering::Relaxed);
             text.clear();
             // While events come, reads the queue again soon instead of being woken for every line. Waking a thread
             // costs the sender more than the line does.

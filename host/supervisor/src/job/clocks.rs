@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::lack::RunLack;
 use leasehold_config::Beat;
 use leasehold_config::wall::UnixMs;
+use leasehold_lock::Revision;
 
 /// Largest difference between clocks that is believed, and the largest lead of a tick over the time. Hosts that
 /// follow a time server are within a second; a quartz clock left alone takes about two months to get this far. A
@@ -46,7 +47,7 @@ pub(crate) struct ClockReading<'a> {
     pub(crate) host: &'a str,
     pub(crate) shown: UnixMs,
     /// The revision of the store at which it was written.
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
 }
 
 /// A living host, and the time that its clock showed at its start.
@@ -55,8 +56,8 @@ pub(crate) struct LivingHost {
     pub(crate) host: String,
     pub(crate) started: UnixMs,
     /// The revision at which the start was last written, and the one at which the host came.
-    pub(crate) write_revision: i64,
-    pub(crate) create_revision: i64,
+    pub(crate) write_revision: Revision,
+    pub(crate) create_revision: Revision,
 }
 
 impl LivingHost {

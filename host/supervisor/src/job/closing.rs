@@ -192,7 +192,9 @@ mod tests {
     /// Fails when a loss that the server caused reads like a missed renewal.
     #[test]
     fn lease_ended_early_is_reported_as_ended_by_the_server() {
-        let removed = EndReason::Removed { revision: 9 };
+        let removed = EndReason::Removed {
+            revision: leasehold_lock::Revision::new(9),
+        };
         for (reason, lease) in [
             (&EndReason::LeaseEnded, LeaseState::Unknown),
             (&removed, LeaseState::Ended),

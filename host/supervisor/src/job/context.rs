@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::{Clock, Locks};
+use leasehold_lock::{Clock, Locks, Token};
 use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -102,7 +102,7 @@ impl JobContext {
     }
 
     /// Returns the id of a run: made from the host, the token, and the run's number under that token.
-    pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
+    pub(crate) fn run_id(&self, token: Token, sequence: u32) -> String {
         leasehold_records::run_id(&self.host, token, sequence)
     }
 
@@ -115,7 +115,7 @@ impl JobContext {
         }
     }
 
-    pub(crate) fn event_context_for(&self, token: u64) -> EventContext {
+    pub(crate) fn event_context_for(&self, token: Token) -> EventContext {
         EventContext {
             token: Some(token),
             ..self.event_context()

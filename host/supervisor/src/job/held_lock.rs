@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use leasehold_lock::{BootTime, Grant};
+use leasehold_lock::{BootTime, Grant, Token};
 
 use super::context::JobContext;
 use super::machine::MachineGrant;
@@ -51,7 +51,7 @@ pub(crate) fn log_acquired(context: &JobContext, grant: &Grant, at: BootTime) {
 }
 
 impl MachineGrant for HeldLock {
-    fn token(&self) -> u64 {
+    fn token(&self) -> Token {
         self.grant.token()
     }
 }

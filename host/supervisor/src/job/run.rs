@@ -154,7 +154,7 @@ impl Run<'_> {
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
             trigger: trigger_of(self.cause),
-            scheduled_at_unix_ms: self.turn.tick.map(UnixMs::as_u64),
+            scheduled_at_unix_ms: self.turn.tick,
             args: context.job.args().to_vec(),
             env,
             env_secrets,

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
-use leasehold_lock::{BootTime, FencedError, StoreError};
+use leasehold_lock::{BootTime, FencedError, Revision, StoreError, Token};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
 use super::clocks::{LivingHost, settling_time};
@@ -52,10 +52,10 @@ enum Mutant {
 
 /// The store, as far as ticks need it.
 struct Store {
-    revision: i64,
+    revision: Revision,
     record: Option<RecordVersion>,
-    /// Create revisions, in order; the first holds the lock.
-    queue: Vec<i64>,
+    /// Tokens of the entries, in order; the first holds the lock.
+    queue: Vec<Token>,
     hosts: BTreeMap<usize, LivingHost>,
     mutant: Mutant,
     /// Number of requests in a hundred that get no answer.
@@ -66,13 +66,16 @@ struct Store {
 
 impl Store {
     fn put(&mut self, json: Vec<u8>) {
-        self.revision += 1;
+        self.revision = self.revision.next();
         let revision = self.revision;
         self.record = Some(RecordVersion { json, revision });
     }
 
-    fn is_at(&self, expected: i64) -> bool {
-        self.record.as_ref().map_or(0, |found| found.revision) == expected
+    fn is_at(&self, expected: Revision) -> bool {
+        self.record
+            .as_ref()
+            .map_or(Revision::NONE, |found| found.revision)
+            == expected
     }
 
     fn is_lost(&mut self) -> bool {
@@ -83,7 +86,7 @@ impl Store {
 /// The store as the holder of this entry sees it.
 struct StoreView {
     store: Arc<Mutex<Store>>,
-    token: i64,
+    token: Token,
 }
 
 impl StoreView {
@@ -115,7 +118,7 @@ impl TickReader for StoreView {
 }
 
 impl TickStore for StoreView {
-    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+    async fn write_fenced(&self, expected: Revision, json: Vec<u8>) -> Result<(), FencedError> {
         let mut store = self.store();
         if !store.queue.contains(&self.token) && store.mutant != Mutant::NoFence {
             store.refused += 1;
@@ -135,11 +138,11 @@ impl TickStore for StoreView {
         Ok(())
     }
 
-    async fn entry_exists(&self, _entry: &str, _create_revision: u64) -> Result<bool, StoreError> {
+    async fn entry_exists(&self, _entry: &str, _token: Token) -> Result<bool, StoreError> {
         panic!("all hosts have the same lock")
     }
 
-    async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+    async fn write(&self, expected: Revision, json: Vec<u8>) -> Result<bool, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
             return Err(no_answer());
@@ -177,7 +180,7 @@ enum HostEvent {
     },
     Releases,
     /// The lease of an entry whose host has died.
-    LeaseEnds(i64),
+    LeaseEnds(Token),
     Faults(Fault),
 }
 
@@ -207,7 +210,7 @@ struct Host {
     /// Number of its lives; events for an earlier life are dropped.
     life: u32,
     frozen_until: u64,
-    token: Option<i64>,
+    token: Option<Token>,
     /// True if the lock was lost during the run.
     lost: bool,
     sequence: u32,
@@ -224,7 +227,7 @@ struct Host {
 struct Run {
     tick: u64,
     host: usize,
-    token: i64,
+    token: Token,
     from: u64,
     /// Time when it ended by itself, holding the lock.
     done: Option<u64>,
@@ -268,7 +271,7 @@ impl World {
     fn new(job: &str, ahead: &[i64], seed: u64, mutant: Mutant) -> Self {
         let rules = rules(job);
         let store = Store {
-            revision: 1,
+            revision: Revision::new(1),
             record: None,
             queue: vec![],
             hosts: BTreeMap::new(),
@@ -411,12 +414,12 @@ impl World {
                 if !is_waiting || own.is_some_and(|own| store.queue.contains(&own)) {
                     return;
                 }
-                store.revision += 1;
-                let create = store.revision;
-                store.queue.push(create);
-                let is_first = store.queue[0] == create;
+                store.revision = store.revision.next();
+                let token = Token::from(store.revision);
+                store.queue.push(token);
+                let is_first = store.queue[0] == token;
                 drop(store);
-                self.hosts[host].token = Some(create);
+                self.hosts[host].token = Some(token);
                 if is_first {
                     let trip = self.trip();
                     self.plan(host, trip, HostEvent::Gets);
@@ -464,7 +467,7 @@ impl World {
                 self.leave(host);
                 self.deliver(host, Event::Released);
             }
-            HostEvent::LeaseEnds(create) => self.remove(create),
+            HostEvent::LeaseEnds(token) => self.remove(token),
             HostEvent::Faults(fault) => self.strike(host, fault),
         }
     }
@@ -473,7 +476,7 @@ impl World {
         self.hosts[host].machine = Machine::new(self.rules.clone());
         let (now, jitter) = (self.now_of(host), self.rng.f64());
         let mut store = self.store();
-        store.revision += 1;
+        store.revision = store.revision.next();
         let came = store.revision;
         let living = LivingHost {
             host: format!("host-{host}"),
@@ -488,10 +491,10 @@ impl World {
     }
 
     fn mark(&mut self, host: usize, tick: UnixMs, how: TickMark) {
-        let token = self.hosts[host].token.unwrap_or(0);
+        let token = self.hosts[host].token.unwrap_or_default();
         let ended = EndedTick {
             tick,
-            token: token.unsigned_abs(),
+            token,
             mark: how,
             outcome: self.hosts[host].outcome,
             now: self.now_of(host).wall,
@@ -535,13 +538,13 @@ impl World {
             };
         }
         let me = &self.hosts[host];
-        let token = me.token.unwrap_or(0);
+        let token = me.token.unwrap_or_default();
         let claimant = TickClaimant {
             job: "j".into(),
             host: format!("host-{host}"),
             lock: "/l/locks/j".into(),
             lock_key: format!("/l/locks/j/{token}"),
-            token: token.unsigned_abs(),
+            token,
             run_id: format!("host-{host}-{token}-{}", me.sequence),
         };
         let ask = self.ask(host, tick, newest);
@@ -570,7 +573,7 @@ impl World {
     fn store_view(&self, host: usize) -> StoreView {
         StoreView {
             store: self.store.clone(),
-            token: self.hosts[host].token.unwrap_or(0),
+            token: self.hosts[host].token.unwrap_or_default(),
         }
     }
 
@@ -657,7 +660,7 @@ impl World {
             }
             Action::Run { turn, .. } => {
                 let tick = turn.tick.map_or(0, UnixMs::as_u64);
-                let token = self.hosts[host].token.unwrap_or(0);
+                let token = self.hosts[host].token.unwrap_or_default();
                 let from = self.now;
                 self.runs.push(Run {
                     tick,
@@ -703,11 +706,11 @@ impl World {
     }
 
     /// Deletes an entry, and notifies the host that is first now.
-    fn remove(&mut self, create: i64) {
-        self.store().queue.retain(|entry| *entry != create);
+    fn remove(&mut self, token: Token) {
+        self.store().queue.retain(|entry| *entry != token);
         let first = self.store().queue.first().copied();
         for host in 0..self.hosts.len() {
-            if self.hosts[host].token == Some(create) {
+            if self.hosts[host].token == Some(token) {
                 self.hosts[host].lost = true;
                 if matches!(self.hosts[host].state, State::Waiting { .. }) {
                     // It reads that its entry was deleted.
@@ -842,7 +845,7 @@ fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World
             ));
         }
     }
-    let tokens: Vec<i64> = world.runs.iter().map(|run| run.token).collect();
+    let tokens: Vec<Token> = world.runs.iter().map(|run| run.token).collect();
     if !tokens.is_sorted() {
         return Err(format!("seed {seed}: tokens went back"));
     }

@@ -56,7 +56,7 @@ struct Written {
 /// The content of a digest's file in quarantine.
 #[derive(Serialize, Deserialize)]
 struct Sentence {
-    since_unix_ms: u64,
+    since_unix_ms: UnixMs,
     run: String,
 }
 
@@ -160,7 +160,7 @@ impl Files {
     /// Puts a digest in quarantine.
     pub(super) fn hold(&self, sha256: &str, since: UnixMs, run: &str) -> io::Result<()> {
         let sentence = Sentence {
-            since_unix_ms: since.as_u64(),
+            since_unix_ms: since,
             run: run.to_owned(),
         };
         let file = private()
@@ -178,7 +178,7 @@ impl Files {
             let bytes = read(&entry.path()).ok().filter(|_| is_digest(&name))?;
             let sentence: Sentence = serde_json::from_slice(&bytes).ok()?;
             let run = leasehold_records::printable::line(&sentence.run);
-            Some((name, UnixMs::new(sentence.since_unix_ms), run))
+            Some((name, sentence.since_unix_ms, run))
         });
         held.collect()
     }

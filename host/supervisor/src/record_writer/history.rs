@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::{Batch, Kv, StoreError};
+use leasehold_lock::{Batch, Kv, Revision, StoreError};
 use leasehold_records::{Outcome, Root, RunRecord};
 use tokio::time::Instant;
 
@@ -68,7 +68,7 @@ pub(super) struct HistoryFindings {
     /// The oldest runs, from the first key up to but not including the second.
     surplus: Option<(String, String)>,
     /// Runs without an end: key, revision of the last change, record.
-    unended: Vec<(String, i64, RunRecord)>,
+    unended: Vec<(String, Revision, RunRecord)>,
 }
 
 /// The histories of all jobs that have run here.

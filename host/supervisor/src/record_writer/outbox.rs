@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_lock::Token;
 use leasehold_records::{JobState, UnixMs};
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ const MOST_RUN_BYTES: usize = 64 << 20;
 pub(super) struct RunMark {
     pub(super) job: String,
     pub(super) lock: String,
-    pub(super) token: u64,
+    pub(super) token: Token,
     /// True if nothing of the run has been written before.
     pub(super) is_first: bool,
 }

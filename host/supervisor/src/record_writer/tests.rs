@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use leasehold_lock::{ConnectOptions, Kv};
+use leasehold_lock::{ConnectOptions, Kv, LeaseId, Token};
 use leasehold_records::{JobState, Outcome, RunKey, UnixMs};
 use leasehold_store::{Store, StoreOptions};
 
@@ -38,7 +38,7 @@ impl Scene {
 
     async fn revision(&self) -> i64 {
         let scan = self.kv().scan("/none/", || (), |(), _| ()).await;
-        scan.unwrap().revision
+        scan.unwrap().revision.get()
     }
 
     async fn runs(&self, job: &str) -> Vec<RunRecord> {
@@ -165,7 +165,9 @@ async fn a_quick_run_costs_one_revision() {
         quick_run(&record_writer, "j", token).await;
         let written = async |scene: &Scene| {
             let runs = scene.runs("j").await;
-            let is_over = runs.last().is_some_and(|run| run.token == token);
+            let is_over = runs
+                .last()
+                .is_some_and(|run| run.token == Token::new(token));
             (is_over && runs.iter().all(|run| run.outcome == Outcome::Done)).then_some(())
         };
         scene.wait("the run's record", written).await;
@@ -186,7 +188,7 @@ async fn standing_records_follow_the_session_to_its_next_lease() {
         let kv = scene.kv();
         let host = kv.get(&scene.root.host("h")).await.ok()??;
         let job = kv.get(&scene.root.job("j", "h")).await.ok()??;
-        (host.lease == job.lease && host.lease != 0).then_some(host.lease)
+        (host.lease == job.lease && !host.lease.is_none()).then_some(host.lease)
     };
     let mut lease = scene.wait("the standing records", both).await;
     for _ in 0..2 {
@@ -218,11 +220,15 @@ async fn the_run_of_a_host_that_vanished_is_abandoned_by_the_next() {
         };
         let key = RunKey {
             job: "j".into(),
-            token,
+            token: Token::new(token),
             sequence: 0,
         };
         let key = scene.root.run(&key);
-        scene.kv().put(&key, &record.to_json(), 0).await.unwrap();
+        scene
+            .kv()
+            .put(&key, &record.to_json(), LeaseId::NONE)
+            .await
+            .unwrap();
     }
     let (record_writer, task) = scene.record_writer();
     record_writer.run_started(started("j", 3));
@@ -252,7 +258,7 @@ async fn history_of_a_job_is_bounded_and_keeps_the_newest_runs() {
     }
     let bounded = async |scene: &Scene| {
         let runs = scene.runs("j").await;
-        let is_newest = runs.last().is_some_and(|run| run.token == 400);
+        let is_newest = runs.last().is_some_and(|run| run.token == Token::new(400));
         (is_newest && (100..=140).contains(&runs.len())).then_some(())
     };
     scene.wait("a bounded history", bounded).await;
@@ -265,11 +271,15 @@ async fn last_records_are_written_and_the_history_is_tidied_up() {
     for token in 1..=150 {
         let key = RunKey {
             job: "j".into(),
-            token,
+            token: Token::new(token),
             sequence: 0,
         };
         let (key, record) = (scene.root.run(&key), ended("j", token));
-        scene.kv().put(&key, &record.to_json(), 0).await.unwrap();
+        scene
+            .kv()
+            .put(&key, &record.to_json(), LeaseId::NONE)
+            .await
+            .unwrap();
     }
     let (record_writer, task) = scene.record_writer();
     record_writer.run_started(started("j", 200));
@@ -277,7 +287,7 @@ async fn last_records_are_written_and_the_history_is_tidied_up() {
     drop(record_writer);
     task.finish().await;
     let runs = scene.runs("j").await;
-    assert_eq!((runs.len(), runs[99].token), (100, 200));
+    assert_eq!((runs.len(), runs[99].token), (100, Token::new(200)));
     scene.locks.close().await;
     scene.store.close().await;
 }
@@ -302,7 +312,10 @@ async fn cut_off_run_is_recorded_unless_its_host_did() {
             (runs.len() == 2).then_some(runs)
         })
         .await;
-    let outcomes: Vec<_> = runs.iter().map(|run| (run.token, run.outcome)).collect();
+    let outcomes: Vec<_> = runs
+        .iter()
+        .map(|run| (run.token.get(), run.outcome))
+        .collect();
     assert_eq!(outcomes, [(7, Outcome::Done), (8, Outcome::Abandoned)]);
     scene.end(record_writer, task).await;
 }

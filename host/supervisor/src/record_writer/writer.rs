@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use leasehold_lock::{Backoff, Kv, Locks, StoreError, renewal_interval};
+use leasehold_lock::{Backoff, Kv, LeaseId, Locks, Revision, StoreError, renewal_interval};
 use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -31,7 +31,7 @@ const LONG: Duration = Duration::from_hours(1);
 
 /// Result of a piece of work.
 enum WorkResult {
-    WriteBatch(WriteBatch, i64, Result<i64, StoreError>),
+    WriteBatch(WriteBatch, LeaseId, Result<Revision, StoreError>),
     Lease(Result<LeaseFacts, StoreError>),
     Looked(Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)>),
     Mended(Vec<HistoryVisit>, Result<(), StoreError>),
@@ -229,7 +229,7 @@ impl Writer {
         while self.lanes < self.most_lanes()
             && let Some(load) = self.outbox.depart(now, lease.is_some(), self.is_closing)
         {
-            let (kv, lease) = (self.kv.clone(), lease.unwrap_or(0));
+            let (kv, lease) = (self.kv.clone(), lease.unwrap_or(LeaseId::NONE));
             let batch = load.batch(lease);
             self.lanes += 1;
             self.begin(async move {
@@ -240,7 +240,9 @@ impl Writer {
         if let Some(run) = self.cut_off.begin() {
             let kv = self.kv.clone();
             self.begin(async move {
-                let written = kv.compare_and_put(&run.key, 0, &run.json).await;
+                let written = kv
+                    .compare_and_put(&run.key, Revision::NONE, &run.json)
+                    .await;
                 WorkResult::CutOff(run, written)
             });
         }

@@ -1,5 +1,7 @@
 //! The format of recordings.
 
+use leasehold_lock::{LeaseId, Revision};
+
 use super::*;
 
 #[test]
@@ -7,14 +9,14 @@ fn recorded_fact_keeps_the_names_of_its_fields() {
     let key = KeyValue {
         key: "/leasehold/locks/a/7".into(),
         value: b"text".to_vec(),
-        create_revision: 3,
-        mod_revision: 4,
-        lease: 7,
+        create_revision: Revision::new(3),
+        mod_revision: Revision::new(4),
+        lease: LeaseId::new(7),
     };
     let fact = Fact {
         at_unix_ms: 1,
         kind: FactKind::Keys(FeedItem::Reading {
-            revision: 5,
+            revision: Revision::new(5),
             keys: vec![key],
         }),
     };

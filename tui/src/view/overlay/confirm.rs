@@ -40,8 +40,8 @@ pub(super) fn render(
     for (name, text) in [
         ("lock ", printable::line(&order.lock)),
         ("key  ", printable::line(&order.key)),
-        ("token", order.token.to_string()),
-        ("lease", format!("{:x}", order.lease)),
+        ("token", order.create_revision.to_string()),
+        ("lease", order.lease.to_string()),
         ("by   ", printable::line(&scene.app.setup.operator)),
     ] {
         let pieces = [

@@ -196,11 +196,11 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, role: QueueRole, entr
         "revision",
         &format!("{} (create revision, fencing token)", entry.create_revision),
     );
-    if entry.lease == 0 {
+    if entry.lease.is_none() {
         story.field("lease", "none: it exists until it is deleted");
     } else {
         let ttl = cells::ttl_of(scene.app.model.leases.ttl(entry.lease, scene.shown.now));
-        story.field("lease", &format!("{:x}  ttl {ttl}", entry.lease));
+        story.field("lease", &format!("{}  ttl {ttl}", entry.lease));
     }
     match entry.since_unix_ms {
         Some(since) => story.moment("joined", since),
@@ -312,7 +312,7 @@ fn run_of_what(story: &mut Description<'_>, run: &RunRecord) {
 
 fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
     story.moment("seen", event.at_unix_ms);
-    if event.revision == 0 {
+    if event.revision.is_none() {
         story.field("revision", "none: nothing in the store changed");
     } else {
         story.field("revision", &event.revision.to_string());

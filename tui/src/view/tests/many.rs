@@ -1,6 +1,6 @@
 //! Ten thousand locks: the rows shown are right, and rows not shown cost nothing.
 
-use leasehold_lock::KeyValue;
+use leasehold_lock::{KeyValue, Revision};
 
 use super::stage::{app, text};
 use crate::app::{App, View};
@@ -27,12 +27,12 @@ fn many() -> (App, u64) {
                 ),
             };
             let mut key = kv(&key, &record.to_json(), lease);
-            key.create_revision = 100 + entry * LOCKS + lock;
+            key.create_revision = Revision::new(100 + entry * LOCKS + lock);
             key.mod_revision = key.create_revision;
             keys.push(key);
         }
     }
-    store.revision = 100_000;
+    store.revision = Revision::new(100_000);
     store.reading(keys);
     store.after(1_000).healthy();
     app(store)

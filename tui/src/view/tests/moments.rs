@@ -83,7 +83,7 @@ fn past() {
     let health = leasehold_lock::StoreHealth {
         version: "3.5.1".into(),
         members: 3,
-        revision: 1_203_000,
+        revision: leasehold_lock::Revision::new(1_203_000),
         ..leasehold_lock::StoreHealth::default()
     };
     app.model.health = Some(Ok(health));

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use leasehold_lock::LeaseId;
+
 use super::stage::{SIZES, at_night, select, text};
 use crate::app::{App, OpenOverlay, RowKey, View};
 use crate::keymap::Command;
@@ -78,7 +80,7 @@ fn description_of_a_deleted_row_names_the_deletion() {
     for row in [
         RowKey::Lock("/leasehold/locks/none".into()),
         RowKey::Entry("/leasehold/locks/none".into(), "none".into()),
-        RowKey::Session(7),
+        RowKey::Session(LeaseId::new(7)),
         RowKey::Event(9_999),
     ] {
         let (mut app, now) = at_night(View::Locks);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use leasehold_lock::Revision;
 use leasehold_records::{JobState, Outcome};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -26,7 +27,7 @@ const CTL: i64 = 0x694d_9a3f_4402_1111;
 /// The hosts and their jobs.
 pub(super) fn night() -> FixtureStore {
     let mut store = FixtureStore::new();
-    store.revision = 1_198_800;
+    store.revision = Revision::new(1_198_800);
     for (host, lease) in [
         ("host-1", HOST_1),
         ("host-2", HOST_2),
@@ -48,17 +49,16 @@ pub(super) fn night() -> FixtureStore {
     reports(&mut store);
     store.put("/leasehold/locks/deploy/freeze/until-monday", b"ann", 0);
     store.put("/legacy/mutex/694d9a3f44021111", b"etcdctl lock", CTL);
-    store.after(3_480_000).revision += 3_200;
+    store.after(3_480_000).skip(3_200);
     contention(&mut store);
     store.after(40_000);
-    store.join("cron/vacuum", "vac", "host-2", HOST_2);
+    let vac = store.join("cron/vacuum", "vac", "host-2", HOST_2);
     store.after(12_000);
     let gone = [
         store.key("cron/vacuum", HOST_9),
         "/leasehold/hosts/host-9".into(),
     ];
     store.delete(&[&gone[0], &gone[1]]);
-    let vac = store.revision - 1;
     store
         .after(30)
         .run("vac", "host-9", "cron/vacuum", vac, Outcome::Abandoned);

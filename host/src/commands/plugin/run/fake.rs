@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
-use leasehold_lock::Tenure;
+use leasehold_lock::{Revision, Tenure};
 
 use leasehold_runtime::{GuestKv, KvEntry, KvError};
 
@@ -19,8 +19,8 @@ pub(crate) struct FakeKv {
 
 #[derive(Default)]
 struct State {
-    revision: u64,
-    entries: BTreeMap<String, (Vec<u8>, u64)>,
+    revision: Revision,
+    entries: BTreeMap<String, (Vec<u8>, Revision)>,
 }
 
 impl FakeKv {
@@ -48,28 +48,32 @@ impl FakeKv {
     fn change(
         &self,
         key: &str,
-        expected: Option<u64>,
+        expected: Option<Revision>,
         value: Option<Vec<u8>>,
-    ) -> Result<(u64, bool), KvError> {
+    ) -> Result<(Revision, bool), KvError> {
         self.held()?;
         let mut state = self.state();
-        let found = state.entries.get(key).map_or(0, |(_, revision)| *revision);
+        let found = state
+            .entries
+            .get(key)
+            .map_or(Revision::NONE, |(_, revision)| *revision);
         if expected.is_some_and(|expected| expected != found) {
             return Err(KvError::Conflict);
         }
-        if value.is_some() || found > 0 {
-            state.revision += 1;
+        let exists = !found.is_none();
+        if value.is_some() || exists {
+            state.revision = state.revision.next();
         }
         let revision = state.revision;
         match value {
             Some(value) => state.entries.insert(key.to_owned(), (value, revision)),
             None => state.entries.remove(key),
         };
-        Ok((revision, found > 0))
+        Ok((revision, exists))
     }
 }
 
-fn entry((key, (value, mod_revision)): (&String, &(Vec<u8>, u64))) -> KvEntry {
+fn entry((key, (value, mod_revision)): (&String, &(Vec<u8>, Revision))) -> KvEntry {
     KvEntry {
         key: key.clone(),
         value: value.clone(),
@@ -97,7 +101,7 @@ impl GuestKv for FakeKv {
         Box::pin(ready(Ok(found)))
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<Revision, KvError>> {
         let put = self.change(key, None, Some(value));
         Box::pin(ready(put.map(|(revision, _)| revision)))
     }
@@ -110,19 +114,19 @@ impl GuestKv for FakeKv {
     fn compare_and_put<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
         value: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u64, KvError>> {
-        let put = self.change(key, Some(expected_mod_revision), Some(value));
+    ) -> BoxFuture<'a, Result<Revision, KvError>> {
+        let put = self.change(key, Some(expected), Some(value));
         Box::pin(ready(put.map(|(revision, _)| revision)))
     }
 
     fn compare_and_delete<'a>(
         &'a self,
         key: &'a str,
-        expected_mod_revision: u64,
+        expected: Revision,
     ) -> BoxFuture<'a, Result<(), KvError>> {
-        let deleted = self.change(key, Some(expected_mod_revision), None);
+        let deleted = self.change(key, Some(expected), None);
         Box::pin(ready(deleted.map(|_| ())))
     }
 
@@ -145,13 +149,20 @@ mod tests {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
         let end = clock.now().after(Duration::from_secs(1));
         let kv = FakeKv::new(Tenure::detached(clock.clone(), end));
-        assert_eq!(kv.put("a/1", b"x".to_vec()).await, Ok(1));
+        let at = Revision::new;
+        assert_eq!(kv.put("a/1", b"x".to_vec()).await, Ok(at(1)));
         assert_eq!(
-            kv.compare_and_put("a/1", 2, Vec::new()).await,
+            kv.compare_and_put("a/1", at(2), Vec::new()).await,
             Err(KvError::Conflict)
         );
-        assert_eq!(kv.compare_and_put("a/1", 1, b"y".to_vec()).await, Ok(2));
-        assert_eq!(kv.compare_and_put("a/2", 0, Vec::new()).await, Ok(3));
+        assert_eq!(
+            kv.compare_and_put("a/1", at(1), b"y".to_vec()).await,
+            Ok(at(2))
+        );
+        assert_eq!(
+            kv.compare_and_put("a/2", at(0), Vec::new()).await,
+            Ok(at(3))
+        );
         let keys = |found: Vec<KvEntry>| found.into_iter().map(|e| e.key).collect::<Vec<_>>();
         assert_eq!(keys(kv.list("a/", 9, 99).await.unwrap()), ["a/1", "a/2"]);
         assert_eq!(keys(kv.list("a/", 1, 99).await.unwrap()), ["a/1"]);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn event(host: &str, token: Option<u64>, kind: EventKind) -> Event {
         wall: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
         context: EventContext {
             job: Some("ledger".into()),
-            token,
+            token: token.map(Token::new),
             ..EventContext::default()
         },
         kind,

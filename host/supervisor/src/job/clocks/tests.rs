@@ -16,7 +16,7 @@ fn reading(host: &'static str, shown: u64, revision: i64) -> ClockReading<'stati
     ClockReading {
         host,
         shown,
-        revision,
+        revision: Revision::new(revision),
     }
 }
 
@@ -24,8 +24,8 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
         started: at(started),
-        write_revision: came,
-        create_revision: came,
+        write_revision: Revision::new(came),
+        create_revision: Revision::new(came),
     }
 }
 
@@ -148,7 +148,8 @@ fn start_written_again_does_not_contradict() {
     assert!(!is_odd(NOW + MINUTE, &[], &again));
     // Nor is one that is written again because the configuration has changed.
     for host in &mut again[..2] {
-        (host.started, host.create_revision, host.write_revision) = (at(NOW - YEAR), 3, 30);
+        host.started = at(NOW - YEAR);
+        (host.create_revision, host.write_revision) = (Revision::new(3), Revision::new(30));
     }
     assert!(!is_odd(NOW + MINUTE, &[], &again));
 }

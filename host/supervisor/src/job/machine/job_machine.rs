@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use leasehold_config::{Restart, Schedule};
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 use super::planning::TickPlan;
 use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
@@ -41,14 +41,14 @@ pub(crate) enum StartCause {
 /// The lock that a job holds, as far as the machine reads it.
 pub(crate) trait MachineGrant: fmt::Debug {
     /// Returns the fencing token, for the job's record.
-    fn token(&self) -> u64;
+    fn token(&self) -> Token;
 }
 
 /// A lock in tests of the machine.
 #[cfg(test)]
 impl MachineGrant for () {
-    fn token(&self) -> u64 {
-        0
+    fn token(&self) -> Token {
+        Token::default()
     }
 }
 

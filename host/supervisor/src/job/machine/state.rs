@@ -1,7 +1,7 @@
 //! States of a job, and the moments, turns and results in them.
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 
 /// The current moment: pauses are measured on the boot-time clock, ticks come by wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +99,13 @@ pub(crate) enum MachineState<P> {
         turn: RunTurn,
         since: BootTime,
         /// Token of the held lock.
-        token: u64,
+        token: Token,
     },
     /// The lock is kept between two runs.
     Pausing {
         turn: RunTurn,
         /// Token of the held lock.
-        token: u64,
+        token: Token,
     },
     /// The guest has stopped, and its tick is being marked; then the lock is given back, and then `then`.
     Marking { then: NextStep },
@@ -134,7 +134,7 @@ impl<P> MachineState<P> {
     }
 
     /// Returns the token of the lock under which a guest runs or pauses.
-    pub(crate) const fn token(&self) -> Option<u64> {
+    pub(crate) const fn token(&self) -> Option<Token> {
         match self {
             Self::Running { token, .. } | Self::Pausing { token, .. } => Some(*token),
             _ => None,

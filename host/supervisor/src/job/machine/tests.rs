@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leasehold_config::Config;
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::BootTime;
+use leasehold_lock::{BootTime, Token};
 use leasehold_records::Outcome;
 
 use super::*;
@@ -584,7 +584,7 @@ fn a_stopping_host_starts_nothing_and_ends_everything() {
     let running = State::Running {
         turn,
         since,
-        token: 0,
+        token: Token::default(),
     };
     let ended = run_ended(RunVerdict::Failed("cut".into()));
     let (state, _) = machine.step(running, ended, at(2), 1.0);
@@ -609,7 +609,7 @@ fn stopping_host_leaves_an_unfinished_tick_to_another() {
     let running = State::Running {
         turn,
         since,
-        token: 0,
+        token: Token::default(),
     };
     let stopped = run_ended(RunVerdict::Stopped);
     let (_, actions) = machine.step(running.clone(), stopped, at(101), 0.0);
@@ -967,8 +967,8 @@ struct WatchedGrant {
 }
 
 impl MachineGrant for WatchedGrant {
-    fn token(&self) -> u64 {
-        7
+    fn token(&self) -> Token {
+        Token::new(7)
     }
 }
 
@@ -993,7 +993,7 @@ fn unexpected_event_drops_its_grant() {
         MachineState::Running {
             turn,
             since: at(1).boot,
-            token: 7,
+            token: Token::new(7),
         },
         MachineState::Ended(JobEnding::Stopped),
     ];

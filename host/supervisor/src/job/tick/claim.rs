@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::{FencedError, StoreError};
+use leasehold_lock::{FencedError, Revision, StoreError, Token};
 use leasehold_records::{TickRecord, TickState};
 
 use super::decision::{TickDecision, decide, find_doubt, is_ahead, keep_believed, previous_tick};
@@ -27,7 +27,7 @@ pub(crate) struct TickClaimant {
     pub(crate) lock: String,
     /// The key of its entry there.
     pub(crate) lock_key: String,
-    pub(crate) token: u64,
+    pub(crate) token: Token,
     pub(crate) run_id: String,
 }
 
@@ -149,7 +149,7 @@ async fn read_record(
     store: &impl TickStore,
     claimant: &TickClaimant,
     request: TickRequest,
-) -> Result<(Option<TickRecord>, i64), TickClaim> {
+) -> Result<(Option<TickRecord>, Revision), TickClaim> {
     let found = store
         .read()
         .await
@@ -165,7 +165,7 @@ async fn read_record(
             ))
         })?;
     let record = filter_by_owner(record, request.is_dropped).map_err(TickClaim::Lacks)?;
-    Ok((record, found.map_or(0, |found| found.revision)))
+    Ok((record, found.map_or(Revision::NONE, |found| found.revision)))
 }
 
 fn describe_unreadable(error: &StoreError) -> TickClaim {

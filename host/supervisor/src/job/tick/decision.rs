@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold_config::wall::UnixMs;
+use leasehold_lock::Revision;
 use leasehold_records::{TickBefore, TickRecord, TickState};
 
 use super::request::TickRequest;
@@ -87,7 +88,7 @@ pub(super) fn is_ahead(moment: UnixMs, now: UnixMs) -> bool {
 /// Returns a lack if the clock of `own` is in doubt. The evidence is the record, the revision of its
 /// last change, and the living hosts.
 pub(super) fn find_doubt(
-    record: Option<(&TickRecord, i64)>,
+    record: Option<(&TickRecord, Revision)>,
     own: &str,
     (now, settling): (UnixMs, Duration),
     living: &[LivingHost],
@@ -129,7 +130,11 @@ pub(super) fn keep_believed(mut record: TickRecord, now: UnixMs) -> Option<TickR
 }
 
 /// Returns the latest tick of another host than `own`, to be kept in the record that replaces this one.
-pub(super) fn previous_tick(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
+pub(super) fn previous_tick(
+    record: &TickRecord,
+    revision: Revision,
+    own: &str,
+) -> Option<TickBefore> {
     if record.host == own {
         return record.before.clone();
     }

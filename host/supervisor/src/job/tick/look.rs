@@ -1,5 +1,6 @@
 //! Looking: the state of a tick, read without the lock.
 
+use leasehold_lock::Revision;
 use leasehold_records::TickRecord;
 
 use super::decision::{find_doubt, keep_believed, look_at};
@@ -32,7 +33,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, request: TickReques
         Ok(record) => record,
         Err(lack) => return TickLook::Lacks(lack),
     };
-    let revision = found.map_or(0, |found| found.revision);
+    let revision = found.map_or(Revision::NONE, |found| found.revision);
     let living = store.hosts().await.unwrap_or_default();
     let known = record.as_ref().map(|record| (record, revision));
     if let Some(lack) = find_doubt(known, own, (now, settling), &living) {

@@ -1,7 +1,7 @@
 //! Marking: the end of a tick's run, written into its record.
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::StoreError;
+use leasehold_lock::{StoreError, Token};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
 use super::store::TickStore;
@@ -11,7 +11,7 @@ use crate::job::machine::TickMark;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedTick {
     pub(crate) tick: UnixMs,
-    pub(crate) token: u64,
+    pub(crate) token: Token,
     pub(crate) mark: TickMark,
     pub(crate) outcome: Outcome,
     pub(crate) now: UnixMs,

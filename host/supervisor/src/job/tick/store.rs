@@ -1,6 +1,6 @@
 //! The record of ticks in the store: how it is read, and how a holder of the lock writes it.
 
-use leasehold_lock::{Fence, FencedError, Grant, Kv, StoreError};
+use leasehold_lock::{Fence, FencedError, Grant, Kv, Revision, StoreError, Token};
 use leasehold_records::HostRecord;
 
 use crate::job::clocks::LivingHost;
@@ -18,19 +18,19 @@ pub(crate) trait TickStore: TickReader {
     /// Writes the record if the lock is ours and the record's last change was at `expected`.
     fn write_fenced(
         &self,
-        expected: i64,
+        expected: Revision,
         json: Vec<u8>,
     ) -> impl Future<Output = Result<(), FencedError>> + Send;
-    /// Returns true if the lock entry under this key still has this create revision.
+    /// Returns true if the lock entry under this key still has this token.
     fn entry_exists(
         &self,
         entry: &str,
-        create_revision: u64,
+        token: Token,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
     /// Writes the record if its last change was at `expected`. Returns true if it was.
     fn write(
         &self,
-        expected: i64,
+        expected: Revision,
         json: Vec<u8>,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
@@ -39,7 +39,7 @@ pub(crate) trait TickStore: TickReader {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordVersion {
     pub(crate) json: Vec<u8>,
-    pub(crate) revision: i64,
+    pub(crate) revision: Revision,
 }
 
 /// The record in the store.
@@ -93,18 +93,18 @@ impl TickReader for HeldTicks<'_> {
 }
 
 impl TickStore for HeldTicks<'_> {
-    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+    async fn write_fenced(&self, expected: Revision, json: Vec<u8>) -> Result<(), FencedError> {
         let StoredTicks { kv, key, .. } = &self.stored;
         let put = kv.compare_and_put_fenced(&self.fence, key, expected, &json);
         put.await.map(drop)
     }
 
-    async fn entry_exists(&self, entry: &str, create_revision: u64) -> Result<bool, StoreError> {
+    async fn entry_exists(&self, entry: &str, token: Token) -> Result<bool, StoreError> {
         let found = self.stored.kv.get(entry).await?;
-        Ok(found.is_some_and(|found| u64::try_from(found.create_revision) == Ok(create_revision)))
+        Ok(found.is_some_and(|found| Token::from(found.create_revision) == token))
     }
 
-    async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+    async fn write(&self, expected: Revision, json: Vec<u8>) -> Result<bool, StoreError> {
         let StoredTicks { kv, key, .. } = &self.stored;
         if let Some(grant) = self.leaves
             && grant.put_and_release(key, expected, &json).await?

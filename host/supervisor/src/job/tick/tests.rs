@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::{FencedError, StoreError};
+use leasehold_lock::{FencedError, Revision, StoreError, Token};
 use leasehold_records::{Outcome, TickBefore, TickRecord, TickState};
 
 use super::decision::{
@@ -31,7 +31,7 @@ fn record(tick: u64, state: TickState) -> TickRecord {
         state,
         host: "b".into(),
         lock_key: "/l/locks/j/b7".into(),
-        token: 7,
+        token: Token::new(7),
         attempt: 1,
         run_id: "b-7-0".into(),
         claimed_unix_ms: UnixMs::new(tick * MINUTE),
@@ -59,7 +59,7 @@ fn me() -> TickClaimant {
         host: "a".into(),
         lock: "/l/locks/j".into(),
         lock_key: "/l/locks/j/a9".into(),
-        token: 9,
+        token: Token::new(9),
         run_id: "a-9-0".into(),
     }
 }
@@ -142,7 +142,7 @@ fn record_without_the_lock_is_open_begun_or_over() {
     assert!(matches!(seen(6, TickState::Claimed), TickLook::Over { .. }));
     let store = Scripted::new(None, &[]);
     assert_eq!(looked(&store), TickLook::Open);
-    let (json, revision) = (b"no record".to_vec(), 4);
+    let (json, revision) = (b"no record".to_vec(), Revision::new(4));
     *store.found.lock().unwrap() = Some(RecordVersion { json, revision });
     assert_eq!(looked(&store), TickLook::Open);
 }
@@ -172,7 +172,7 @@ struct Scripted {
     /// True if the lock entry of the claiming host exists.
     holds: bool,
     /// Another entry that exists.
-    other: Option<(&'static str, u64)>,
+    other: Option<(&'static str, Token)>,
     living: Vec<LivingHost>,
 }
 
@@ -180,7 +180,7 @@ impl Scripted {
     fn new(record: Option<&TickRecord>, writes: &[Fate]) -> Self {
         let found = record.map(|record| RecordVersion {
             json: record.to_json(),
-            revision: 3,
+            revision: Revision::new(3),
         });
         Self {
             found: Mutex::new(found),
@@ -197,11 +197,13 @@ impl Scripted {
         TickRecord::from_json(&found.json).expect("one of ours")
     }
 
-    fn put(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+    fn put(&self, expected: Revision, json: Vec<u8>) -> Result<bool, StoreError> {
         let fate = self.writes.lock().unwrap().pop_front();
         let fate = fate.unwrap_or(Fate::Arrives);
         let mut found = self.found.lock().unwrap();
-        let revision = found.as_ref().map_or(0, |found| found.revision);
+        let revision = found
+            .as_ref()
+            .map_or(Revision::NONE, |found| found.revision);
         match fate {
             Fate::RequestLost => return Err(StoreError::Unknown("lost".into())),
             Fate::Refused => {
@@ -214,7 +216,7 @@ impl Scripted {
         }
         let matches = revision == expected;
         if matches {
-            let revision = revision + 1;
+            let revision = revision.next();
             *found = Some(RecordVersion { json, revision });
         }
         match fate {
@@ -242,13 +244,13 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
         started: minute(started),
-        write_revision: came,
-        create_revision: came,
+        write_revision: Revision::new(came),
+        create_revision: Revision::new(came),
     }
 }
 
 impl TickStore for Scripted {
-    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+    async fn write_fenced(&self, expected: Revision, json: Vec<u8>) -> Result<(), FencedError> {
         if !self.holds {
             return Err(FencedError::Stale);
         }
@@ -259,11 +261,11 @@ impl TickStore for Scripted {
         }
     }
 
-    async fn entry_exists(&self, entry: &str, create_revision: u64) -> Result<bool, StoreError> {
-        Ok(self.other == Some((entry, create_revision)))
+    async fn entry_exists(&self, entry: &str, token: Token) -> Result<bool, StoreError> {
+        Ok(self.other == Some((entry, token)))
     }
 
-    async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+    async fn write(&self, expected: Revision, json: Vec<u8>) -> Result<bool, StoreError> {
         self.put(expected, json)
     }
 }
@@ -301,7 +303,7 @@ fn tick_before(tick: u64, state: TickState) -> TickBefore {
         state,
         attempt: 1,
         clock_unix_ms: UnixMs::new(tick * MINUTE),
-        revision: 2,
+        revision: Revision::new(2),
     }
 }
 
@@ -366,7 +368,7 @@ fn a_claim_keeps_the_latest_tick_of_another_host() {
     let store = Scripted::new(Some(&record(4, TickState::Done)), &[]);
     claimed(&store);
     let kept = store.record().before.expect("kept");
-    assert_eq!((kept.host.as_str(), kept.revision), ("b", 3));
+    assert_eq!((kept.host.as_str(), kept.revision), ("b", Revision::new(3)));
     assert_eq!(kept.tick_unix_ms, UnixMs::new(4 * MINUTE));
     // A record of its own keeps the tick kept before.
     let own = TickRecord {
@@ -491,7 +493,11 @@ fn claim_after_lost_answer_is_read_back_or_repeated() {
             "{fates:?}"
         );
         let written = store.record();
-        assert_eq!((written.token, written.attempt), (9, 2), "{fates:?}");
+        assert_eq!(
+            (written.token, written.attempt),
+            (Token::new(9), 2),
+            "{fates:?}"
+        );
     }
 }
 
@@ -512,7 +518,7 @@ fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
         ..record(5, TickState::Claimed)
     };
     let mut store = Scripted::new(Some(&before), &[]);
-    store.other = Some(("/l/locks/j-old/b7", 7));
+    store.other = Some(("/l/locks/j-old/b7", Token::new(7)));
     let claim = claimed(&store);
     assert!(
         matches!(&claim, TickClaim::NotYet { reason, .. } if reason.contains("j-old/b7")),
@@ -520,7 +526,7 @@ fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
     );
     assert_eq!(store.record(), before);
     // The entry was deleted, or is a later one of that key: the host that began the tick has lost that lock.
-    for other in [None, Some(("/l/locks/j-old/b7", 8))] {
+    for other in [None, Some(("/l/locks/j-old/b7", Token::new(8)))] {
         let mut store = Scripted::new(Some(&before), &[]);
         store.other = other;
         let (tick, attempt) = (minute(5), 2);
@@ -546,20 +552,23 @@ fn unanswered_claim_is_given_up_with_its_reason() {
 #[test]
 fn foreign_record_is_reported_and_never_overwritten() {
     let store = Scripted::new(None, &[]);
-    let (json, revision) = (b"{}".to_vec(), 4);
+    let (json, revision) = (b"{}".to_vec(), Revision::new(4));
     *store.found.lock().unwrap() = Some(RecordVersion { json, revision });
     let TickClaim::Trouble(text) = claimed(&store) else {
         panic!("it was claimed");
     };
     assert!(text.contains("delete the key ticks/j"), "{text}");
-    assert_eq!(store.found.lock().unwrap().as_ref().unwrap().revision, 4);
+    assert_eq!(
+        store.found.lock().unwrap().as_ref().unwrap().revision,
+        Revision::new(4)
+    );
 }
 
 #[test]
 fn mark_applies_to_its_own_claim_alone() {
     let ended = |token, mark| EndedTick {
         tick: minute(5),
-        token,
+        token: Token::new(token),
         mark,
         outcome: Outcome::Done,
         now: minute(5),

@@ -1,5 +1,7 @@
 //! Histories, by the test's own clock.
 
+use leasehold_lock::Token;
+
 use super::*;
 
 fn key(n: u32) -> String {
@@ -10,7 +12,7 @@ fn mark(token: u64) -> RunMark {
     RunMark {
         job: "j".into(),
         lock: "l".into(),
-        token,
+        token: Token::new(token),
         is_first: true,
     }
 }
@@ -132,7 +134,6 @@ fn only_an_earlier_run_under_the_same_lock_is_over() {
     let record = |outcome, lock: &str, token| RunRecord {
         outcome,
         lock: lock.into(),
-        token,
         ..super::super::sample(token)
     };
     assert!(is_abandoned(&record(Outcome::Running, "l", 3), &mark(4)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use leasehold_lock::Batch;
+use leasehold_lock::{Batch, LeaseId};
 use tokio::time::Instant;
 
 use super::RunMark;
@@ -56,11 +56,11 @@ pub(in crate::record_writer) struct WriteBatch {
 
 impl WriteBatch {
     /// Returns the transaction, with standing records under `lease`.
-    pub(in crate::record_writer) fn batch(&self, lease: i64) -> Batch {
+    pub(in crate::record_writer) fn batch(&self, lease: LeaseId) -> Batch {
         let mut batch = Batch::default();
         for item in &self.items {
             match &item.content {
-                WriteContent::Run { json, .. } => batch.put(&item.key, json, 0),
+                WriteContent::Run { json, .. } => batch.put(&item.key, json, LeaseId::NONE),
                 WriteContent::Standing { json } => batch.put(&item.key, json, lease),
                 WriteContent::Removed => batch.delete(&item.key),
             }

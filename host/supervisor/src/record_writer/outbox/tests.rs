@@ -2,7 +2,7 @@
 
 use leasehold_records::{Outcome, UnixMs};
 
-use leasehold_lock::Batch;
+use leasehold_lock::{Batch, LeaseId};
 use leasehold_records::{JobRecord, Root, RunRecord};
 
 use super::departure::{LOAD_BYTES, PACE};
@@ -194,12 +194,12 @@ fn a_transaction_keeps_to_the_bounds_of_a_store() {
     }
     let mut seen = 0;
     while let Some(load) = outbox.depart(start + LINGER, true, false) {
-        let batch = load.batch(0);
+        let batch = load.batch(LeaseId::NONE);
         assert_eq!(batch.len(), Batch::MOST_OPS, "a full one does not wait");
         seen += batch.len();
     }
     let rest = outbox.depart(start + LINGER + PACE, true, false).unwrap();
-    assert_eq!(seen + rest.batch(0).len(), 1000);
+    assert_eq!(seen + rest.batch(LeaseId::NONE).len(), 1000);
     for token in 0..64 {
         let loud = RunRecord {
             output: "x".repeat(100 << 10),
@@ -210,7 +210,7 @@ fn a_transaction_keeps_to_the_bounds_of_a_store() {
     let mut loads = 0;
     for n in 2..100 {
         if let Some(load) = outbox.depart(start + LINGER + PACE * n, true, false) {
-            assert!(load.batch(0).bytes() <= LOAD_BYTES);
+            assert!(load.batch(LeaseId::NONE).bytes() <= LOAD_BYTES);
             loads += 1;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leasehold_lock::LeaseId;
 use tokio::time::Instant;
 
 use super::{WorkResult, Writer};
@@ -10,7 +11,7 @@ use super::{WorkResult, Writer};
 #[derive(Debug)]
 pub(super) struct Lease {
     /// The lease under which they were written; `None` before the first one, and after it has ended.
-    pub(super) current: Option<i64>,
+    pub(super) current: Option<LeaseId>,
     /// Time of the next check that it still is the session's, and that the host's record exists.
     pub(super) look_at: Instant,
     pub(super) is_asked: bool,
@@ -20,7 +21,7 @@ pub(super) struct Lease {
 /// The session's lease, and the host's record under it.
 #[derive(Debug)]
 pub(super) struct LeaseFacts {
-    lease: i64,
+    lease: LeaseId,
     host: HostKey,
 }
 
@@ -30,7 +31,7 @@ pub(super) enum HostKey {
     /// Not read: it is about to be written, or the store did not answer.
     Unread,
     Missing,
-    Under(i64),
+    Under(LeaseId),
 }
 
 impl Writer {
@@ -58,7 +59,7 @@ impl Writer {
     }
 
     /// Handles a lease that the store does not have: the next check gets another.
-    pub(super) fn lease_ended(&mut self, lease: i64, now: Instant) {
+    pub(super) fn lease_ended(&mut self, lease: LeaseId, now: Instant) {
         self.lease.current = None;
         self.lease.look_at = now;
         let locks = self.locks.clone();

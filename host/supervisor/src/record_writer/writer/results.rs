@@ -1,6 +1,6 @@
 //! Results of the writer's pieces of work.
 
-use leasehold_lock::{RefusalKind, StoreError};
+use leasehold_lock::{LeaseId, RefusalKind, Revision, StoreError};
 use tokio::time::Instant;
 
 use super::{WorkResult, Writer};
@@ -47,8 +47,8 @@ impl Writer {
     fn load_done(
         &mut self,
         load: WriteBatch,
-        lease: i64,
-        written: Result<i64, StoreError>,
+        lease: LeaseId,
+        written: Result<Revision, StoreError>,
         now: Instant,
     ) {
         let Err(error) = written else {
