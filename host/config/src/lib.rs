@@ -11,6 +11,7 @@
 
 pub mod allow;
 mod config;
+mod credentials;
 pub mod fingerprint;
 pub mod limits;
 pub mod manifest;

@@ -1,5 +1,6 @@
 //! An installed host: where its configuration is found, the schema of it, and the unit under which systemd runs it.
 
+mod credentials;
 mod found;
 mod schema;
 mod service;

@@ -138,7 +138,7 @@ pub(super) const PLUGINS: &[&str] = &[
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
 /// One of a job's `secrets`
-pub(super) const SECRET: &[&str] = &["file", "env"];
+pub(super) const SECRET: &[&str] = &["file", "env", "credential"];
 /// A variable of a job's `env` that is a secret
 pub(super) const ENV: &[&str] = &["secret"];
 /// `limits`, in a job or in the defaults

@@ -97,6 +97,7 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("dirs", "write", Boolean),
     ("secrets", "file", Path),
     ("secrets", "env", Text),
+    ("secrets", "credential", Text),
     ("env", "secret", Name),
     ("plugins", "dir", Path),
     ("plugins", "names", Texts(0)),
