@@ -8,14 +8,21 @@ use crate::commands;
 use crate::commands::check::CheckArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::dev::DevArgs;
+use crate::commands::drain::DrainArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::man::ManArgs;
+use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
+use crate::commands::restart::RestartArgs;
+use crate::commands::resume::ResumeArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::runs::RunsArgs;
 use crate::commands::status::StatusArgs;
+use crate::commands::stop::StopArgs;
 use crate::commands::store::StoreCommand;
 use crate::commands::top::TopArgs;
+use crate::commands::trigger::TriggerArgs;
+use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -26,8 +33,9 @@ use leasehold_supervisor::last_words::{self, LAST_WORDS};
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
-/// Exit codes: 0 done or stopped as asked; 1 a `once` job, or a plugin that was tried, failed; 2 usage; 3 configuration;
-/// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time;
+/// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
+/// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
+/// or a run was not triggered;
 /// 7 another host has this host's id; 70 internal; 130 cut short by a second signal.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
@@ -84,6 +92,33 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Run a job once, now, under its lock, on any host that has it.
+    ///
+    /// Takes no tick of its schedule. Refused while the job is paused, runs, or waits for its lock. Hosts that
+    /// do not hold the lock leave it to the one that does: it is run once at most, and not again if that host
+    /// dies. Exit codes: 0 taken or, with --wait, done; 1 it failed; 2 its --config was refused; 6 not taken:
+    /// the job is paused, runs already, or no host took it in time; 130 Ctrl-C.
+    Trigger(TriggerArgs),
+    /// Keep new runs of a job from starting.
+    ///
+    /// The run under way goes on. Ticks that pass meanwhile follow the job's `missed`: by default they are
+    /// left out, so a nightly job does not run at noon when the pause ends.
+    Pause(PauseArgs),
+    /// End a pause.
+    Resume(ResumeArgs),
+    /// Keep a host from starting runs; it ends when its last run has ended.
+    ///
+    /// Other hosts take over its jobs. A host that is started while it is drained stands by.
+    Drain(DrainArgs),
+    /// End the drain of a host.
+    Undrain(UndrainArgs),
+    /// Ask the run of a job to end, within its grace time.
+    ///
+    /// The job goes on by its schedule. A job that keeps running starts again, here or elsewhere: `pause JOB
+    /// --stop` keeps it off. A later run is never ended by this.
+    Stop(StopArgs),
+    /// End the run of a job and run it again at once, with its newest version.
+    Restart(RestartArgs),
     /// Print the JSON schema of the configuration, for editors and validators.
     ///
     /// Editors find it by the first line of a file, such as `#:schema leasehold.schema.json`, a path from that file.
@@ -178,6 +213,13 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Top(args) => Box::pin(commands::top::run(*args)).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Trigger(args) => commands::trigger::run(args).await,
+        Command::Pause(args) => commands::pause::run(args).await,
+        Command::Resume(args) => commands::resume::run(args).await,
+        Command::Drain(args) => commands::drain::run(args).await,
+        Command::Undrain(args) => commands::undrain::run(args).await,
+        Command::Stop(args) => commands::stop::run(args).await,
+        Command::Restart(args) => commands::restart::run(args).await,
         Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),
@@ -227,6 +269,13 @@ mod tests {
             &["status"],
             &["top"],
             &["runs"],
+            &["trigger"],
+            &["pause"],
+            &["resume"],
+            &["drain"],
+            &["undrain"],
+            &["stop"],
+            &["restart"],
             &["schema"],
             &["completions"],
             &["man"],

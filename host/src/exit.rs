@@ -9,7 +9,7 @@ use leasehold_supervisor::end::HostEnd;
 pub enum Exit {
     /// Success, also for a host that was asked to stop and stopped.
     Ok = 0,
-    /// A `once` job failed, or a plugin that was tried.
+    /// A `once` job failed, a triggered run, or a plugin that was tried.
     JobFailed = 1,
     /// The command line cannot be understood (clap's own code).
     Usage = 2,
@@ -20,13 +20,14 @@ pub enum Exit {
     /// The store refused the client or could not be reached; the embedded one could not be opened
     /// or cannot listen.
     Store = 5,
-    /// A `once` job did not get its lock within its `wait`.
+    /// A `once` job did not get its lock within its `wait`, or a run was not triggered: the job is paused, runs
+    /// already, or was not taken in time.
     NotAcquired = 6,
     /// Another host has the id of this one; nothing was started.
     IdHeld = 7,
     /// Internal error.
     Internal = 70,
-    /// A second signal cut the shutdown short.
+    /// A second signal cut the shutdown short, or a signal ended the wait for a run that goes on.
     Aborted = 130,
 }
 

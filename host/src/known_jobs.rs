@@ -40,7 +40,7 @@ pub(crate) async fn unknown_job(
 fn message(job: &str, known: &BTreeSet<String>) -> String {
     let mut text = format!("there is no job `{}`", printable(job));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = suggest(job, &names) {
+    if let Some(near) = suggest(job, names.iter().copied()) {
         let _ = write!(text, "\n  = help: did you mean `{}`?", printable(near));
     }
     let listed: Vec<String> = names

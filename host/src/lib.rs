@@ -14,6 +14,7 @@ mod embedded;
 mod failure;
 mod known_jobs;
 mod log_format;
+mod orders;
 mod record_reader;
 mod service_manager;
 mod show_format;

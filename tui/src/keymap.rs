@@ -13,7 +13,6 @@ mod errors;
 mod key;
 mod key_table;
 mod settings;
-mod suggest;
 
 #[cfg(test)]
 mod tests;

@@ -42,4 +42,4 @@ pub use error::TopError;
 pub use out::OutputFormat;
 pub use source::RecordingError;
 pub use theme::ThemeName;
-pub use top::{can_draw, top, watch};
+pub use top::{can_draw, operator, top, watch};

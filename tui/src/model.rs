@@ -39,4 +39,4 @@ pub(crate) use scope::KeyScope;
 pub(crate) use session::{SessionBrief, SessionRow};
 pub(crate) use store_model::{Model, ShownMoment, StoreLink};
 pub(crate) use store_state::StoreState;
-pub(crate) use wait_graph::blocked_by;
+pub(crate) use wait_graph::{blocked_by, locks_kept_by};

@@ -188,9 +188,6 @@ fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, Top
     let settings = read_settings(args)?;
     let env = |name: &str| std::env::var(name).ok();
     let theme = args.theme.or(settings.theme).unwrap_or(ThemeName::Auto);
-    let user = env("USER").or_else(|| env("LOGNAME"));
-    let system = rustix::system::uname();
-    let machine = system.nodename().to_string_lossy();
     Ok(AppSetup {
         keymap: settings.keymap,
         theme: Theme::choose(theme, &env),
@@ -198,8 +195,16 @@ fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, Top
         mouse: !args.no_mouse && settings.mouse.unwrap_or(true),
         allow_write: args.allow_write,
         source,
-        operator: operator_name(user, &machine),
+        operator: operator(),
     })
+}
+
+/// Returns the name of the operator in records of actions: the user and the machine of this process.
+pub fn operator() -> String {
+    let env = |name: &str| std::env::var(name).ok();
+    let user = env("USER").or_else(|| env("LOGNAME"));
+    let system = rustix::system::uname();
+    operator_name(user, &system.nodename().to_string_lossy())
 }
 
 /// Name of the operator in the audit: the user's number if the environment has no name.

@@ -12,6 +12,7 @@
 //!
 //! - `input` (bytes), `parts` (one file or several), `source_map` (positions in all files), `syntax` (TOML)
 //! - `section` (one table), `read` (one value), then a file per table
+//! - `schema` (all tables and keys), `job` (a job, and the table of its plain keys)
 //! - `raw_job` (one table's values for a job), `nested` (manifests and sidecars), `dropped` (jobs out of
 //!   a folder)
 //! - `validate` (from these values to a job), `timing` and `lockname` (values that must fit together)
@@ -34,6 +35,7 @@ mod file_claim;
 mod files;
 mod guest;
 mod host;
+mod host_values;
 mod ignored_in_eq;
 mod input;
 mod job;
@@ -43,16 +45,13 @@ mod limits;
 mod load;
 mod loaded;
 mod lockname;
-mod mask;
 mod needs;
 mod nested;
 mod node;
 mod origin;
 mod parts;
-mod path_text;
 mod pipe;
 mod plugins;
-mod policy;
 mod raw_job;
 mod read;
 mod reading;
@@ -62,10 +61,8 @@ mod schema;
 mod secrets;
 mod section;
 mod sharing;
-mod source;
 mod source_map;
 mod store;
-mod suggest;
 mod syntax;
 mod ticks;
 mod timing;
@@ -89,16 +86,13 @@ pub use loaded::Config;
 pub use origin::{Layer, Origin};
 pub use plugins::Plugins;
 pub use reading::Reading;
-pub use report::{Diagnostic, Report};
+pub use report::Report;
 pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Remote, Store, StorePlace, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
 
-pub use effective::hex;
 pub use embedded::{LoopbackError, parse_loopback};
 pub use parts::files_of;
-pub use path_text::shown_path;
-pub use read::{format_size, parse_size};
+pub use read::{format_size, hex, parse_size};
 pub use sharing::overlaps_any;
-pub use suggest::suggest;
 pub use timing::RENEWALS_PER_TTL;

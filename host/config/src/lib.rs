@@ -22,11 +22,12 @@ pub mod secrets;
 pub mod wall;
 
 pub use config::{
-    Beat, Clash, Config, Cron, Data, Diagnostic, Drift, DropIn, Embedded, Endpoint, History, Host,
-    Job, Layer, Login, LoopbackError, MissedTicks, Origin, OwnResources, Plugins, RENEWALS_PER_TTL,
-    Reading, Remote, Report, Restart, Schedule, Setting, Store, StorePlace, Ticks, Tls, Wait,
-    clash, default_data_dir, default_store_dir, files_of, format_size, hex, json_schema,
-    overlaps_any, parse_loopback, parse_size, shown_path, suggest,
+    Beat, Clash, Config, Cron, Data, Drift, DropIn, Embedded, Endpoint, History, Host, Job, Layer,
+    Login, LoopbackError, MissedTicks, Origin, OwnResources, Plugins, RENEWALS_PER_TTL, Reading,
+    Remote, Report, Restart, Schedule, Setting, Store, StorePlace, Ticks, Tls, Wait, clash,
+    default_data_dir, default_store_dir, files_of, format_size, hex, json_schema, overlaps_any,
+    parse_loopback, parse_size,
 };
+pub use leasehold_diagnostics::{Diagnostic, shown_path, suggest};
 pub use limits::LimitKey;
 pub use remedy::{JobSource, Remedy, RemedyText};

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{DropIn, shown_path};
+use leasehold_diagnostics::shown_path;
+
+use crate::config::DropIn;
 use crate::fingerprint::Fingerprint;
 use crate::manifest::{Manifest, ManifestError};
 use crate::owned::{Folder, OpenRefusal, open_any};

@@ -61,6 +61,15 @@ pub enum Remedy {
         /// An alternative, beginning with a comma. Empty if there is none.
         otherwise: &'static str,
     },
+    /// Add an element to a list of the job's grants.
+    Extend {
+        /// The element, in TOML or described.
+        element: String,
+        /// The list.
+        key: &'static str,
+    },
+    /// Name the authority that a server's certificate is from.
+    TrustAuthority,
     /// Change a key of the job, or do something else first.
     Change {
         /// The alternative, ending with "or ". Empty if there is none.
@@ -105,13 +114,24 @@ impl fmt::Display for RemedyText<'_> {
                 write!(f, "add `{line}` ")?;
                 match self.source {
                     JobSource::Table { job } => write!(f, "under [jobs.{job}.allow]")?,
-                    JobSource::Dropped { sidecar, .. } => write!(
-                        f,
-                        "under [allow] in {}, or [needs] of its manifest, and [plugins.allow] must cover it",
-                        sidecar.display()
-                    )?,
+                    JobSource::Dropped { sidecar, .. } => requested(f, sidecar)?,
                 }
                 f.write_str(otherwise)
+            }
+            Remedy::Extend { element, key } => {
+                write!(f, "add {element} to `{key}` ")?;
+                match self.source {
+                    JobSource::Table { job } => write!(f, "in [jobs.{job}.allow]"),
+                    JobSource::Dropped { sidecar, .. } => requested(f, sidecar),
+                }
+            }
+            Remedy::TrustAuthority => {
+                f.write_str("name its authority with `http_ca` ")?;
+                match self.source {
+                    JobSource::Table { job } => write!(f, "in [jobs.{job}.allow]"),
+                    // A path of the host: no plugin may name it.
+                    JobSource::Dropped { .. } => f.write_str("in [plugins.allow]"),
+                }
             }
             Remedy::Change { instead, key } => {
                 write!(f, "{instead}change `{key}` ")?;
@@ -122,6 +142,15 @@ impl fmt::Display for RemedyText<'_> {
             }
         }
     }
+}
+
+/// Writes the places where a dropped-in plugin requests a grant.
+fn requested(f: &mut fmt::Formatter<'_>, sidecar: &Path) -> fmt::Result {
+    write!(
+        f,
+        "under [allow] in {}, or [needs] of its manifest, and [plugins.allow] must cover it",
+        sidecar.display()
+    )
 }
 
 #[cfg(test)]
@@ -156,6 +185,22 @@ mod tests {
         add `kv = ["hello/"]` under [jobs.hello.allow], or build it without storage
         add `kv = ["hello/"]` under [allow] in plugins/hello.toml, or [needs] of its manifest, and [plugins.allow] must cover it, or build it without storage
         "#);
+    }
+
+    #[test]
+    fn list_to_extend_is_named_where_the_job_comes_from() {
+        let remedy = Remedy::Extend {
+            element: "its prefix".to_owned(),
+            key: "kv",
+        };
+        insta::assert_snapshot!(text(&remedy), @"
+        add its prefix to `kv` in [jobs.hello.allow]
+        add its prefix to `kv` under [allow] in plugins/hello.toml, or [needs] of its manifest, and [plugins.allow] must cover it
+        ");
+        insta::assert_snapshot!(text(&Remedy::TrustAuthority), @"
+        name its authority with `http_ca` in [jobs.hello.allow]
+        name its authority with `http_ca` in [plugins.allow]
+        ");
     }
 
     #[test]

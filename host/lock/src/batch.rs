@@ -4,7 +4,7 @@ use etcd_client::{DeleteOptions, Txn, TxnOp};
 use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::StoreError;
-use crate::kv::{Kv, put};
+use crate::kv::{Kv, put, unchanged_since};
 
 /// Writes of one transaction. No key may be in it twice.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,23 @@ impl Batch {
 }
 
 impl Kv {
+    /// Carries out a batch if the last change of `key` was at `expected`, [`Revision::NONE`] for a missing key. Returns true if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out, as a whole.
+    pub async fn commit_if(
+        &self,
+        key: &str,
+        expected: Revision,
+        batch: Batch,
+    ) -> Result<bool, StoreError> {
+        let txn = Txn::new()
+            .when([unchanged_since(key, expected)])
+            .and_then(batch.ops);
+        Ok(self.requests().txn(txn).await?.succeeded)
+    }
+
     /// Carries out a batch. Returns the revision of the writes.
     ///
     /// # Errors

@@ -75,6 +75,23 @@ impl Kv {
         self.compared(fence, key, expected, write).await
     }
 
+    /// As [`Kv::compare_and_put_fenced`], under `lease`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::compare_and_put_fenced`].
+    pub async fn compare_and_put_fenced_leased(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: Revision,
+        value: &[u8],
+        lease: LeaseId,
+    ) -> Result<Revision, FencedError> {
+        let write = put(key, value, lease);
+        self.compared(fence, key, expected, write).await
+    }
+
     /// Deletes one key if the fence's entry exists and the last change of the key was at `expected`,
     /// [`Revision::NONE`] for a missing key.
     ///

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::{RefusalKind, StoreError};
+use crate::kv::put;
 use crate::locks::Locks;
 
 /// A note about an action, for others to read until it expires.
@@ -69,18 +70,22 @@ impl Locks {
         }
     }
 
-    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
-        let seconds = i64::try_from(note.keep.as_secs()).unwrap_or(i64::MAX);
+    /// Grants a lease that is not renewed: keys under it are deleted after `keep`, in whole seconds. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn lease_for(&self, keep: Duration) -> Result<LeaseId, StoreError> {
+        let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
         let grant = || {
             let mut leases = self.0.requests.client().lease_client();
             async move { leases.grant(seconds, None).await }
         };
-        let lease = self.0.requests.send(grant).await?.id();
-        let options = PutOptions::new().with_lease(lease);
-        Ok(TxnOp::put(
-            note.key.as_str(),
-            note.value.clone(),
-            Some(options),
-        ))
+        Ok(LeaseId::new(self.0.requests.send(grant).await?.id()))
+    }
+
+    async fn put_note(&self, note: &AuditNote) -> Result<TxnOp, StoreError> {
+        let lease = self.lease_for(note.keep).await?;
+        Ok(put(&note.key, &note.value, lease))
     }
 }

@@ -1,4 +1,6 @@
-//! Record of an operator's action on other clients' locks.
+//! Record of an operator's action: on other clients' locks, or on jobs and hosts.
+
+use std::fmt;
 
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use crate::unix_ms::UnixMs;
 
 impl_json!(AdminActionRecord);
 
-/// Action of an operator on other clients' locks.
+/// Action of an operator. The first three are on other clients' locks, and have a target; the others are orders to hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminAction {
@@ -18,6 +20,20 @@ pub enum AdminAction {
     RemoveEntry,
     /// Remove the holder from a queue, which stops what it runs.
     StopRun,
+    /// Request one run of a job.
+    Trigger,
+    /// Keep new runs of a job, or of all jobs, from starting.
+    Pause,
+    /// End a pause.
+    Resume,
+    /// Keep a host from starting runs.
+    Drain,
+    /// End a drain.
+    Undrain,
+    /// Request the end of a run.
+    Stop,
+    /// Request the end of a run, and another at once.
+    Restart,
 }
 
 impl AdminAction {
@@ -27,6 +43,13 @@ impl AdminAction {
             Self::RevokeLease => "revoke-lease",
             Self::RemoveEntry => "remove-entry",
             Self::StopRun => "stop-run",
+            Self::Trigger => "trigger",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
         }
     }
 }
@@ -39,7 +62,7 @@ pub struct AdminActionRecord {
     pub action: AdminAction,
     /// The operator, as user@machine; not verified.
     pub by: String,
-    /// The full name of the lock.
+    /// The full name of the lock; empty for an order to hosts, as are the next four fields.
     pub lock: String,
     /// The key of the queue entry.
     pub key: String,
@@ -51,4 +74,49 @@ pub struct AdminActionRecord {
     pub whom: String,
     /// The time of the action.
     pub at_unix_ms: UnixMs,
+    /// The job of an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The host of an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The operator's reason; empty if none was given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+impl AdminActionRecord {
+    /// Returns the record of an order to hosts, which has no lock as its target.
+    pub fn of_order(action: AdminAction, by: String, why: String, at: UnixMs) -> Self {
+        Self {
+            action,
+            by,
+            lock: String::new(),
+            key: String::new(),
+            token: Token::default(),
+            lease: String::new(),
+            whom: String::new(),
+            at_unix_ms: at,
+            job: None,
+            host: None,
+            why,
+        }
+    }
+}
+
+/// The operator, the action and its target, as in `ann@vm pause of ledger: the disk is full`.
+impl fmt::Display for AdminActionRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of ", self.by, self.action.as_str())?;
+        match (&self.job, &self.host) {
+            (Some(job), Some(host)) => write!(f, "{job}@{host}")?,
+            (Some(name), None) | (None, Some(name)) => f.write_str(name)?,
+            (None, None) if self.lease.is_empty() => f.write_str("all jobs")?,
+            (None, None) => write!(f, "{} (lease {})", self.whom, self.lease)?,
+        }
+        if !self.why.is_empty() {
+            write!(f, ": {}", self.why)?;
+        }
+        Ok(())
+    }
 }

@@ -3,6 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::control::JobHold;
 use crate::json::impl_json;
 use crate::run::Outcome;
 use crate::unix_ms::UnixMs;
@@ -84,4 +85,19 @@ pub struct JobRecord {
     /// The progress that the run reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The holds that keep new runs from starting here, as this host has seen them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<JobHold>,
+    /// The version that waits for the end of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingVersion>,
+}
+
+/// A version of a job that waits for the end of a run of the version before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingVersion {
+    /// The digest of its plugin, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// The time since when it waits.
+    pub since_unix_ms: UnixMs,
 }

@@ -32,6 +32,21 @@ pub struct RunKey {
     pub sequence: u32,
 }
 
+/// Meaning of a key of operators' orders or requested runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ControlKey {
+    /// Control of all jobs.
+    All,
+    /// Control of this job.
+    Job(String),
+    /// Control of this host.
+    Host(String),
+    /// A request to end the run of this job under this token.
+    Stop(String, Token),
+    /// A requested run of this job, with its id.
+    Trigger(String, String),
+}
+
 impl Default for Root {
     fn default() -> Self {
         Self("/leasehold/".into())
@@ -149,6 +164,72 @@ impl Root {
         format!("{}ticks/{job}", self.0)
     }
 
+    /// Returns the prefix of all orders of operators.
+    pub fn control(&self) -> String {
+        format!("{}control/", self.0)
+    }
+
+    /// Returns the key of the control of one job.
+    pub fn job_control(&self, job: &str) -> String {
+        format!("{}control/jobs/{job}", self.0)
+    }
+
+    /// Returns the key of the control of all jobs.
+    pub fn all_control(&self) -> String {
+        format!("{}control/all", self.0)
+    }
+
+    /// Returns the key of the control of one host.
+    pub fn host_control(&self, host: &str) -> String {
+        format!("{}control/hosts/{host}", self.0)
+    }
+
+    /// Returns the key of a request to end the run of a job under this token.
+    pub fn stop_request(&self, job: &str, token: Token) -> String {
+        format!(
+            "{}control/stops/{job}/{:0TOKEN_DIGITS$}",
+            self.0,
+            token.get()
+        )
+    }
+
+    /// Returns the prefix of all requested runs.
+    pub fn triggers(&self) -> String {
+        format!("{}triggers/", self.0)
+    }
+
+    /// Returns the prefix of the requested runs of one job.
+    pub fn triggers_of(&self, job: &str) -> String {
+        format!("{}triggers/{job}/", self.0)
+    }
+
+    /// Returns the key of one requested run.
+    pub fn trigger(&self, job: &str, id: &str) -> String {
+        format!("{}triggers/{job}/{id}", self.0)
+    }
+
+    /// Returns the meaning of a key of operators' orders or requested runs.
+    pub fn parse_control(&self, key: &str) -> Option<ControlKey> {
+        let rest = key.strip_prefix(&self.0)?;
+        if let Some(rest) = rest.strip_prefix("triggers/") {
+            let (job, id) = rest.split_once('/')?;
+            return Some(ControlKey::Trigger(job.to_owned(), id.to_owned()));
+        }
+        match rest.strip_prefix("control/")?.split_once('/') {
+            None => (rest == "control/all").then_some(ControlKey::All),
+            Some(("jobs", job)) => Some(ControlKey::Job(job.to_owned())),
+            Some(("hosts", host)) => Some(ControlKey::Host(host.to_owned())),
+            Some(("stops", stop)) => {
+                let (job, token) = stop.split_once('/')?;
+                Some(ControlKey::Stop(
+                    job.to_owned(),
+                    Token::new(token.parse().ok()?),
+                ))
+            }
+            Some(_) => None,
+        }
+    }
+
     /// Returns the prefix of the operators' admin actions.
     pub fn admin_actions(&self) -> String {
         format!("{}deeds/", self.0)
@@ -204,12 +285,47 @@ mod tests {
             jobs,
             runs,
             ticks,
+            root.control(),
+            root.triggers(),
             root.admin_actions(),
             root.kv(),
         ] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
         }
         assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));
+    }
+
+    #[test]
+    fn keys_of_control_read_back() {
+        let root = Root::default();
+        let (job, id) = ("ledger".to_owned(), "7".to_owned());
+        for (key, meaning) in [
+            (root.all_control(), ControlKey::All),
+            (root.job_control("ledger"), ControlKey::Job(job.clone())),
+            (root.host_control("web1"), ControlKey::Host("web1".into())),
+            (
+                root.stop_request("ledger", Token::new(42)),
+                ControlKey::Stop(job.clone(), Token::new(42)),
+            ),
+            (root.trigger("ledger", "7"), ControlKey::Trigger(job, id)),
+        ] {
+            assert_eq!(root.parse_control(&key), Some(meaning), "{key}");
+            let is_followed = [root.control(), root.triggers()]
+                .iter()
+                .any(|prefix| key.starts_with(prefix));
+            assert!(is_followed, "{key}");
+        }
+        assert!(
+            root.trigger("ledger", "7")
+                .starts_with(&root.triggers_of("ledger"))
+        );
+        for other in [
+            "/leasehold/control/x",
+            "/leasehold/jobs/all",
+            "/x/control/all",
+        ] {
+            assert_eq!(root.parse_control(other), None, "{other}");
+        }
     }
 
     #[test]

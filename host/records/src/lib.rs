@@ -7,12 +7,15 @@
 //! - [`Root`]: the layout of keys.
 //! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`]:
 //!   the JSON of their values.
-//!   Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions. The tick of a
-//!   [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong clock.
+//! - [`JobControl`], [`HostControl`], [`StopRequest`], [`TriggerRecord`]: what operators order, which hosts follow.
+//!   Times are Unix milliseconds, for display; nothing is decided by them, with three exceptions. The tick of a
+//!   [`TickRecord`] is a name and not a clock reading. Hosts compare recorded times to find a wrong clock. And a pause
+//!   may end at a time.
 //! - [`UnixMs`]: wall time.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
+mod control;
 mod holder;
 mod host;
 mod job;
@@ -25,15 +28,20 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod trigger;
 mod unix_ms;
 
 pub use admin_action::{AdminAction, AdminActionRecord};
+pub use control::{
+    DrainMark, HoldKind, HoldMark, HostControl, JobControl, JobHold, StopKind, StopRequest,
+};
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
-pub use job::{JobRecord, JobState, Progress};
+pub use job::{JobRecord, JobState, PendingVersion, Progress};
 pub use json::RecordError;
-pub use keys::{Root, RootError, RunKey};
+pub use keys::{ControlKey, Root, RootError, RunKey};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
+pub use trigger::{ManualRun, TriggerRecord, TriggerState};
 pub use unix_ms::{UnixMs, whole_millis};

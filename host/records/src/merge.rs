@@ -21,6 +21,8 @@ impl RunRecord {
                 &earlier.plugin_sha256,
             )
             && self.outcome == earlier.outcome
+            && self.manual.is_none()
+            && earlier.manual.is_none()
     }
 
     /// Returns the record that replaces an earlier one, and counts its runs as well.

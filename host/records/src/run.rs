@@ -3,6 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::trigger::ManualRun;
 use crate::unix_ms::UnixMs;
 
 /// Outcome of a run.
@@ -112,6 +113,9 @@ pub struct RunRecord {
     /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,
+    /// The request of an operator that it was run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<ManualRun>,
 }
 
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two

@@ -1,8 +1,9 @@
 //! Records as JSON, and their words.
 
 use crate::{
-    AdminAction, AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, JobState,
-    Outcome, RunRecord, TickRecord, TickState, UnixMs,
+    AdminAction, AdminActionRecord, HolderRecord, HostControl, HostRecord, IdRecord, JobControl,
+    JobRecord, JobState, Outcome, RunRecord, StopRequest, TickRecord, TickState, TriggerRecord,
+    UnixMs,
 };
 
 #[test]
@@ -69,8 +70,61 @@ fn stored_json_is_written_byte_for_byte() {
         r#"{"attempt":1,"before":{"attempt":1,"clock_unix_ms":4,"host":"b","revision":9,"state":"done","tick_unix_ms":3},"claimed_unix_ms":5,"ended_unix_ms":6,"host":"h","job":"j","lock_key":"","outcome":"retry","retry_unix_ms":8,"run_id":"","state":"retry","tick_unix_ms":4,"token":7}"#
     );
     assert_same!(
+        JobRecord,
+        r#"{"job":"j","host":"a","lock":"l","state":"running","since_unix_ms":3,"token":7,"holds":[{"kind":"all-paused","by":"ann@vm","at_unix_ms":4,"until_unix_ms":9}],"pending":{"plugin_sha256":"00","since_unix_ms":5}}"#
+    );
+    assert_same!(
+        JobControl,
+        r#"{"pause":{"by":"ann@vm","why":"w","at_unix_ms":3,"until_unix_ms":4}}"#
+    );
+    assert_same!(
+        HostControl,
+        r#"{"drain":{"by":"ann@vm","at_unix_ms":3,"keep":true}}"#
+    );
+    assert_same!(
+        StopRequest,
+        r#"{"job":"j","token":18446744073709551615,"kind":"restart","by":"ann@vm","why":"w","at_unix_ms":3}"#
+    );
+    assert_same!(
+        TriggerRecord,
+        r#"{"id":"1","job":"j","by":"ann@vm","at_unix_ms":3,"config":{"k":"v"},"host":"a","state":"open"}"#
+    );
+    assert_same!(
+        TriggerRecord,
+        r#"{"id":"1","job":"j","by":"ann@vm","at_unix_ms":3,"state":"claimed","runs_on":"a","lock_key":"/l/1","token":18446744073709551615,"run_id":"a-7-0"}"#
+    );
+    assert_same!(
+        TriggerRecord,
+        r#"{"id":"1","job":"j","by":"ann@vm","at_unix_ms":3,"state":"ended","runs_on":"a","token":7,"run_id":"a-7-0","outcome":"done","detail":"d"}"#
+    );
+    assert_same!(
+        AdminActionRecord,
+        r#"{"deed":"pause","by":"a@m","lock":"","key":"","token":0,"lease":"","whom":"","at_unix_ms":3,"job":"j","why":"w"}"#
+    );
+    assert_same!(
         AdminActionRecord,
         r#"{"deed":"stop-run","by":"a@m","lock":"/l","key":"/l/1","token":5,"lease":"1","whom":"h","at_unix_ms":3}"#
+    );
+}
+
+#[test]
+fn an_order_reads_as_a_sentence() {
+    let order = |job: Option<&str>, host: Option<&str>, why: &str| {
+        let at = UnixMs::new(3);
+        let mut record =
+            AdminActionRecord::of_order(AdminAction::Pause, "ann@vm".into(), why.into(), at);
+        record.job = job.map(Into::into);
+        record.host = host.map(Into::into);
+        record.to_string()
+    };
+    assert_eq!(order(None, None, ""), "ann@vm pause of all jobs");
+    assert_eq!(
+        order(Some("ledger"), None, "the disk is full"),
+        "ann@vm pause of ledger: the disk is full"
+    );
+    assert_eq!(
+        order(Some("ledger"), Some("web1"), ""),
+        "ann@vm pause of ledger@web1"
     );
 }
 

@@ -17,6 +17,7 @@ use super::leash::Leash;
 use super::meter::GrowthMeter;
 use super::output::Output;
 use super::spec::RunSpec;
+use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
@@ -32,6 +33,8 @@ pub(crate) struct HostState {
     pub(crate) output: Arc<Output>,
     pub(crate) disk: DiskMeter,
     pub(crate) authority: Authority,
+    /// Job that remedies name.
+    pub(crate) job: JobSource,
     pub(crate) spec: Arc<RunSpec>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,

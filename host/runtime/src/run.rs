@@ -38,7 +38,6 @@ use super::spec::RunSpec;
 use super::verdict::{self, GuestReturn};
 use super::wasi;
 use crate::descriptors::DescriptorPool;
-use leasehold_config::JobSource;
 
 /// Parts of one run that outlive its store.
 struct Run<'a> {
@@ -182,27 +181,23 @@ impl Run<'_> {
             output: self.output.clone(),
             disk: DiskMeter::new(
                 limits,
-                self.named_job(),
+                self.plugin.job().clone(),
                 self.output.clone(),
                 self.descriptors.clone(),
             ),
             authority: self.authority.clone(),
+            job: self.plugin.job().clone(),
             spec: self.spec.clone(),
             grants: grants.clone(),
             limits: limits.clone(),
         })
     }
 
-    /// Returns the job as remedies in log lines name it: by its table.
-    fn named_job(&self) -> JobSource {
-        JobSource::table(&self.spec.job)
-    }
-
     /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
     fn http(&self) -> HttpState {
         HttpState::new(HttpClient::new(ClientContext {
             net: self.plugin.net().clone(),
-            job: self.named_job(),
+            job: self.plugin.job().clone(),
             token: self.authority.token(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),

@@ -184,6 +184,7 @@ mod tests {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         }
     }
 

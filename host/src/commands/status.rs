@@ -320,6 +320,8 @@ mod tests {
                 last: Some(Outcome::Done),
                 detail: String::new(),
                 progress: None,
+                holds: Vec::new(),
+                pending: None,
             }],
             ticks: vec![],
             locks: vec![LockStatus {
@@ -347,6 +349,8 @@ mod tests {
             last: None,
             detail: String::new(),
             progress: None,
+            holds: Vec::new(),
+            pending: None,
         };
         let tick = |job: &str, state, outcome| TickRecord {
             job: job.into(),

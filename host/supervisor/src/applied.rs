@@ -17,10 +17,12 @@ use sha2::{Digest as _, Sha256};
 
 use leasehold_config::owned;
 use leasehold_config::wall::UnixMs;
-use leasehold_config::{Config, Job};
+use leasehold_config::{Config, Job, hex};
 
 /// Format version; raised when an older program can no longer read the file.
 const FORMAT: u32 = 1;
+/// Bytes of a salted digest that are kept: enough to show a change.
+const SHOWN_DIGEST: usize = 4;
 /// Largest file that is read, in bytes: a thousand jobs take about a megabyte.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
@@ -199,9 +201,7 @@ fn values(job: &Job, salt: &str) -> BTreeMap<String, String> {
             None => value.text().to_owned(),
             Some(whole) => {
                 let digest = Sha256::digest(format!("{salt}{whole}"));
-                let digest: Vec<String> =
-                    digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
-                format!("{} #{}", value.text(), digest.concat())
+                format!("{} #{}", value.text(), hex(&digest[..SHOWN_DIGEST]))
             }
         };
         (value.key().to_owned(), text)

@@ -312,6 +312,66 @@ pub enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         restart: Option<String>,
     },
+    /// The job is paused by an operator; without a job, all jobs are. No new run starts.
+    Paused {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        why: String,
+        /// The time when the pause ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+    },
+    /// A pause of the job has ended; without a job, that of all jobs.
+    Resumed,
+    /// The host is drained by an operator: it starts no new run.
+    Drained {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        why: String,
+        /// True if the host ends when its last run has ended.
+        ends: bool,
+    },
+    /// The drain of the host has ended.
+    Undrained,
+    /// An operator requested the end of the run.
+    StopRequested {
+        /// `stop`, or `restart` for another run at once.
+        kind: &'static str,
+        /// The operator; empty for a new version of the job that takes effect at once.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        by: String,
+        /// The reason.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The host took a run that an operator requested.
+    Triggered {
+        /// Id of the request.
+        trigger: String,
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The host refused a run that an operator requested.
+    TriggerRefused {
+        /// Id of the request.
+        trigger: String,
+        /// The operator.
+        by: String,
+        /// The reason.
+        reason: String,
+    },
+    /// Orders of operators cannot be read; the host goes on as if there were none.
+    ControlUnread {
+        /// The error.
+        error: String,
+    },
     /// The host was requested to stop.
     HostStopping {
         /// The reason.

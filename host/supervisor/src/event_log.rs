@@ -1,6 +1,7 @@
 //! The event log: events of one host, or of several in one process, for every sink. The first sink writes them as
 //! lines.
 
+mod columns;
 mod form;
 mod line;
 mod sentence;

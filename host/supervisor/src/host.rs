@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
 use leasehold_records::{HostRecord, Root, printable};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim::IdClaim;
 use crate::connect::connect;
+use crate::control::{self, ControlHandle, ControlState};
 use crate::end::{HostEnd, HostError};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -155,8 +156,18 @@ impl Host {
         }
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
+        let host: Arc<str> = config.host().id().into();
+        let (orders, seen_orders) = watch::channel(ControlState::default());
+        let control = ControlHandle::new(seen_orders, Arc::new(SystemWall));
+        let following = AbortOnDropHandle::new(tokio::spawn(control::follow(
+            locks.clone(),
+            root.clone(),
+            host.clone(),
+            self.event_log.clone(),
+            orders,
+        )));
         let maker = JobContextMaker {
-            host: config.host().id().into(),
+            host: host.clone(),
             runtime: self.prepared.runtime.clone(),
             locks: locks.clone(),
             root,
@@ -167,12 +178,14 @@ impl Host {
             budgets: Arc::default(),
             quarantine,
             progress,
+            control: control.clone(),
             grace: config.host().grace(),
         };
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
         let contexts = jobs.map(|(job, loaded)| maker.make(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             contexts.collect(),
+            (host, control),
             self.clock.clone(),
             self.event_log.clone(),
             record_writer,
@@ -198,6 +211,8 @@ impl Host {
         // The reloader holds a handle to the record writer, which ends when no handle is left.
         reloading.abort();
         let _ = reloading.await;
+        following.abort();
+        let _ = following.await;
         claim.abort();
         let _ = claim.await;
         // Every guest has stopped and every lock has been given back; only now may leases end.

@@ -4,6 +4,7 @@
 //! - [`host`], [`shutdown`]: one host, and requests to end it. `identity`, `claim`: its process and its id.
 //! - [`stage`]: the stages of a host, for the service manager that started it.
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
+//! - `control`: orders of operators, which the jobs follow.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
 //! - `fenced`, `budget`: keys that guests keep in the store, and their bytes.
 //! - `quarantine`: plugins that brought the process down in their first run.
@@ -18,6 +19,7 @@ pub mod applied;
 mod budget;
 mod claim;
 pub mod connect;
+mod control;
 pub mod end;
 pub mod event;
 pub mod event_log;

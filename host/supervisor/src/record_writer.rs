@@ -177,5 +177,6 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         output: String::new(),
         output_truncated_bytes: 0,
         merged: None,
+        manual: None,
     }
 }

@@ -6,16 +6,23 @@
 //! Jobs are added, changed and removed while it runs. A change of a job never touches its running guest: the new
 //! version waits for its turn.
 //!
-//! - `job_table`: the jobs and the tasks that work for them.
+//! - `job_table`: the jobs and the tasks that work for them. `manual_runs`: those for runs that operators requested.
+//! - `orders`: the orders of operators that the jobs follow.
 
 mod job_table;
+mod manual_runs;
+mod orders;
 
 use std::sync::Arc;
 
 use leasehold_lock::{BootTime, Clock, StoreState};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError};
 
 use self::job_table::JobTable;
+use self::manual_runs::TaskOutput;
+use self::orders::OrderFollower;
+use crate::control::ControlHandle;
 use crate::end::HostEnd;
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -46,6 +53,7 @@ enum Stage {
 /// The jobs of one host, from its start to its end.
 pub(crate) struct Supervisor {
     jobs: JobTable,
+    orders: OrderFollower,
     clock: Arc<dyn Clock>,
     event_log: EventLog,
     stages: Arc<dyn StageSink>,
@@ -57,6 +65,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(
         contexts: Vec<JobContext>,
+        (host, control): (Arc<str>, ControlHandle),
         clock: Arc<dyn Clock>,
         event_log: EventLog,
         record_writer: RecordWriter,
@@ -68,6 +77,7 @@ impl Supervisor {
         }
         Self {
             jobs,
+            orders: OrderFollower::new(host, control),
             clock,
             event_log,
             stages,
@@ -86,28 +96,25 @@ impl Supervisor {
         mut store: watch::Receiver<StoreState>,
         stays: bool,
     ) -> HostEnd {
-        for at in self.jobs.entries.keys().copied().collect::<Vec<_>>() {
-            self.jobs.start(at);
+        tokio::select! {
+            biased;
+            Some(request) = requests.recv() => self.obey(request),
+            () = self.orders.known() => self.start(),
         }
-        self.stages.enter(HostStage::Ready);
         let mut heart = Heartbeat::new(self.stages.clone());
-        loop {
+        while self.goes_on(stays) {
             let is_idle = self.jobs.tasks.is_empty();
             tokio::select! {
                 biased;
                 Some(request) = requests.recv() => self.obey(request),
                 () = heart.next() => heart.beat(),
-                Some(joined) = self.jobs.tasks.join_next_with_id(), if !is_idle => self.jobs.take_joined(joined),
+                Some(joined) = self.jobs.tasks.join_next_with_id(), if !is_idle => self.take_joined(joined),
                 Some((job, made)) = progress.recv() => self.take_progress(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
+                () = self.orders.changed() => self.follow_orders(),
                 Ok(()) = store.changed() => self.log_store_change(*store.borrow_and_update()),
                 // After the tasks that were just started: a guest does not wait for its record.
                 () = tokio::task::yield_now(), if !self.jobs.unwritten.is_empty() => self.jobs.write_records(),
-                else => break,
-            }
-            let may_grow = stays && self.stage == Stage::Running;
-            if self.jobs.tasks.is_empty() && !may_grow {
-                break;
             }
         }
         self.jobs.write_records();
@@ -118,37 +125,76 @@ impl Supervisor {
         }
     }
 
-    fn obey(&mut self, request: ShutdownRequest) {
+    /// True while a task is under way or a job may still come.
+    fn goes_on(&mut self, stays: bool) -> bool {
+        self.end_if_drained();
+        let may_grow = stays && self.stage == Stage::Running;
+        !self.jobs.tasks.is_empty() || may_grow
+    }
+
+    /// Starts the jobs, which follow the orders that are in force.
+    fn start(&mut self) {
+        self.orders.apply(&mut self.jobs);
+        for at in self.jobs.entries.keys().copied().collect::<Vec<_>>() {
+            self.jobs.start(at);
+        }
+        self.stages.enter(HostStage::Ready);
+    }
+
+    fn follow_orders(&mut self) {
+        if self.stage == Stage::Running {
+            self.orders.apply(&mut self.jobs);
+        }
+    }
+
+    /// Ends the host if it is drained and its last run has ended.
+    fn end_if_drained(&mut self) {
+        if self.stage == Stage::Running
+            && let Some(reason) = self.orders.find_end(&self.jobs)
+        {
+            self.log_stopping(reason);
+            self.stage = Stage::Stopping;
+            self.end_jobs(false);
+        }
+    }
+
+    fn log_stopping(&self, reason: String) {
         self.stages.enter(HostStage::Stopping);
+        let stopping = EventKind::HostStopping { reason };
+        self.event_log.emit(EventContext::default(), stopping);
+    }
+
+    fn obey(&mut self, request: ShutdownRequest) {
         match request {
             ShutdownRequest::Stop(reason) => {
                 if self.stage == Stage::Running {
                     self.stage = Stage::Stopping;
                 }
-                self.event_log.emit(
-                    EventContext::default(),
-                    EventKind::HostStopping {
-                        reason: reason.into(),
-                    },
-                );
+                self.log_stopping(reason.into());
             }
             ShutdownRequest::Abort => {
                 self.stage = Stage::Aborted;
-                self.event_log.emit(
-                    EventContext::default(),
-                    EventKind::HostStopping {
-                        reason: "second signal or SIGQUIT: guests are stopped at once".into(),
-                    },
-                );
+                self.log_stopping("second signal or SIGQUIT: guests are stopped at once".into());
             }
         }
+        self.end_jobs(request == ShutdownRequest::Abort);
+    }
+
+    fn end_jobs(&mut self, at_once: bool) {
         for entry in self.jobs.entries.values_mut() {
             entry.next = None;
             entry.end();
             entry.context.stop.requested.cancel();
-            if request == ShutdownRequest::Abort {
+            if at_once {
                 entry.context.stop.abort.cancel();
             }
+        }
+    }
+
+    fn take_joined(&mut self, joined: Result<(Id, TaskOutput), JoinError>) {
+        self.jobs.take_joined(joined);
+        if self.stage == Stage::Running {
+            self.orders.start_manual_runs(&mut self.jobs);
         }
     }
 
@@ -209,6 +255,7 @@ impl Supervisor {
             },
         );
         let at = self.jobs.add(context);
+        self.orders.apply(&mut self.jobs);
         self.jobs.start(at);
     }
 

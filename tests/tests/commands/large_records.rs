@@ -42,6 +42,7 @@ fn record(token: u64) -> RunRecord {
         output: "x".repeat(OUTPUT),
         output_truncated_bytes: 0,
         merged: None,
+        manual: None,
     }
 }
 

@@ -219,3 +219,25 @@ fn a_trial_gets_what_the_configuration_gives_its_job() -> Result<()> {
         &["add `kv = [\"bare/\"]` under [jobs.bare.allow]"],
     )
 }
+
+/// A plugin that no table names has its limits in the file beside it.
+#[test]
+fn remedies_for_a_plugin_without_a_table_name_its_sidecar() -> Result<()> {
+    let room = Room::new("")?;
+    std::fs::remove_file(room.path().join("leasehold.toml"))?;
+    let large =
+        wat::parse_str(r#"(module (memory (export "memory") 4096) (func (export "_start")))"#)?;
+    room.write("large.wasm", &large)?;
+    let remedy =
+        "raise `memory` under [limits] in large.toml, and in [plugins.limits] if that allows less";
+    for command in ["run", "inspect"] {
+        let output = room.run(&["plugin", command, "large.wasm"])?;
+        expect_output(&output, if command == "run" { 4 } else { 0 }, &[remedy])?;
+        ensure!(!output.stderr.contains("[jobs."), "{output:?}");
+    }
+    expect_output(
+        &room.run(&["plugin", "inspect", "large.wasm", "--compile"])?,
+        0,
+        &["not compiled", remedy],
+    )
+}

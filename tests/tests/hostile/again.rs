@@ -193,6 +193,7 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             output: "\u{1b}\u{1}\n\"".repeat(4_000),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
             job: job.clone(),
         };
         let key = RunKey {

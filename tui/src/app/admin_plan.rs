@@ -40,6 +40,15 @@ pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<Admin
             let (holds, waits) = carried.map_or((0, 0), |row| (row.holds.len(), row.waits.len()));
             format!("{whom} loses its lease: {holds} held lock(s) and {waits} place(s) in queues")
         }
+        AdminAction::Trigger
+        | AdminAction::Pause
+        | AdminAction::Resume
+        | AdminAction::Drain
+        | AdminAction::Undrain
+        | AdminAction::Stop
+        | AdminAction::Restart => {
+            return Err(format!("use `leasehold {}`", deed.as_str()));
+        }
     };
     Ok(AdminOrder {
         deed,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{QueueEntry, QueueRole, StoreState};
+use crate::model::{QueueEntry, QueueRole, StoreState, locks_kept_by};
 
 /// Most lines of a tree; lines beyond it are left out.
 const MOST: usize = 5_000;
@@ -45,7 +45,7 @@ fn grow(
         if out.len() >= MOST {
             return;
         }
-        let held = state.held_locks.holds(&entry.who);
+        let held = locks_kept_by(state, entry);
         out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),
@@ -54,7 +54,7 @@ fn grow(
         });
         // The holder's other locks do not block the waiters of this one.
         if !role.is_holder() {
-            for held in held.iter().filter(|held| **held != lock.name) {
+            for held in held.filter(|held| **held != lock.name) {
                 grow(state, held, depth + 1, seen, out);
             }
         }

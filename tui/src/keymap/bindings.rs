@@ -4,14 +4,13 @@
 
 use std::ops::Range;
 
+use leasehold_diagnostics::{ConfigError, shown, suggest};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::command::Command;
-use super::errors::{SettingsFinding, shown};
 use super::key::{BadKey, KeyPress};
 use super::key_table::{Keymap, fixed};
-use super::suggest::suggest;
 
 /// Bindings of the file so far.
 #[derive(Debug, Default)]
@@ -44,7 +43,7 @@ impl KeyBindings {
         &mut self,
         command: Command,
         value: &Spanned<DeValue<'_>>,
-        findings: &mut Vec<SettingsFinding>,
+        findings: &mut Vec<ConfigError>,
     ) {
         let mut named = CommandKeys {
             command,
@@ -69,13 +68,13 @@ impl KeyBindings {
     }
 
     /// Reports keys with two meanings, and a missing key for quitting.
-    pub(super) fn check(&self, findings: &mut Vec<SettingsFinding>) {
+    pub(super) fn check(&self, findings: &mut Vec<ConfigError>) {
         let mut all: Vec<(Command, &WrittenKey)> = Vec::new();
         for named in &self.named {
             all.extend(named.keys.iter().map(|written| (named.command, written)));
             if named.command == Command::Quit && named.keys.is_empty() && !named.is_in_doubt {
                 findings.push(
-                    SettingsFinding::at(named.span.clone(), "`quit` has no key")
+                    ConfigError::at(named.span.clone(), "`quit` has no key")
                         .help("give it one, as in `quit = [\"q\", \"ctrl-c\"]`"),
                 );
             }
@@ -109,11 +108,11 @@ impl KeyBindings {
     }
 }
 
-fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey, SettingsFinding> {
+fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey, ConfigError> {
     let name = command.name();
     let Some(text) = item.get_ref().as_str() else {
         let message = format!("`{name}` must be a key or a list of keys");
-        return Err(SettingsFinding::at(item.span(), message).help(format!(
+        return Err(ConfigError::at(item.span(), message).help(format!(
             "in quotes, as in `{name} = \"f5\"` or `{name} = [\"f5\", \"ctrl-x\"]`"
         )));
     };
@@ -121,7 +120,7 @@ fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey,
     match fixed(key) {
         Some(owner) if owner != command => {
             let message = format!("`{}` cannot be bound to `{name}`", shown(text));
-            Err(SettingsFinding::at(item.span(), message).help(format!(
+            Err(ConfigError::at(item.span(), message).help(format!(
                 "it always means `{}`; with \"ctrl-\", \"alt-\" or \"shift-\" before it, it is free",
                 owner.name()
             )))
@@ -134,11 +133,11 @@ fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey,
     }
 }
 
-fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> SettingsFinding {
+fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> ConfigError {
     let text = shown(text);
     match bad {
         BadKey::Unknown => {
-            let finding = SettingsFinding::at(span, format!("there is no key `{text}`"));
+            let finding = ConfigError::at(span, format!("there is no key `{text}`"));
             match suggest(&text, KeyPress::names()) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(
@@ -148,11 +147,11 @@ fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> SettingsFinding {
             }
         }
         BadKey::SentAs(other) => {
-            SettingsFinding::at(span, format!("terminals send `{text}` as `{other}`"))
+            ConfigError::at(span, format!("terminals send `{text}` as `{other}`"))
                 .help(format!("write \"{other}\", or another key"))
         }
         BadKey::ShiftedCharacter => {
-            SettingsFinding::at(span, format!("what `{text}` is depends on the keyboard"))
+            ConfigError::at(span, format!("what `{text}` is depends on the keyboard"))
                 .help("write the character that it types, as in \"!\"")
         }
     }
@@ -163,7 +162,7 @@ fn bound_twice(
     written: &WrittenKey,
     first: Command,
     earlier: &WrittenKey,
-) -> SettingsFinding {
+) -> ConfigError {
     let key = &written.text;
     let (message, help) = if first == command {
         let message = format!("`{key}` is bound to `{}` twice", command.name());
@@ -176,15 +175,15 @@ fn bound_twice(
         );
         (message, "choose another key for one of them")
     };
-    SettingsFinding::at(written.span.clone(), message)
+    ConfigError::at(written.span.clone(), message)
         .note(earlier.span.clone(), "first bound here")
         .help(help)
 }
 
-fn bound_by_default(command: Command, written: &WrittenKey, owner: Command) -> SettingsFinding {
+fn bound_by_default(command: Command, written: &WrittenKey, owner: Command) -> ConfigError {
     let (key, name, owner) = (&written.text, command.name(), owner.name());
     let message = format!("`{key}` is bound to `{name}` here, and to `{owner}` by default");
-    SettingsFinding::at(written.span.clone(), message).help(format!(
+    ConfigError::at(written.span.clone(), message).help(format!(
         "choose another key, or give `{owner}` other keys in this file; `{owner} = []` gives it none"
     ))
 }

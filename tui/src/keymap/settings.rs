@@ -14,14 +14,16 @@
 use std::ops::Range;
 
 use clap::ValueEnum;
+use leasehold_diagnostics::{
+    ConfigError, SourceText, is_duplicate, is_unquoted, keeps_lines, shown, suggest,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::bindings::KeyBindings;
 use super::command::Command;
-use super::errors::{SettingsErrors, SettingsFinding, shown};
+use super::errors::SettingsErrors;
 use super::key_table::Keymap;
-use super::suggest::suggest;
 use crate::theme::ThemeName;
 
 /// Keys at the top of the file.
@@ -42,12 +44,15 @@ impl DashboardSettings {
     /// Parses `text`; `file` is its name in messages.
     pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self, SettingsErrors> {
         let (document, errors) = DeTable::parse_recoverable(text);
-        let mut findings: Vec<SettingsFinding> = Vec::new();
+        let source = SourceText::new(text);
+        let line_of = |finding: &ConfigError| {
+            let start = finding.span.as_ref().map_or(0, |span| span.start);
+            source.line_of(start)
+        };
+        let mut findings: Vec<ConfigError> = Vec::new();
         for error in &errors {
             let finding = syntax(error, text);
-            let repeats = |known: &SettingsFinding| {
-                line_of(text, known.span.start) == line_of(text, finding.span.start)
-            };
+            let repeats = |known: &ConfigError| line_of(known) == line_of(&finding);
             if !findings.last().is_some_and(repeats) {
                 findings.push(finding);
             }
@@ -57,21 +62,18 @@ impl DashboardSettings {
         if errors.iter().all(keeps_lines) {
             let mut meaning = Vec::new();
             settings.read(document.get_ref(), &mut meaning);
-            let wrong: Vec<_> = findings
-                .iter()
-                .map(|known| line_of(text, known.span.start))
-                .collect();
-            meaning.retain(|finding| !wrong.contains(&line_of(text, finding.span.start)));
+            let wrong: Vec<_> = findings.iter().map(line_of).collect();
+            meaning.retain(|finding| !wrong.contains(&line_of(finding)));
             findings.append(&mut meaning);
         }
         if findings.is_empty() {
             Ok(settings)
         } else {
-            Err(SettingsErrors::new(file, text, findings))
+            Err(SettingsErrors::new(file, &source, findings))
         }
     }
 
-    fn read(&mut self, table: &DeTable<'_>, findings: &mut Vec<SettingsFinding>) {
+    fn read(&mut self, table: &DeTable<'_>, findings: &mut Vec<ConfigError>) {
         for (name, value) in table {
             let read = match name.get_ref().as_ref() {
                 "keys" => self.read_keys(value, findings),
@@ -86,11 +88,11 @@ impl DashboardSettings {
     fn read_keys(
         &mut self,
         value: &Spanned<DeValue<'_>>,
-        findings: &mut Vec<SettingsFinding>,
-    ) -> Result<(), SettingsFinding> {
+        findings: &mut Vec<ConfigError>,
+    ) -> Result<(), ConfigError> {
         let DeValue::Table(table) = value.get_ref() else {
             return Err(
-                SettingsFinding::at(value.span(), "`keys` must be a table").help(
+                ConfigError::at(value.span(), "`keys` must be a table").help(
                     "write `[keys]`, and under it a line for each command, as in `quit = \"q\"`",
                 ),
             );
@@ -108,7 +110,7 @@ impl DashboardSettings {
     }
 }
 
-fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, SettingsFinding> {
+fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, ConfigError> {
     let names = || {
         ThemeName::value_variants()
             .iter()
@@ -119,70 +121,51 @@ fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, SettingsFinding> {
         .collect();
     let help = format!("write one of {}", listed.join(", "));
     let Some(text) = value.get_ref().as_str() else {
-        return Err(SettingsFinding::at(value.span(), "`theme` must be text").help(help));
+        return Err(ConfigError::at(value.span(), "`theme` must be text").help(help));
     };
     ThemeName::from_str(text, false).map_err(|_| {
-        SettingsFinding::at(value.span(), format!("there is no theme `{}`", shown(text))).help(help)
+        ConfigError::at(value.span(), format!("there is no theme `{}`", shown(text))).help(help)
     })
 }
 
-fn mouse(value: &Spanned<DeValue<'_>>) -> Result<bool, SettingsFinding> {
+fn mouse(value: &Spanned<DeValue<'_>>) -> Result<bool, ConfigError> {
     value.get_ref().as_bool().ok_or_else(|| {
-        SettingsFinding::at(value.span(), "`mouse` must be true or false")
+        ConfigError::at(value.span(), "`mouse` must be true or false")
             .help("without quotes, as in `mouse = false`")
     })
 }
 
-fn unknown_at_top(name: &str, span: Range<usize>) -> SettingsFinding {
-    let finding = SettingsFinding::at(span, format!("unknown key `{}`", shown(name)));
+fn unknown_at_top(name: &str, span: Range<usize>) -> ConfigError {
+    let finding = ConfigError::at(span, format!("unknown key `{}`", shown(name)));
     if Command::from_name(name).is_some() {
         return finding.help("keys of commands are set under `[keys]`");
     }
-    match suggest(name, TOP.into_iter()) {
+    match suggest(name, TOP) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the file may have `theme`, `mouse` and `[keys]`"),
     }
 }
 
-fn unknown_command(name: &str, span: Range<usize>) -> SettingsFinding {
-    let finding = SettingsFinding::at(span, format!("there is no command `{}`", shown(name)));
+fn unknown_command(name: &str, span: Range<usize>) -> ConfigError {
+    let finding = ConfigError::at(span, format!("there is no command `{}`", shown(name)));
     match suggest(name, Command::ALL.iter().map(|command| command.name())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the palette of the dashboard (`:`) lists all commands"),
     }
 }
 
-/// Returns true if the parser understood all other lines in spite of this error.
-fn keeps_lines(error: &Error) -> bool {
-    is_duplicate(error) || is_unquoted(error)
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    error.message() == "duplicate key"
-}
-
-fn is_unquoted(error: &Error) -> bool {
-    error.message().starts_with("string values must be quoted")
-}
-
 /// Turns a parser error into a finding with a remedy.
-fn syntax(error: &Error, text: &str) -> SettingsFinding {
+fn syntax(error: &Error, text: &str) -> ConfigError {
     let span = error.span().unwrap_or(0..0);
     if is_unquoted(error) {
-        return SettingsFinding::at(span, "text must be in quotes")
+        return ConfigError::at(span, "text must be in quotes")
             .help("write it as in `quit = \"q\"`");
     }
     if is_duplicate(error) {
         let name = shown(text.get(span.clone()).unwrap_or_default());
-        return SettingsFinding::at(span, format!("`{name}` is here a second time"))
+        return ConfigError::at(span, format!("`{name}` is here a second time"))
             .help("keep one of them; several keys for one command go into a list, as in `quit = [\"q\", \"ctrl-c\"]`");
     }
-    let finding = SettingsFinding::at(span, format!("this is not TOML: {}", error.message()));
+    let finding = ConfigError::at(span, format!("this is not TOML: {}", error.message()));
     finding.help("write lines as in `quit = [\"q\", \"ctrl-c\"]`, under `[keys]`")
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text[..text.floor_char_boundary(offset)]
-        .matches('\n')
-        .count()
 }

@@ -112,7 +112,8 @@ impl Model {
             (Some(StoreItem::Host(host)), None) => (None, EventKind::HostGone(host.clone())),
             (None, Some(StoreItem::Deed(deed))) => {
                 let lock = self.scope.label(&deed.lock);
-                (label(&lock), EventKind::Deed(deed.clone()))
+                let lock = label(&lock).filter(|_| !deed.lock.is_empty());
+                (lock, EventKind::Deed(deed.clone()))
             }
             _ => return,
         };

@@ -155,13 +155,7 @@ impl EventKind {
                 format!("{} is up, pid {}", host.record.host, host.record.pid)
             }
             Self::HostGone(host) => format!("{} is down", host.record.host),
-            Self::Deed(deed) => format!(
-                "{} {} of {} (lease {})",
-                deed.by,
-                deed.action.as_str(),
-                deed.whom,
-                deed.lease
-            ),
+            Self::Deed(deed) => deed.to_string(),
             Self::Down(reason) => format!("connection to the store lost: {reason}"),
             Self::Live => "everything was read".into(),
         }

@@ -157,6 +157,8 @@ impl FixtureStore {
                 total: Some(240),
                 message: "batches".into(),
             }),
+            holds: Vec::new(),
+            pending: None,
         };
         let key = self.root.job(job, host);
         self.put(&key, &record.to_json(), 0x77)
@@ -196,6 +198,7 @@ impl FixtureStore {
             output: "opened with total 8000\nprocessed batch 118/240".into(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         };
         let key = RunKey {
             job: job.into(),

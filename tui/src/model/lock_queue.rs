@@ -37,6 +37,14 @@ impl LockQueue {
         self.roles().find(|(_, entry)| &*entry.key == key)
     }
 
+    /// The entry before `entry` that its own job left behind in an earlier session, if there is one.
+    pub(crate) fn predecessor(&self, entry: &QueueEntry) -> Option<&Arc<QueueEntry>> {
+        let before = self.entries.iter().rev();
+        before
+            .filter(|other| other.create_revision < entry.create_revision)
+            .find(|other| other.is_of_another_session(entry))
+    }
+
     pub(crate) fn iter(&self) -> Iter<'_, Arc<QueueEntry>> {
         self.entries.iter()
     }

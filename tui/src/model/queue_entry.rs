@@ -36,6 +36,15 @@ impl QueueEntry {
         }
     }
 
+    /// Returns true if `other` is an entry of the same job on the same host from another session: that host was
+    /// started again, and the earlier entry exists until its lease runs out. Neither of the two waits for the other
+    /// to act.
+    pub(crate) fn is_of_another_session(&self, other: &Self) -> bool {
+        matches!(self.who, EntryOwner::Job { .. })
+            && self.who == other.who
+            && self.lease != other.lease
+    }
+
     /// Its fencing token.
     pub(crate) fn token(&self) -> Token {
         self.create_revision.into()

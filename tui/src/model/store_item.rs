@@ -58,8 +58,9 @@ impl StoreItem {
             }
             KeyKind::Deed => {
                 let mut record = AdminActionRecord::from_json(&key.value).ok()?;
-                clean(&mut record.by);
-                clean(&mut record.whom);
+                clean_all([&mut record.by, &mut record.whom, &mut record.why]);
+                record.job.iter_mut().for_each(clean);
+                record.host.iter_mut().for_each(clean);
                 Some(Self::Deed(record.into()))
             }
             KeyKind::Nothing => None,

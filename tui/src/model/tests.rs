@@ -131,6 +131,9 @@ fn admin_action_explains_a_forced_leave() {
         lease: "1".into(),
         whom: "a@host-1".into(),
         at_unix_ms: UnixMs::new(store.now),
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
     let traced = kv(&trace, &deed.to_json(), 9);
@@ -300,6 +303,40 @@ fn wait_graph_across_locks_counts_waiters_and_finds_cycles() {
     let found = blocked(&store, "y");
     let cycle: Vec<&str> = found.cycle.iter().map(|lock| &**lock).collect();
     assert_eq!(cycle, [full("y"), full("x")]);
+}
+
+#[test]
+fn restarted_job_behind_its_own_old_entry_is_no_cycle() {
+    let mut store = FixtureStore::new();
+    store.join("x", "a", "host-1", 1);
+    store.join("x", "a", "host-1", 2);
+    let found = blocked_by(store.model.shown(0).state, &full("x"));
+    assert_eq!((found.waiters, found.locks), (1, 1));
+    assert_eq!(found.cycle, Vec::<std::sync::Arc<str>>::new());
+    let queue = &store.model.shown(0).state.locks[full("x").as_str()].queue;
+    let waiter = &queue.waiters()[0];
+    assert_eq!(
+        queue.predecessor(waiter).map(|entry| entry.lease.get()),
+        Some(1)
+    );
+    assert_eq!(queue.predecessor(&queue.holders()[0]), None);
+}
+
+#[test]
+fn lock_left_by_an_earlier_session_blocks_nothing_of_the_next() {
+    let mut store = FixtureStore::new();
+    // The job held x, and now waits for y, which another client holds that waits for x.
+    store.join("x", "a", "host-1", 1);
+    store.join_other("y", 3);
+    store.join_other("x", 3);
+    store.join("y", "a", "host-1", 2);
+    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    assert!(found.cycle.is_empty() && found.locks == 1, "{found:?}");
+    // In one session it is a deadlock.
+    store.leave("y", 2);
+    store.join("y", "a", "host-1", 1);
+    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    assert_eq!(found.cycle.len(), 2, "{found:?}");
 }
 
 #[test]

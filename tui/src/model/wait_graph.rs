@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::queue_entry::QueueEntry;
 use super::store_state::StoreState;
 
 /// Most locks followed from one: a longer list is not read.
@@ -18,6 +19,19 @@ pub(crate) struct BlockedLocks {
     /// Locks in a cycle: the holder of each waits for the next, and the holder of the last for the first. None of
     /// them will ever be free.
     pub(crate) cycle: Vec<Arc<str>>,
+}
+
+/// Full names of the locks that a waiter holds and that its wait keeps from others. A lock that its job holds by an
+/// entry of an earlier session is not among them: that entry ends with its lease, whatever the waiter does.
+pub(crate) fn locks_kept_by<'s>(
+    state: &'s StoreState,
+    waiter: &QueueEntry,
+) -> impl Iterator<Item = &'s Arc<str>> {
+    let held = state.held_locks.holds(&waiter.who).iter();
+    held.filter(|name| {
+        let holder = state.locks.get(&***name).and_then(|lock| lock.holder());
+        !holder.is_some_and(|holder| holder.is_of_another_session(waiter))
+    })
 }
 
 /// Computes the clients and locks that the holder of `lock` blocks.
@@ -36,7 +50,7 @@ pub(crate) fn blocked_by(state: &StoreState, lock: &str) -> BlockedLocks {
         found.waiters += waiters.len();
         for held in waiters
             .iter()
-            .flat_map(|waiter| state.held_locks.holds(&waiter.who))
+            .flat_map(|waiter| locks_kept_by(state, waiter))
         {
             if found.cycle.is_empty() && leads_to(&trail, at, held) {
                 found.cycle = path(&trail, at, held);

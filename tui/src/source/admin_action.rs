@@ -27,6 +27,9 @@ pub(super) async fn execute(
         lease: order.lease.to_string(),
         whom: order.whom.clone(),
         at_unix_ms: at,
+        job: None,
+        host: None,
+        why: String::new(),
     };
     let trace = AuditNote {
         key: root.admin_action(at, fastrand::u32(..)),
@@ -39,6 +42,18 @@ pub(super) async fn execute(
             locks
                 .remove_entry(&order.key, order.create_revision, &trace)
                 .await
+        }
+        AdminAction::Trigger
+        | AdminAction::Pause
+        | AdminAction::Resume
+        | AdminAction::Drain
+        | AdminAction::Undrain
+        | AdminAction::Stop
+        | AdminAction::Restart => {
+            return Err(format!(
+                "`leasehold {}` does this; no entry was removed",
+                order.deed.as_str()
+            ));
         }
     };
     let what = order.deed.as_str();

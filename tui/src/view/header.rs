@@ -70,7 +70,7 @@ fn store(parts: &mut LineParts, scene: &ViewScene<'_>) {
             };
             parts.add(6, paint::cut(&leader, FILE), style);
             parts.add(4, format!("rev {}", text::count(revision)), theme.text);
-            let millis = u64::try_from(health.round_trip.as_millis()).unwrap_or(u64::MAX);
+            let millis = leasehold_records::whole_millis(health.round_trip);
             parts.add(6, format!("rtt {}", text::age(millis)), theme.text);
         }
         Some(Err(reason)) => {

@@ -209,7 +209,7 @@ fn also(
     if branch.depth > 0 && branch.role.is_holder() {
         return (format!("the queue of {}", lock.label), theme.title);
     }
-    match queue_pane::also_holds(scene, lock, branch.role, &branch.entry, room) {
+    match queue_pane::also(scene, lock, branch.role, &branch.entry, room) {
         Some(also) => (also, theme.warn),
         None if branch.role.is_holder() && branch.entry.who.host().is_none() => {
             ("not one of our jobs".to_owned(), theme.dim)

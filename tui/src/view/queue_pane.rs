@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::ViewScene;
 use super::{cells, pane};
-use crate::model::{ObservedLock, QueueEntry, QueueRole, blocked_by};
+use crate::model::{ObservedLock, QueueEntry, QueueRole, blocked_by, locks_kept_by};
 use crate::text;
 
 /// Entries in the one-line form.
@@ -118,7 +118,7 @@ fn entry_line(
     let fixed = 1 + 5 + 1 + 8 + 1 + 1 + 6 + 1 + 6;
     let room = width.saturating_sub(fixed);
     let who = entry.who.label();
-    let also = also_holds(
+    let also = also(
         scene,
         lock,
         role,
@@ -147,8 +147,8 @@ fn entry_line(
     pieces
 }
 
-/// Other locks that a waiter holds, and the number of their waiters; without a name where that does not fit.
-pub(super) fn also_holds(
+/// Further text about a waiter: the entry of its own job that it waits behind, or the other locks that it holds.
+pub(super) fn also(
     scene: &ViewScene<'_>,
     lock: &ObservedLock,
     role: QueueRole,
@@ -158,8 +158,37 @@ pub(super) fn also_holds(
     if role.is_holder() {
         return None;
     }
-    let held = scene.shown.state.held_locks.holds(&entry.who);
-    let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
+    behind_own(scene, lock, entry, room).or_else(|| also_holds(scene, lock, entry, room))
+}
+
+/// The entry of an earlier session that the waiter's own job left before it, and the time until its lease runs out.
+fn behind_own(
+    scene: &ViewScene<'_>,
+    lock: &ObservedLock,
+    entry: &QueueEntry,
+    room: usize,
+) -> Option<String> {
+    let before = lock.queue.predecessor(entry)?;
+    let ttl = scene.app.model.leases.ttl(before.lease, scene.shown.now);
+    let left = ttl.map_or_else(String::new, |ttl| {
+        format!(", {} left", text::age(ttl.left_ms))
+    });
+    let full = format!("behind its own expiring entry{left}");
+    if text::width(&full) <= room {
+        return Some(full);
+    }
+    Some(format!("its old entry{left}"))
+}
+
+/// Other locks that a waiter holds, and the number of their waiters; without a name where that does not fit.
+fn also_holds(
+    scene: &ViewScene<'_>,
+    lock: &ObservedLock,
+    entry: &QueueEntry,
+    room: usize,
+) -> Option<String> {
+    let held = locks_kept_by(scene.shown.state, entry);
+    let others: Vec<&Arc<str>> = held.filter(|held| **held != lock.name).collect();
     let first = others.first()?;
     let locks = &scene.shown.state.locks;
     let waiters = |name: &Arc<str>| locks.get(name).map_or(0, |lock| lock.waiters().len());

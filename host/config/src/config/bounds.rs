@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
+
 use super::allow::plain;
 use super::clash::home;
-use super::context::{ConfigError, Context};
+use super::context::Context;
 use super::job::Job;
 use super::limits::RawLimits;
 use super::lockname::for_job;

@@ -3,11 +3,12 @@
 //!
 //! The policy is not read here: each job carries the list of its exclusive resources.
 
+use leasehold_diagnostics::shown_path;
+
 use super::job::Job;
 use super::loaded::Config;
 use super::lockname;
 use super::origin::Layer;
-use super::path_text::shown_path;
 use super::sharing::{is_reserved, overlap};
 
 /// Conflict that keeps a dropped-in plugin's job out.

@@ -1,6 +1,6 @@
 //! State shared by the readers of one text: its path and purpose, and all errors found in it.
 //!
-//! Findings point at byte ranges; `source` turns them into lines. This file only collects: the
+//! Findings point at byte ranges; the report turns them into lines. This file only collects: the
 //! readers decide what is wrong.
 
 use std::cell::RefCell;
@@ -8,71 +8,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use leasehold_diagnostics::ConfigError;
+
 use super::environment::Environment;
 use super::file_claim::{FileClaim, LoadPurpose};
 use super::source_map::SourceMap;
 use crate::manifest::{Manifest, ManifestError};
-
-/// One error in the text.
-#[derive(Debug)]
-pub(super) struct ConfigError {
-    /// The bytes it is about; `None` if it is about the whole file.
-    pub(super) span: Option<Range<usize>>,
-    /// Description of the fault.
-    pub(super) message: String,
-    /// Other positions that explain it.
-    pub(super) notes: Vec<(Range<usize>, String)>,
-    /// Remedies.
-    pub(super) help: Vec<String>,
-    /// True if the line may hold a secret, so that it is not shown.
-    pub(super) is_private: bool,
-}
-
-impl ConfigError {
-    /// An error about these bytes.
-    pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            span: Some(span),
-            message: message.into(),
-            notes: Vec::new(),
-            help: Vec::new(),
-            is_private: false,
-        }
-    }
-
-    /// An error about the file as a whole.
-    pub(super) fn whole(message: impl Into<String>) -> Self {
-        Self {
-            span: None,
-            ..Self::at(0..0, message)
-        }
-    }
-
-    /// Moves the error to bytes that lie this much further on.
-    #[must_use]
-    pub(super) fn moved(mut self, by: usize) -> Self {
-        let moved = |span: Range<usize>| span.start + by..span.end + by;
-        self.span = self.span.map(moved);
-        for (place, _) in &mut self.notes {
-            *place = moved(place.clone());
-        }
-        self
-    }
-
-    /// Adds a remedy.
-    #[must_use]
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
-        self
-    }
-
-    /// Adds a second position.
-    #[must_use]
-    pub(super) fn note(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
-        self.notes.push((span, text.into()));
-        self
-    }
-}
 
 /// Shared by all readers of one text.
 pub(super) struct Context<'a> {

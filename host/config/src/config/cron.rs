@@ -14,11 +14,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::parser::{CronParser, Seconds, Year};
+use leasehold_diagnostics::{shown, suggest};
 
 use super::node::Node;
 use super::read;
-use super::source::shown;
-use super::suggest::suggest;
 use crate::wall::UnixMs;
 
 /// Words that can replace an expression.
@@ -126,7 +125,9 @@ fn near_zone(text: &str) -> Option<&'static str> {
         name.contains('/') && last.eq_ignore_ascii_case(text)
     };
     let found = names.iter().find(same).or_else(|| names.iter().find(city));
-    found.copied().or_else(|| suggest(text, &names))
+    found
+        .copied()
+        .or_else(|| suggest(text, names.iter().copied()))
 }
 
 /// Reads the value of `cron`; the zone is UTC until `tz` is applied.

@@ -1,13 +1,13 @@
 //! `[defaults]`: values for jobs that set none.
 
 use super::allow::RawAllow;
-use super::policy::Policy;
+use super::raw_job::RawJob;
 use super::schema;
 use super::section::Section;
 
 /// Contents of `[defaults]`.
 pub(super) struct Defaults {
-    pub(super) policy: Policy,
+    pub(super) job: RawJob,
     pub(super) allow: RawAllow,
 }
 
@@ -16,7 +16,7 @@ impl Defaults {
     pub(super) fn read(root: &Section<'_>) -> Self {
         let section = root.table("defaults", "defaults", schema::DEFAULTS);
         Self {
-            policy: Policy::read(&section),
+            job: RawJob::read(&section, None),
             allow: RawAllow::read(&section),
         }
     }

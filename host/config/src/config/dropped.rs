@@ -8,10 +8,11 @@
 use std::ops::Range;
 use std::path::Path;
 
+use leasehold_diagnostics::{ConfigError, shown, shown_path};
 use toml::Spanned;
 
 use super::bounds::PolicyBounds;
-use super::context::{ConfigError, Context, NoPlugins};
+use super::context::{Context, NoPlugins};
 use super::environment::Environment;
 use super::file_claim::LoadPurpose;
 use super::guest::KnownSecrets;
@@ -21,15 +22,13 @@ use super::limits::RawLimits;
 use super::loaded::{Config, DropInBase};
 use super::needs::RawNeeds;
 use super::nested::{self, RawManifest};
-use super::origin::{Layer, Origins, origins};
-use super::path_text::shown_path;
+use super::origin::{Layer, Origins};
 use super::plugins::RawPlugins;
 use super::raw_job::RawJob;
 use super::read;
 use super::report::Report;
 use super::schema;
 use super::section::{Field, InvalidField, Section};
-use super::source::shown;
 use super::source_map::{SourceMap, TextRole};
 use super::validate::JobParts;
 use crate::limits::{LimitAmount, LimitKey, Limits};
@@ -135,8 +134,8 @@ impl Config {
             present: &self.jobs,
             context,
         };
-        bounds.judge_limits(&raw.policy.limits);
-        bounds.judge_ttl(&raw.policy.ttl);
+        bounds.judge_limits(&raw.limits);
+        bounds.judge_ttl(&raw.settings.ttl);
         let lock = bounds.judge_lock(&raw.lock);
         let granted = bounds.granted(&needs);
         let own = OwnResources {
@@ -177,12 +176,12 @@ fn add_defaults(
     base: &DropInBase,
     texts: &SourceMap,
 ) -> Origins {
-    let own_limits = raw.policy.limits.clone();
-    raw.policy = raw.policy.clone().or(&base.defaults);
-    let mut origins = origins(raw, Some(&base.defaults), "", texts);
-    raw.policy.limits = own_limits;
+    let own_limits = raw.limits.clone();
+    *raw = raw.clone().or(&base.defaults);
+    let mut origins = raw.origins(&base.defaults, "", texts);
+    raw.limits = own_limits;
     note_policy(&base.plugins, needs, &mut origins, texts);
-    note_lowered(&raw.policy.limits, base, &mut origins, texts);
+    note_lowered(&raw.limits, base, &mut origins, texts);
     origins
 }
 

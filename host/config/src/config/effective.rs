@@ -3,20 +3,16 @@
 //! Values whose names suggest a secret, and passwords in addresses, are hidden here, once, for
 //! every command that shows values. The contents of secrets' files are never among the values.
 
-use std::path::Path;
 use std::time::Duration;
 
+use leasehold_diagnostics::mask;
 use serde_json::Value;
 
-use super::embedded::Data;
 use super::job::Job;
-use super::loaded::Config;
-use super::mask;
 use super::origin::Origin;
 use super::read::format_duration;
-use super::schedule::{Schedule, Wait};
-use super::store::StorePlace;
-use super::ticks::{Beat, MissedTicks};
+use super::schedule::Schedule;
+use super::schema;
 use crate::allow::{EnvValue, SecretRef};
 use crate::limits::LimitKey;
 
@@ -56,39 +52,10 @@ impl Job {
     /// left out.
     pub fn values(&self) -> Vec<Setting> {
         let mut list = List(self, Vec::new());
-        list.text("plugin", &self.plugin.to_string_lossy());
-        if let Some(digest) = &self.sha256 {
-            list.text("sha256", &hex(digest));
-        }
-        list.text("lock", &self.lock);
-        list.text("wait", &wait(self.wait));
-        list.schedule(&self.schedule);
-        if let Some(timeout) = self.timeout {
-            list.time("timeout", timeout);
-        }
-        list.time("ttl", self.ttl);
-        list.time("stop_margin", self.stop_margin);
-        list.plain("retries", self.retries.to_string());
-        list.time("restart.min", self.restart.min());
-        list.time("restart.max", self.restart.max());
-        list.strings("args", &self.args);
-        list.env();
-        list.config();
-        list.secrets();
-        list.allow();
-        for key in LimitKey::ALL {
-            let amount = self.limits.amount(key);
-            list.plain(format!("limits.{key}"), amount.to_string());
+        for key in schema::JOB {
+            list.key(key);
         }
         list.1
-    }
-}
-
-fn wait(wait: Wait) -> String {
-    match wait {
-        Wait::Forever => "forever".to_owned(),
-        Wait::AtMost(time) => format_duration(time),
-        Wait::Never => "never".to_owned(),
     }
 }
 
@@ -122,23 +89,38 @@ impl List<'_> {
         self.masked(key, &Value::from(items.to_vec()));
     }
 
-    fn schedule(&mut self, schedule: &Schedule) {
-        if let Schedule::Ticks(ticks) = schedule {
-            match ticks.beat() {
-                Beat::Every(period) => self.time("every", *period),
-                Beat::Cron(cron) => {
-                    self.text("cron", cron.text());
-                    self.text("tz", cron.tz());
+    /// Adds the values under one key.
+    fn key(&mut self, key: &str) {
+        let job = self.0;
+        match key {
+            "plugin" => self.text(key, &job.plugin.to_string_lossy()),
+            "lock" => self.text(key, &job.lock),
+            "once" => self.plain(key, (job.schedule == Schedule::Once).to_string()),
+            "stop_margin" => self.time(key, job.stop_margin),
+            "restart" => {
+                self.time("restart.min", job.restart.min());
+                self.time("restart.max", job.restart.max());
+            }
+            "env" => self.env(),
+            "config" => self.config(),
+            "secrets" => self.secrets(),
+            "allow" => self.allow(),
+            "limits" => {
+                for limit in LimitKey::ALL {
+                    let amount = job.limits.amount(limit);
+                    self.plain(format!("{key}.{limit}"), amount.to_string());
                 }
             }
-            self.time("jitter", ticks.jitter());
-            let missed = match ticks.missed() {
-                MissedTicks::Skip => "skip",
-                MissedTicks::CatchUp => "catch-up",
-            };
-            self.text("missed", missed);
+            _ => {
+                let ticks = match &job.schedule {
+                    Schedule::Ticks(ticks) => ticks.shown(key),
+                    Schedule::Once | Schedule::KeepRunning => None,
+                };
+                if let Some(value) = ticks.or_else(|| job.settings.shown(key)) {
+                    self.masked(key, &value);
+                }
+            }
         }
-        self.plain("once", (*schedule == Schedule::Once).to_string());
     }
 
     fn env(&mut self) {
@@ -267,78 +249,4 @@ fn toml_key(name: &str) -> String {
     } else {
         Value::from(name).to_string()
     }
-}
-
-impl Config {
-    /// Values of `[host]` and `[store]`, which hold from a host's start to its end, and whether
-    /// there is a folder for plugins.
-    pub fn host_values(&self) -> Vec<(String, String)> {
-        let (host, store) = (&self.host, &self.store);
-        let text = |text: &str| Value::from(text).to_string();
-        let path = |path: &Path| text(&path.to_string_lossy());
-        let mut list = vec![
-            ("host.id", text(host.id())),
-            ("host.data_dir", path(host.data_dir())),
-            ("host.grace", text(&format_duration(host.grace()))),
-            ("host.drift", text(&host.drift().to_string())),
-            ("host.max_runs", host.max_runs().to_string()),
-            ("store.root", text(store.root())),
-            (
-                "store.connect_timeout",
-                text(&format_duration(store.connect_timeout())),
-            ),
-            (
-                "store.request_timeout",
-                text(&format_duration(store.request_timeout())),
-            ),
-        ];
-        match store.place() {
-            StorePlace::Remote(remote) => {
-                let endpoints = remote.endpoints().iter().map(|at| text(&at.to_string()));
-                let endpoints = endpoints.collect::<Vec<_>>().join(", ");
-                list.push(("store.endpoints", format!("[{endpoints}]")));
-                list.push((
-                    "store.allow_plaintext",
-                    remote.allow_plaintext().to_string(),
-                ));
-                if let Some(login) = remote.login() {
-                    list.push(("store.user", text(login.user())));
-                    list.push(("store.password_file", path(login.password_file())));
-                }
-                if let Some(tls) = remote.tls() {
-                    list.push(("store.tls.ca", path(tls.ca())));
-                    if let Some((cert, key)) = tls.identity() {
-                        list.push(("store.tls.cert", path(cert)));
-                        list.push(("store.tls.key", path(key)));
-                    }
-                }
-            }
-            StorePlace::Embedded(embedded) => {
-                list.push(("store.embedded", "true".to_owned()));
-                match embedded.data() {
-                    Data::Directory(dir) => list.push(("store.dir", path(dir))),
-                    Data::Memory => list.push(("store.memory", "true".to_owned())),
-                }
-                if let Some(listen) = embedded.listen() {
-                    list.push(("store.listen", text(&listen.to_string())));
-                }
-            }
-        }
-        let has_folder = self.plugins.is_some();
-        list.push(("whether there is [plugins]", has_folder.to_string()));
-        list.into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
-    }
-}
-
-/// Prints a digest as `sha256sum` does.
-pub fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

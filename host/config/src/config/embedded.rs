@@ -5,7 +5,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::context::ConfigError;
+use leasehold_diagnostics::ConfigError;
+
 use super::node::Node;
 use super::read;
 use super::section::{Field, Section};

@@ -10,14 +10,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use leasehold_diagnostics::{ConfigError, shown, shown_path};
 use sha2::{Digest as _, Sha256};
 
-use super::context::{ConfigError, PluginReader, ReadPlugin};
+use super::context::{PluginReader, ReadPlugin};
 use super::file_claim::{ClaimedItem, FileClaim, FileKind};
 use super::node::Node;
-use super::path_text::shown_path;
 use super::read;
-use super::source::shown;
 use crate::credentials;
 use crate::manifest::Manifest;
 use crate::owned::Folder;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use leasehold_diagnostics::shown;
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -12,7 +13,6 @@ use super::node::Node;
 use super::read;
 use super::schema;
 use super::section::Section;
-use super::source::shown;
 use crate::allow::EnvValue;
 
 /// Prefixes of names that the host sets for plain commands.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::context::ConfigError;
+use leasehold_diagnostics::ConfigError;
+
 use super::drift::Drift;
 use super::node::Node;
 use super::read;

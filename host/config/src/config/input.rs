@@ -6,7 +6,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::context::ConfigError;
+use leasehold_diagnostics::ConfigError;
+
 use super::pipe;
 use crate::owned::open_shown;
 

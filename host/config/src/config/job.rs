@@ -1,15 +1,126 @@
 //! `[jobs.<name>]`: the plugin of a job, its lock, its schedule and its inputs.
+//!
+//! A key that is a value and nothing more is a row of the table below: its type, its reading, its default and its
+//! printed form. The layers of a configuration, `check` and the comparison of two configurations follow from the row.
+//! Such a new key is a row in `schema`, a row here with a getter, an explanation in `configs/reference.toml`, and
+//! its use.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::guest;
 use super::ignored_in_eq::IgnoredInEq;
 use super::origin::{Origin, Origins};
-use super::schedule::{Restart, Schedule, Wait};
+use super::read::{self, LONGEST};
+use super::schedule::{self, Restart, Schedule, Wait};
+use super::schema;
+use super::section::{Field, Section};
+use super::timing;
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 use crate::remedy::JobSource;
+
+/// Makes the types that follow from the table: the values of one layer, and the valid ones of a job.
+macro_rules! setting_table {
+    ($(
+        $field:ident: $type:ty {
+            read: $read:expr,
+            default: $default:expr,
+            show: $show:expr,
+        }
+    )+) => {
+        /// Values of these keys in one table of a configuration.
+        #[derive(Clone, Debug)]
+        pub(super) struct RawSettings {
+            $(pub(super) $field: Field<$type>,)+
+        }
+
+        impl RawSettings {
+            /// Reads the keys that tables of this kind may have.
+            pub(super) fn read(section: &Section<'_>) -> Self {
+                Self { $($field: section.offer(stringify!($field), $read),)+ }
+            }
+
+            /// Takes each key that is absent here from `fallback`.
+            pub(super) fn or(self, fallback: &Self) -> Self {
+                Self { $($field: self.$field.or(&fallback.$field),)+ }
+            }
+
+            /// Visits each key with the position of its value.
+            pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+                $(visit(stringify!($field).into(), self.$field.span());)+
+            }
+
+            /// Returns the values, with the defaults of absent ones; `None` if any is invalid.
+            pub(super) fn validate(self) -> Option<JobSettings> {
+                Some(JobSettings { $($field: self.$field.or_default($default)?,)+ })
+            }
+        }
+
+        /// Valid values of these keys.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub(super) struct JobSettings {
+            $($field: $type,)+
+        }
+
+        impl JobSettings {
+            /// Returns the value of `key` as a configuration has it; `None` if the job has none, or if the key is not
+            /// in the table.
+            pub(super) fn shown(&self, key: &str) -> Option<Value> {
+                match key {
+                    $(stringify!($field) => {
+                        let show: fn(&$type) -> Option<Value> = $show;
+                        show(&self.$field)
+                    })+
+                    _ => None,
+                }
+            }
+        }
+
+        // A key that no table may hold would never be read.
+        $(const _: () = assert!(schema::is_job_key(stringify!($field)), "the key is not in the schema");)+
+    };
+}
+
+setting_table! {
+    sha256: Option<[u8; 32]> {
+        read: |node| read::sha256(node).map(Some),
+        default: None,
+        show: |digest| digest.map(|digest| read::hex(&digest).into()),
+    }
+    wait: Wait {
+        read: schedule::wait,
+        default: Wait::Forever,
+        show: |wait| Some(wait.to_string().into()),
+    }
+    timeout: Option<Duration> {
+        read: |node| read::duration(node, SHORTEST_TIMEOUT, LONGEST).map(Some),
+        default: None,
+        show: |timeout| timeout.map(|timeout| read::format_duration(timeout).into()),
+    }
+    ttl: Duration {
+        read: timing::ttl,
+        default: timing::DEFAULT_TTL,
+        show: |ttl| Some(read::format_duration(*ttl).into()),
+    }
+    retries: u32 {
+        read: |node| read::integer_u32(node, 0, u32::MAX),
+        default: 0,
+        show: |retries| Some((*retries).into()),
+    }
+    args: Vec<String> {
+        read: guest::args,
+        default: Vec::new(),
+        show: |args| Some(args.clone().into()),
+    }
+}
+
+/// Shortest timeout: a shorter run ends before it does anything.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Resources that a dropped-in job has by its name alone, so that no other job may use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,16 +139,11 @@ pub struct OwnResources {
 pub struct Job {
     pub(super) name: String,
     pub(super) plugin: PathBuf,
-    pub(super) sha256: Option<[u8; 32]>,
     pub(super) lock: String,
-    pub(super) wait: Wait,
+    pub(super) settings: JobSettings,
     pub(super) schedule: Schedule,
-    pub(super) timeout: Option<Duration>,
-    pub(super) ttl: Duration,
     pub(super) stop_margin: Duration,
-    pub(super) retries: u32,
     pub(super) restart: Restart,
-    pub(super) args: Vec<String>,
     pub(super) env: BTreeMap<String, EnvValue>,
     pub(super) config_json: String,
     pub(super) secrets: BTreeMap<String, SecretRef>,
@@ -65,7 +171,7 @@ impl Job {
 
     /// The digest that the plugin must have, if pinned.
     pub const fn sha256(&self) -> Option<&[u8; 32]> {
-        self.sha256.as_ref()
+        self.settings.sha256.as_ref()
     }
 
     /// Name of the lock that a run needs: segments of letters, digits, `.`, `_`, `-` with `/`
@@ -77,7 +183,7 @@ impl Job {
 
     /// Time to wait for the lock. Default forever.
     pub const fn wait(&self) -> Wait {
-        self.wait
+        self.settings.wait
     }
 
     /// Schedule of the runs. Default: keep running.
@@ -87,12 +193,12 @@ impl Job {
 
     /// Longest time of a run, at least 10 ms; `None`, the default, means no limit.
     pub const fn timeout(&self) -> Option<Duration> {
-        self.timeout
+        self.settings.timeout
     }
 
     /// TTL of the lease: whole seconds, from 2 s to 1 h. Default 10 s.
     pub const fn ttl(&self) -> Duration {
-        self.ttl
+        self.settings.ttl
     }
 
     /// Time kept before the lease's end to stop the guest. Default 250 ms; at least
@@ -103,7 +209,7 @@ impl Job {
 
     /// Number of times that a failed run is tried again before the next is due. Default 0.
     pub const fn retries(&self) -> u32 {
-        self.retries
+        self.settings.retries
     }
 
     /// The pause after a failure. Default from 1 s to 1 min.
@@ -113,7 +219,7 @@ impl Job {
 
     /// Arguments after the program's name, without NUL characters. Default none.
     pub fn args(&self) -> &[String] {
-        &self.args
+        &self.settings.args
     }
 
     /// Environment variables; none starts with `LEASEHOLD_` or `ETCD_LOCK_`. The secrets among them
@@ -183,11 +289,11 @@ impl Job {
     /// take the other's position in the queue.
     pub fn queues_like(&self, other: &Self) -> bool {
         self.lock == other.lock
-            && self.wait == other.wait
-            && self.ttl == other.ttl
+            && self.settings.wait == other.settings.wait
+            && self.settings.ttl == other.settings.ttl
             && self.stop_margin == other.stop_margin
             && self.schedule == other.schedule
-            && self.retries == other.retries
+            && self.settings.retries == other.settings.retries
             && self.restart == other.restart
     }
 }

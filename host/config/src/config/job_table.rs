@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use leasehold_diagnostics::{ConfigError, shown, shown_path};
 use toml::Spanned;
 
 use super::allow::RawAllow;
-use super::context::{ConfigError, Context};
+use super::context::Context;
 use super::defaults::Defaults;
 use super::drift::Drift;
 use super::file_claim::FileKind;
@@ -16,14 +17,12 @@ use super::job::{Job, OwnResources};
 use super::limits::RawLimits;
 use super::needs::{GivenGrants, RawNeeds};
 use super::nested::{self, RawManifest};
-use super::origin::{Layer, Origins, origins};
-use super::path_text::shown_path;
+use super::origin::{Layer, Origins};
 use super::raw_job::RawJob;
 use super::read;
 use super::secrets;
 use super::section::{Field, InvalidField, Section};
 use super::sharing::{NAMESPACE, is_reserved};
-use super::source::shown;
 use super::source_map::SourceMap;
 use super::validate::{JobParts, lock_of};
 use crate::allow::Allow;
@@ -58,7 +57,7 @@ pub(super) fn read(
     let known = secrets.as_ref().map(known_secrets);
     let own = RawJob::read(section, known.as_ref());
     let allow = RawAllow::read(section).or(&defaults.allow);
-    let limits = own.policy.limits.or(&defaults.policy.limits);
+    let limits = own.limits.or(&defaults.job.limits);
     let PluginLook {
         digest: manifest_digest,
         manifest,
@@ -81,8 +80,8 @@ pub(super) fn read(
             refuse_ungranted(named.get_ref(), &manifest.needs, &given, context);
         }
     }
-    raw.policy = raw.policy.or(&defaults.policy);
-    let mut origins = origins(&raw, Some(&defaults.policy), section.name(), texts);
+    raw = raw.or(&defaults.job);
+    let mut origins = raw.origins(&defaults.job, section.name(), texts);
     note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
     note_own(plugin.as_ref(), section, &mut origins);
     // The lock is unknown if an unreadable manifest may have set it.

@@ -1,6 +1,8 @@
 //! Loading: the texts of a configuration in, a valid configuration or a report out.
 
-use super::context::{ConfigError, Context, NoPlugins, PluginReader};
+use leasehold_diagnostics::{ConfigError, SourceText};
+
+use super::context::{Context, NoPlugins, PluginReader};
 use super::defaults::Defaults;
 use super::drift::Drift;
 use super::embedded;
@@ -17,7 +19,6 @@ use super::plugins;
 use super::plugins::RawPlugins;
 use super::report::Report;
 use super::section::Section;
-use super::source::Source;
 use super::store;
 use super::syntax::Repaired;
 use super::{files, input, job_table, lockname, parts};
@@ -101,7 +102,7 @@ impl Config {
         look: impl Fn(&FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<Arc<str>> = named.iter().map(|named| named.text.clone()).collect();
-        let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
+        let sources: Vec<SourceText<'_>> = texts.iter().map(|text| SourceText::new(text)).collect();
         let repaired: Vec<Repaired> = sources.iter().map(Repaired::new).collect();
         let base = parts::base_of(&named);
         let outer = Context::new(&base, purpose, surroundings, peek);
@@ -150,7 +151,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {
             texts: texts.collect(),
-            defaults: rest.defaults.policy,
+            defaults: rest.defaults.job,
             plugins: rest.plugins,
             drift: host.drift?,
         })),

@@ -7,7 +7,7 @@ use super::ignored_in_eq::IgnoredInEq;
 use super::job::Job;
 use super::plugins::Plugins;
 use super::plugins::RawPlugins;
-use super::policy::Policy;
+use super::raw_job::RawJob;
 use super::store::{Store, StorePlace};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Config {
 pub(super) struct DropInBase {
     /// The configuration's files, in the order in which their positions follow each other.
     pub(super) texts: Vec<(PathBuf, Arc<str>)>,
-    pub(super) defaults: Policy,
+    pub(super) defaults: RawJob,
     pub(super) plugins: RawPlugins,
     pub(super) drift: Drift,
 }

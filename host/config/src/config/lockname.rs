@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use leasehold_diagnostics::{ConfigError, shown};
 use toml::Spanned;
 
-use super::context::{ConfigError, Context};
+use super::context::Context;
 use super::node::Node;
 use super::read::{is_name_char, text};
-use super::source::shown;
 
 /// Longest lock name or data prefix, in bytes.
 const LONGEST: usize = 200;

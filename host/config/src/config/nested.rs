@@ -6,13 +6,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use leasehold_diagnostics::SourceText;
+
 use super::context::Context;
 use super::needs::RawNeeds;
 use super::raw_job::RawJob;
 use super::read;
 use super::schema;
 use super::section::{Field, InvalidField, Section};
-use super::source::Source;
 use super::source_map::TextRole;
 use super::syntax::{Document, Repaired};
 
@@ -67,7 +68,7 @@ pub(super) fn document<T>(
 ) -> Result<T, InvalidField> {
     let base = outer.texts().add(role, path, text);
     let context = outer.for_text(base);
-    let source = Source::new(text);
+    let source = SourceText::new(text);
     let repaired = Repaired::new(&source);
     let mut document = Document::parse(&source, &repaired, Vec::new());
     let root = Section::root(&document.table, keys, &context);

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
+use leasehold_diagnostics::{ConfigError, shown};
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-use super::context::{ConfigError, Context};
-use super::source::shown;
+use super::context::Context;
 
 /// One value of the file and its position.
 #[derive(Clone)]

@@ -7,8 +7,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::policy::Policy;
-use super::raw_job::RawJob;
 use super::source_map::{SourceMap, TextRole};
 
 /// Layer that a value came from: the first of these that sets it wins.
@@ -120,27 +118,4 @@ impl Origins {
         };
         self.0.insert(key.into(), origin);
     }
-}
-
-/// Records the origin of every value in `raw`: `defaults` if its position is there, else `table`.
-pub(super) fn origins(
-    raw: &RawJob,
-    defaults: Option<&Policy>,
-    table: &str,
-    texts: &SourceMap,
-) -> Origins {
-    let mut inherited = Vec::new();
-    if let Some(defaults) = defaults {
-        defaults.each(&mut |_, span| inherited.extend(span));
-    }
-    let mut origins = Origins::default();
-    raw.each(&mut |key, span| {
-        let Some(span) = span else { return };
-        if inherited.contains(&span) {
-            origins.note(key, &span, Layer::Defaults, "defaults", texts);
-        } else {
-            origins.note(key, &span, Layer::Job, table, texts);
-        }
-    });
-    origins
 }

@@ -11,13 +11,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::context::{ConfigError, Context};
+use leasehold_diagnostics::{ConfigError, SourceText, shown};
+
+use super::context::Context;
 use super::file_claim::FileClaim;
 use super::input::{self, Input};
 use super::report::Report;
 use super::schema;
 use super::section::Section;
-use super::source::Source;
 use super::source_map::{SourceMap, TextRole};
 use super::syntax::{Document, Repaired};
 use crate::owned::OpenRefusal;
@@ -100,7 +101,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<NamedText>, Report> {
 
 /// One text as TOML.
 pub(super) struct Part<'t> {
-    source: &'t Source<'t>,
+    source: &'t SourceText<'t>,
     document: Document<'t>,
     /// Position of its first byte among all texts.
     base: usize,
@@ -109,7 +110,7 @@ pub(super) struct Part<'t> {
 /// Parses every text; their positions are those of `texts`.
 pub(super) fn parse<'t>(
     named: &mut [NamedText],
-    sources: &'t [Source<'t>],
+    sources: &'t [SourceText<'t>],
     repaired: &'t [Repaired],
     texts: &SourceMap,
 ) -> Vec<Part<'t>> {
@@ -186,7 +187,7 @@ pub(super) fn job_tables<'a>(
         if let Some(first) = seen.get(name.get_ref()) {
             let message = format!(
                 "job `{}` is in another file of the folder too",
-                super::source::shown(name.get_ref())
+                shown(name.get_ref())
             );
             section.context().report(
                 ConfigError::at(name.span(), message)

@@ -103,8 +103,8 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> RawPlugins {
     );
     let raw = RawAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = RawLimits::read(&section).or(&defaults.policy.limits);
-    let sharing = Sharing::read(&section, &defaults.policy.ttl);
+    let limits = RawLimits::read(&section).or(&defaults.job.limits);
+    let sharing = Sharing::read(&section, &defaults.job.settings.ttl);
     let speaks_of_kv = !matches!(raw.kv, Field::Absent);
     let allow = raw.clone().settle().map(|mut allow| {
         if !speaks_of_kv {

@@ -1,31 +1,40 @@
 //! One table's values for a job, and the layering of an upper table over a lower one.
 //!
 //! The layers, from above: the job's own TOML (its table, or the sidecar of a dropped-in plugin),
-//! the manifest in the plugin, `[defaults]`. Conflicts between values are found elsewhere.
+//! the manifest in the plugin, `[defaults]`. The upper layer's value wins, key by key, also inside
+//! `restart`, `limits` and `config`. Conflicts between values are found elsewhere.
+//!
+//! Keys that are a value and nothing more come from the table in `job`. The rest is listed here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 
 use super::guest::{self, ConfigEntries, KnownSecrets};
+use super::job::RawSettings;
+use super::limits::RawLimits;
 use super::lockname;
-use super::policy::Policy;
+use super::origin::{Layer, Origins};
 use super::read;
-use super::schedule::RawSchedule;
+use super::schedule::{RawRestart, RawSchedule};
 use super::section::{Field, Section};
+use super::source_map::SourceMap;
+use super::timing::LONGEST_TTL;
 use crate::allow::EnvValue;
 
 /// Values that one table sets for a job.
 #[derive(Clone, Debug)]
 pub(super) struct RawJob {
-    pub(super) sha256: Field<[u8; 32]>,
+    pub(super) settings: RawSettings,
     pub(super) lock: Field<String>,
     pub(super) schedule: RawSchedule,
-    pub(super) args: Field<Vec<String>>,
+    pub(super) stop_margin: Field<Duration>,
+    pub(super) restart: RawRestart,
     pub(super) env: Field<BTreeMap<String, EnvValue>>,
     pub(super) config: Field<ConfigEntries>,
-    pub(super) policy: Policy,
+    pub(super) limits: RawLimits,
 }
 
 impl RawJob {
@@ -33,42 +42,66 @@ impl RawJob {
     /// if given.
     pub(super) fn read(section: &Section<'_>, secrets: Option<&KnownSecrets>) -> Self {
         Self {
-            sha256: section.offer("sha256", read::sha256),
+            settings: RawSettings::read(section),
             lock: section.offer("lock", lockname::lock),
             schedule: RawSchedule::read(section),
-            args: section.offer("args", guest::args),
+            stop_margin: section.offer("stop_margin", |node| {
+                read::duration(node, Duration::from_millis(1), LONGEST_TTL)
+            }),
+            restart: RawRestart::read(section),
             env: section.offer("env", |node| guest::env(node, secrets)),
             config: section.offer("config", guest::config),
-            policy: Policy::read(section),
+            limits: RawLimits::read(section),
         }
     }
 
     /// Takes each key that is absent here from `fallback`; `config` is merged key by key.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
-            sha256: self.sha256.or(&fallback.sha256),
+            settings: self.settings.or(&fallback.settings),
             lock: self.lock.or(&fallback.lock),
             schedule: self.schedule.or(&fallback.schedule),
-            args: self.args.or(&fallback.args),
+            stop_margin: self.stop_margin.or(&fallback.stop_margin),
+            restart: self.restart.or(&fallback.restart),
             env: self.env.or(&fallback.env),
             config: merged(self.config, &fallback.config),
-            policy: self.policy.or(&fallback.policy),
+            limits: self.limits.or(&fallback.limits),
         }
     }
 
     /// Visits each key with the position of its value.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
-        visit("sha256".into(), self.sha256.span());
+    fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+        self.settings.each(visit);
         visit("lock".into(), self.lock.span());
         self.schedule.each(visit);
-        visit("args".into(), self.args.span());
+        visit("stop_margin".into(), self.stop_margin.span());
+        visit("restart.min".into(), self.restart.min.span());
+        visit("restart.max".into(), self.restart.max.span());
         visit("env".into(), self.env.span());
         if let Field::Value(entries) = &self.config {
             for (name, value) in entries.get_ref() {
                 visit(format!("config.{name}"), Some(value.span()));
             }
         }
-        self.policy.each(visit);
+        for (key, amount) in self.limits.set() {
+            visit(format!("limits.{key}"), Some(amount.span()));
+        }
+    }
+
+    /// Returns the origin of every value: `defaults` if its position is there, else `table`.
+    pub(super) fn origins(&self, defaults: &Self, table: &str, texts: &SourceMap) -> Origins {
+        let mut inherited = Vec::new();
+        defaults.each(&mut |_, span| inherited.extend(span));
+        let mut origins = Origins::default();
+        self.each(&mut |key, span| {
+            let Some(span) = span else { return };
+            if inherited.contains(&span) {
+                origins.note(key, &span, Layer::Defaults, "defaults", texts);
+            } else {
+                origins.note(key, &span, Layer::Job, table, texts);
+            }
+        });
+        origins
     }
 }
 

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_diagnostics::shown;
 use toml::de::DeValue;
 
 use super::node::Node;
-use super::source::shown;
 use crate::limits::{KIB, MIB};
 
 /// Longer than any intended wait; it keeps sums of times far from overflow.
@@ -225,6 +225,17 @@ pub(super) fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
             "write the 64 hexadecimal digits that `sha256sum` prints",
         )
     })
+}
+
+/// Prints a digest as `sha256sum` does.
+pub fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Reads a path, relative to the folder of the file that names it.

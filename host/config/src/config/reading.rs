@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::{ConfigError, Context, NoPlugins};
+use leasehold_diagnostics::{ConfigError, SourceText, shown_path};
+
+use super::context::{Context, NoPlugins};
 use super::drift::Drift;
 use super::environment::Environment;
 use super::file_claim::FileClaim;
@@ -15,9 +17,7 @@ use super::host;
 use super::host::Host;
 use super::load::read_rest;
 use super::parts::{self, SortedErrors};
-use super::path_text::shown_path;
 use super::report::Report;
-use super::source::Source;
 use super::store;
 use super::store::Store;
 use super::syntax::Repaired;
@@ -58,7 +58,7 @@ impl Reading {
         look: impl Fn(&FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<_> = named.iter().map(|named| named.text.clone()).collect();
-        let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
+        let sources: Vec<SourceText<'_>> = texts.iter().map(|text| SourceText::new(text)).collect();
         let repaired: Vec<Repaired> = sources.iter().map(Repaired::new).collect();
         let base = parts::base_of(&named);
         let outer = Context::new(&base, LoadPurpose::Read, surroundings, &NoPlugins);

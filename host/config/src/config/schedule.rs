@@ -1,11 +1,12 @@
 //! Schedule of a job, its wait for the lock, and its restart after a failure.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
 use toml::de::DeValue;
 
-use super::context::ConfigError;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
@@ -37,6 +38,16 @@ pub enum Wait {
     AtMost(Duration),
     /// No wait; a contended run is skipped: `"never"`.
     Never,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forever => f.write_str("forever"),
+            Self::AtMost(time) => f.write_str(&read::format_duration(*time)),
+            Self::Never => f.write_str("never"),
+        }
+    }
 }
 
 /// The pause before a failed job starts again: it doubles from `min` to `max`.

@@ -165,6 +165,33 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("plugins.limits", LIMITS),
 ];
 
+/// Returns true if a job, or the defaults of all jobs, may hold `key`.
+pub(super) const fn is_job_key(key: &str) -> bool {
+    let mut at = 0;
+    while at < JOB_KEYS.len() {
+        if is_same(JOB_KEYS[at].0.as_bytes(), key.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Comparison of texts at compile time.
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// Names the tables that may hold `key`, in brackets.
 pub(super) fn tables_with(key: &str) -> Vec<String> {
     TABLES

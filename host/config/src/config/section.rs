@@ -6,14 +6,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use leasehold_diagnostics::{ConfigError, shown, suggest};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::context::{ConfigError, Context};
+use super::context::Context;
 use super::node::{Node, kind};
 use super::schema;
-use super::source::shown;
-use super::suggest::suggest;
 
 /// Value of one key as read from a table.
 #[derive(Clone, Debug)]
@@ -371,7 +370,7 @@ impl<'a> Section<'a> {
         if !homes.is_empty() {
             return format!("`{name}` belongs in {}", homes.join(" or "));
         }
-        match suggest(name, self.keys) {
+        match suggest(name, self.keys.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.name.is_empty() && self.keys == schema::ROOT => {
                 format!("the tables are {}", list(self.keys))

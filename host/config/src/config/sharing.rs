@@ -11,10 +11,9 @@ use std::time::Duration;
 use super::lockname;
 use super::lockname::for_job;
 use super::node::Node;
-use super::policy::ttl;
 use super::read;
 use super::section::{Field, Section};
-use super::timing::LONGEST_TTL;
+use super::timing::{LONGEST_TTL, ttl};
 
 /// Beginning of the name of every dropped-in job that has no other by policy.
 pub(super) const NAMESPACE: &str = "dropped.";

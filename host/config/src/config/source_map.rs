@@ -4,14 +4,12 @@
 //! one range of numbers for all of them, every reader and every error uses a plain range of bytes,
 //! whichever file it is about. The texts are not interpreted here.
 
+use leasehold_diagnostics::{LinePlace, SourceText, shown_path};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-
-use super::path_text::shown_path;
-use super::source::{LinePlace, Source};
 
 /// Kind of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +38,8 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn source(&self) -> Source<'_> {
-        Source::with_starts(&self.content, self.starts.clone())
+    fn source(&self) -> SourceText<'_> {
+        SourceText::with_starts(&self.content, self.starts.clone())
     }
 
     /// Line, counted from 1, that holds `position`.
@@ -79,7 +77,7 @@ impl SourceMap {
             label,
             base,
             content: text.clone(),
-            starts: Source::new(text).starts().clone(),
+            starts: SourceText::new(text).starts().clone(),
         });
         base
     }
@@ -98,7 +96,7 @@ impl SourceMap {
                 let local = span.start - text.base..span.end.saturating_sub(text.base);
                 text.source().place(&local).in_file(text.label)
             }
-            None => Source::new("").place(&(0..0)),
+            None => SourceText::new("").place(&(0..0)),
         }
     }
 }

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
 use toml::Spanned;
 
-use super::context::ConfigError;
 use super::embedded::{self, Embedded};
 use super::endpoint::{Address, Endpoint};
 use super::file_claim::FileKind;

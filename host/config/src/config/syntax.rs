@@ -5,13 +5,13 @@
 //! error that can shift its lines is not checked any further. Otherwise an error could refer to text
 //! that is not in the file.
 
+use leasehold_diagnostics::{
+    ConfigError, SourceText, is_duplicate, is_unquoted, keeps_lines, shown,
+};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue, Error};
-
-use super::context::ConfigError;
-use super::source::{Source, shown};
 
 /// Most errors that are processed; a file with more is not TOML at all.
 const MOST_ERRORS: usize = 500;
@@ -29,7 +29,7 @@ pub(super) struct Repaired {
 
 impl Repaired {
     /// Blanks the lines that stop the parser.
-    pub(super) fn new(source: &Source<'_>) -> Self {
+    pub(super) fn new(source: &SourceText<'_>) -> Self {
         let (_, mut errors) = DeTable::parse_recoverable(source.text());
         errors.retain(|error| error.message().starts_with("key with no value"));
         let mut text = source.text().to_owned();
@@ -65,7 +65,7 @@ struct Doubt {
 impl<'t> Document<'t> {
     /// Parses the text of `source`, whose `undecoded` positions are known to be invalid.
     pub(super) fn parse(
-        source: &Source<'_>,
+        source: &SourceText<'_>,
         repaired: &'t Repaired,
         undecoded: Vec<ConfigError>,
     ) -> Self {
@@ -99,7 +99,11 @@ impl<'t> Document<'t> {
 
     /// Returns true if a finding about the meaning of these bytes, or of the whole document, may
     /// come from a guess.
-    pub(super) fn casts_doubt_on(&self, span: Option<&Range<usize>>, source: &Source<'_>) -> bool {
+    pub(super) fn casts_doubt_on(
+        &self,
+        span: Option<&Range<usize>>,
+        source: &SourceText<'_>,
+    ) -> bool {
         match span {
             None => self.doubt.any_shifted,
             Some(span) => {
@@ -116,7 +120,12 @@ impl<'t> Document<'t> {
 impl Document<'_> {
     /// Returns true if these bytes are in a top-level table of the text that has one of these
     /// names, or below it.
-    pub(super) fn is_in(&self, span: &Range<usize>, source: &Source<'_>, names: &[&str]) -> bool {
+    pub(super) fn is_in(
+        &self,
+        span: &Range<usize>,
+        source: &SourceText<'_>,
+        names: &[&str],
+    ) -> bool {
         let at = if is_header(source, span) {
             span.start
         } else {
@@ -186,22 +195,6 @@ fn headers(table: &DeTable<'_>, text: &str, starts: &mut Vec<usize>) {
     }
 }
 
-fn is_duplicate(error: &Error) -> bool {
-    error.message() == "duplicate key"
-}
-
-fn is_unquoted(error: &Error) -> bool {
-    error.message().starts_with("string values must be quoted")
-}
-
-/// Returns true if the parser parsed all other lines in spite of this error.
-fn keeps_lines(error: &Error) -> bool {
-    is_duplicate(error)
-        || is_unquoted(error)
-        || error.message().starts_with("invalid date")
-        || error.message().starts_with("cannot extend value")
-}
-
 /// Turns one error of the parser into a finding with a remedy.
 fn plain(error: &Error, span: Range<usize>) -> ConfigError {
     let message = error.message();
@@ -247,7 +240,7 @@ impl Duplicates {
         &mut self,
         error: &Error,
         span: &Range<usize>,
-        source: &Source<'_>,
+        source: &SourceText<'_>,
         doubt: &Doubt,
     ) -> bool {
         if !is_duplicate(error) {
@@ -261,7 +254,12 @@ impl Duplicates {
         self.sections.contains(&section)
     }
 
-    fn explain(&mut self, error: &Error, span: Range<usize>, source: &Source<'_>) -> ConfigError {
+    fn explain(
+        &mut self,
+        error: &Error,
+        span: Range<usize>,
+        source: &SourceText<'_>,
+    ) -> ConfigError {
         if !is_duplicate(error) {
             return plain(error, span);
         }
@@ -288,13 +286,13 @@ impl Duplicates {
 }
 
 /// Returns true if `span` is in the header of a table.
-fn is_header(source: &Source<'_>, span: &Range<usize>) -> bool {
+fn is_header(source: &SourceText<'_>, span: &Range<usize>) -> bool {
     let line = source.line_range(source.line_of(span.start));
     source.text()[line].trim_start().starts_with('[')
 }
 
 /// Position of the first use of the name at `span`, if the text before it parses without errors.
-fn first_place(source: &Source<'_>, span: &Range<usize>) -> Option<Range<usize>> {
+fn first_place(source: &SourceText<'_>, span: &Range<usize>) -> Option<Range<usize>> {
     let text = source.text();
     let line = source.line_range(source.line_of(span.start));
     // The lines before are parsed by themselves: if a bracket is still open there, this is not a

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use leasehold_diagnostics::ConfigError;
 use leasehold_records::whole_millis;
 
-use super::context::ConfigError;
 use super::cron::{self, Cron};
 use super::node::Node;
 use super::read::{self, LONGEST, format_duration};
@@ -64,6 +64,22 @@ impl Ticks {
     /// Handling of missed ticks.
     pub const fn missed(&self) -> MissedTicks {
         self.missed
+    }
+
+    /// Returns the value of `key` as a configuration has it, if these ticks have one.
+    pub(super) fn shown(&self, key: &str) -> Option<serde_json::Value> {
+        let text = match (key, &self.beat) {
+            ("every", Beat::Every(period)) => format_duration(*period),
+            ("cron", Beat::Cron(cron)) => cron.text().to_owned(),
+            ("tz", Beat::Cron(cron)) => cron.tz().to_owned(),
+            ("jitter", _) => format_duration(self.jitter),
+            ("missed", _) => match self.missed {
+                MissedTicks::Skip => "skip".to_owned(),
+                MissedTicks::CatchUp => "catch-up".to_owned(),
+            },
+            _ => return None,
+        };
+        Some(text.into())
     }
 }
 

@@ -7,9 +7,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::context::ConfigError;
+use leasehold_diagnostics::ConfigError;
+
 use super::drift::Drift;
-use super::read::{format_duration, format_size};
+use super::node::Node;
+use super::read::{duration, format_duration, format_size};
 use crate::limits::{Limits, MIB};
 
 /// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
@@ -161,6 +163,18 @@ fn least_margin(memory_bytes: u64) -> Duration {
 fn ceil(span: Duration, unit: Duration) -> Duration {
     let units = span.as_nanos().div_ceil(unit.as_nanos().max(1));
     u32::try_from(units).map_or(span, |units| unit * units)
+}
+
+/// Reads a lease's time to live.
+pub(super) fn ttl(node: &Node<'_>) -> Option<Duration> {
+    let ttl = duration(node, SHORTEST_TTL, LONGEST_TTL)?;
+    if ttl.subsec_nanos() == 0 {
+        return Some(ttl);
+    }
+    node.reject(
+        "must be whole seconds: leases are granted in them",
+        format!("write \"{}s\" or \"{}s\"", ttl.as_secs(), ttl.as_secs() + 1),
+    )
 }
 
 #[cfg(test)]

@@ -8,17 +8,15 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_diagnostics::ConfigError;
 use toml::Spanned;
 
-use super::context::ConfigError;
 use super::drift::Drift;
 use super::guest;
 use super::ignored_in_eq::IgnoredInEq;
 use super::job::{Job, OwnResources};
 use super::origin::Origins;
-use super::policy::Policy;
 use super::raw_job::RawJob;
-use super::schedule::Wait;
 use super::section::{Field, Section};
 use super::timing::{self, DEFAULT_TTL, Timing};
 use crate::allow::{Allow, SecretRef};
@@ -61,33 +59,30 @@ impl JobParts<'_> {
     pub(super) fn settle(self) -> Option<Job> {
         let times = self.times();
         let RawJob {
-            sha256,
+            settings,
             lock,
             schedule,
-            args,
+            // Judged with the other times.
+            stop_margin: _,
+            restart,
             env,
             config,
-            policy,
+            limits,
         } = self.raw;
         let schedule = schedule.settle(self.section);
-        let restart = policy.restart.settle(self.section);
-        let limits = policy.limits.validate(&self.limits);
+        let restart = restart.settle(self.section);
+        let limits = limits.validate(&self.limits);
         let config = config.or_default(guest::ConfigEntries::new());
-        let (ttl, stop_margin) = times?;
+        let stop_margin = times?;
         let name = self.name?;
         Some(Job {
             plugin: self.plugin?,
-            sha256: sha256.optional().ok()?,
+            settings: settings.validate()?,
             lock: lock.or_default(name.clone())?,
             name,
-            wait: policy.wait.or_default(Wait::Forever)?,
             schedule: schedule?,
-            timeout: policy.timeout.optional().ok()?,
-            ttl,
             stop_margin,
-            retries: policy.retries.or_default(0)?,
             restart: restart?,
-            args: args.or_default(Vec::new())?,
             env: env.or_default(BTreeMap::new())?,
             config_json: guest::to_json(config?),
             secrets: self.secrets?,
@@ -101,14 +96,15 @@ impl JobParts<'_> {
         })
     }
 
-    /// Returns TTL and stop margin, if both are valid and fit together.
-    fn times(&self) -> Option<(Duration, Duration)> {
-        let Policy {
-            ttl: raw_ttl,
+    /// Returns the stop margin, if it and the TTL are valid and fit together.
+    fn times(&self) -> Option<Duration> {
+        let RawJob {
+            settings,
             stop_margin: raw_margin,
             limits,
             ..
-        } = &self.raw.policy;
+        } = &self.raw;
+        let raw_ttl = &settings.ttl;
         let ttl = raw_ttl.clone().or_default(DEFAULT_TTL);
         let memory = limits.field(LimitKey::Memory);
         let default = self.limits.amount(LimitKey::Memory);
@@ -141,7 +137,7 @@ impl JobParts<'_> {
         if ttl.is_some() && self.drift.is_some() {
             judge(timing.refuse_short_ttl(place([raw_ttl.span(), margin_span])));
         }
-        sound.then_some((ttl?, stop_margin?))
+        (sound && ttl.is_some()).then_some(stop_margin?)
     }
 }
 

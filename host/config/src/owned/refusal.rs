@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use crate::config::shown_path;
+use leasehold_diagnostics::shown_path;
 
 /// Error opening a file.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! The gate is checked before and after every await: a reply that arrives after the deadline is
 //! not returned to the guest. A key that no grant covers is refused.
 
+use leasehold_config::Remedy;
 use leasehold_lock::Revision;
 
 use super::super::host_state::HostState;
@@ -116,10 +117,13 @@ impl HostState {
         {
             return Ok(());
         }
-        let job = &self.spec.job;
+        let remedy = Remedy::Extend {
+            element: "its prefix".to_owned(),
+            key: "kv",
+        };
+        let remedy = remedy.for_source(&self.job);
         Err(GuardError::Denied(format!(
-            "the key {key:?} is below no granted prefix {granted:?}: \
-             add its prefix to `kv` in [jobs.{job}.allow]"
+            "the key {key:?} is below no granted prefix {granted:?}: {remedy}"
         )))
     }
 

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use leasehold_records::whole_millis;
+
 use super::super::host_state::HostState;
 use super::wit::lock;
 use super::wit::types::GuardError;
@@ -26,8 +28,7 @@ impl lock::Host for HostState {
     }
 
     async fn remaining_ms(&mut self) -> wasmtime::Result<u64> {
-        let left = self.authority.tenure().remaining().as_millis();
-        Ok(u64::try_from(left).unwrap_or(u64::MAX))
+        Ok(whole_millis(self.authority.tenure().remaining()))
     }
 
     /// Sleeps until a stop is requested or the time is up. The end of the tenure or of the run drops this future.

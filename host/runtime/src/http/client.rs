@@ -114,7 +114,7 @@ impl HttpClient {
         if request.method() == http::Method::CONNECT {
             return Err(RequestRefusal::Tunnel);
         }
-        self.run().net.origin(request.uri(), self.run().job.job())
+        self.run().net.origin(request.uri(), &self.run().job)
     }
 
     /// Takes a place among the open requests.
@@ -147,7 +147,7 @@ impl HttpClient {
     ) -> Result<Box<dyn RequestStream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
-        let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
+        let addresses = timeout(within, run.net.addresses(origin, &run.job))
             .await
             .map_err(|_| Error::DnsTimeout)?
             .map_err(|refusal| self.refuse(origin, &refusal))?;
@@ -176,10 +176,9 @@ impl HttpClient {
         let Some(rustls::Error::InvalidCertificate(why)) = inner else {
             return Error::TlsProtocolError;
         };
-        let job = self.run().job.job();
+        let remedy = Remedy::TrustAuthority.for_source(&self.run().job);
         self.run().output.remark(&format!(
-            "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or name \
-             its authority with `http_ca` in [jobs.{job}.allow]"
+            "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or {remedy}"
         ));
         Error::TlsCertificateError
     }

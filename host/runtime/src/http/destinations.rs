@@ -3,6 +3,7 @@
 //! Names are resolved here and nowhere else. The returned addresses are the ones connected to: no second
 //! lookup happens between check and use. No connection is opened here.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -33,16 +34,17 @@ pub(super) enum RequestRefusal {
     #[error("its address is not a plain origin: {0}")]
     Odd(OriginError),
     /// Its origin was not granted.
-    #[error("it was not granted: add \"{origin}\" to `http` in [jobs.{job}.allow]")]
-    NotGranted { origin: Origin, job: String },
+    #[error("it was not granted: {}", extend("http", .origin).for_source(.job))]
+    NotGranted { origin: Origin, job: JobSource },
     /// One of its addresses is not public.
     #[error(
-        "it leads to {address}, which is not public ({why}): if that is meant, add \"{address}\" to `http_networks` in [jobs.{job}.allow]"
+        "it leads to {address}, which is not public ({why}): if that is meant, {}",
+        extend("http_networks", .address).for_source(.job)
     )]
     NotPublic {
         address: IpAddr,
         why: &'static str,
-        job: String,
+        job: JobSource,
     },
     /// Its name has no address.
     #[error("its name has no address: {0}")]
@@ -56,6 +58,14 @@ pub(super) enum RequestRefusal {
     /// It would turn the connection into a tunnel.
     #[error("the method CONNECT opens a tunnel, which is not offered")]
     Tunnel,
+}
+
+/// Remedy that adds a destination to a list of the job's grants.
+fn extend(key: &'static str, destination: &impl fmt::Display) -> Remedy {
+    Remedy::Extend {
+        element: format!("\"{destination}\""),
+        key,
+    }
 }
 
 impl RequestRefusal {
@@ -98,7 +108,11 @@ impl HttpDestinations {
     }
 
     /// Returns the origin of a request of `job`, if it is on the list.
-    pub(super) fn origin(&self, uri: &http::Uri, job: &str) -> Result<Origin, RequestRefusal> {
+    pub(super) fn origin(
+        &self,
+        uri: &http::Uri,
+        job: &JobSource,
+    ) -> Result<Origin, RequestRefusal> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let origin = Origin::of(scheme, authority).map_err(RequestRefusal::Odd)?;
@@ -107,7 +121,7 @@ impl HttpDestinations {
         }
         Err(RequestRefusal::NotGranted {
             origin,
-            job: job.to_owned(),
+            job: job.clone(),
         })
     }
 
@@ -118,7 +132,7 @@ impl HttpDestinations {
     pub(super) async fn addresses(
         &self,
         origin: &Origin,
-        job: &str,
+        job: &JobSource,
     ) -> Result<Vec<SocketAddr>, RequestRefusal> {
         if let Some(address) = origin.address() {
             return Ok(vec![SocketAddr::new(address, origin.port())]);
@@ -134,7 +148,7 @@ impl HttpDestinations {
                 return Err(RequestRefusal::NotPublic {
                     address,
                     why,
-                    job: job.to_owned(),
+                    job: job.clone(),
                 });
             }
             addresses.push(SocketAddr::new(address, origin.port()));

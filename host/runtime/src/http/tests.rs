@@ -10,6 +10,7 @@ mod trust;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -86,6 +87,22 @@ impl Rig {
     }
 
     fn with(allow: &Allow, names: &Arc<Names>, limits: Limits, tenure: Duration) -> Self {
+        Self::of(JobSource::table("demo"), allow, names, limits, tenure)
+    }
+
+    /// A client of a job that was dropped into a folder.
+    fn dropped(allow: &Allow, names: &Arc<Names>) -> Self {
+        let job = JobSource::dropped("dropped.demo", Path::new("plugins/demo.wasm"));
+        Self::of(job, allow, names, Limits::default(), Duration::from_mins(1))
+    }
+
+    fn of(
+        job: JobSource,
+        allow: &Allow,
+        names: &Arc<Names>,
+        limits: Limits,
+        tenure: Duration,
+    ) -> Self {
         let clock = Arc::new(SystemClock);
         let tenure = Tenure::detached(clock.clone(), clock.now().after(tenure));
         let gate = Arc::new(Gate::new(tenure.clone()));
@@ -96,7 +113,7 @@ impl Rig {
         let in_flight = Arc::new(InFlightRequests::default());
         let client = HttpClient::new(ClientContext {
             net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
-            job: JobSource::table("demo"),
+            job,
             token: Token::new(7),
             limits: Arc::new(limits),
             gate,

@@ -101,6 +101,25 @@ async fn ungranted_key_is_denied_and_large_value_is_too_large() {
     }
 }
 
+#[tokio::test]
+async fn denial_names_the_place_where_the_job_comes_from() {
+    let mut rig = Rig::new();
+    rig.grants.kv = vec!["demo/".to_owned()];
+    let emit = "(call $log (i32.const 2) (i32.load (i32.const 268)) (i32.load (i32.const 272)) (i32.const 0) (i32.const 0))";
+    let mut said = Vec::new();
+    for job in [
+        JobSource::table("demo"),
+        JobSource::dropped("dropped.demo", Path::new("plugins/demo.wasm")),
+    ] {
+        rig.job = job;
+        let plugin = rig.load(&guests::kv_job("other/", &put(1, emit))).await;
+        let long = authority_with(lasting(Duration::from_mins(1)), Arc::new(FakeKv::default()));
+        let ran = rig.run_plugin(&plugin, long, spec()).await;
+        said.push(ran.lines()[0].text.clone());
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+
 /// Makes a guest that lists `demo/` with this limit, and traps unless the result has this tag and contains this
 /// length or error tag.
 fn list(limit: u32, tag: u32, load: &str, value: u32) -> String {

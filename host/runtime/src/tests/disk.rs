@@ -172,6 +172,17 @@ async fn a_file_grows_to_the_limit_and_is_written_over_without_end() {
 }
 
 #[tokio::test]
+async fn limit_reached_by_a_dropped_in_job_is_raised_in_its_sidecar() {
+    let (mut rig, _inside) = rig();
+    rig.limits.disk_bytes = 4_096;
+    rig.job = JobSource::dropped("dropped.demo", Path::new("plugins/demo.wasm"));
+    let body = [OPEN, &write(4_000, 0), &write(4_000, NO_SPACE)].concat();
+    let said = run(&rig, Shape::BOTH[0], &body).await;
+    let remedy = "raise `disk` under [limits] in plugins/demo.toml, and in [plugins.limits] if that allows less";
+    assert!(said[0].contains(remedy), "{said:?}");
+}
+
+#[tokio::test]
 async fn appended_bytes_count_wherever_the_cursor_is() {
     for shape in Shape::BOTH {
         let (mut rig, _inside) = rig();

@@ -80,6 +80,7 @@ mod tests {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: None,
         };
         let runs = vec![
             run("dev-2", 31, Outcome::Done, "9 transfers, total 8000"),

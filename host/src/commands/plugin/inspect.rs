@@ -72,26 +72,30 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         Some(name) => Some(job_of(&config, name)?),
         None => drop_in.as_ref().ok().cloned(),
     };
-    let (name, grants, limits) = if let Some(job) = &job {
-        (
-            job.name().to_owned(),
-            job.allow().clone(),
-            job.limits().clone(),
-        )
+    let (source, grants, limits) = if let Some(job) = &job {
+        (job.source(), job.allow().clone(), job.limits().clone())
     } else {
         let stem = args.file.file_stem().unwrap_or_default().to_string_lossy();
-        (stem.into_owned(), Grants::default(), Limits::default())
+        let source = JobSource::dropped(&stem, &args.file);
+        (source, Grants::default(), Limits::default())
     };
     let bytes = Arc::from(found.bytes.as_slice());
-    let look = look(Preparing::in_children(), bytes, &name, &grants, &limits).await;
+    let look = look(
+        Preparing::in_children(),
+        bytes,
+        source.job(),
+        &grants,
+        &limits,
+    )
+    .await;
     let cache = if args.compile {
-        compiled(&config, &args.file, &name, &limits, &grants).await
+        compiled(&config, &args.file, &source, &limits, &grants).await
     } else {
         not_compiled(&config)
     };
     let facts = PluginFacts {
         found: &found,
-        job: name,
+        source,
         limits,
         is_configured: args.job.is_some(),
         look,
@@ -130,7 +134,7 @@ fn not_compiled(config: &Config) -> String {
 async fn compiled(
     config: &Config,
     file: &Path,
-    job: &str,
+    job: &JobSource,
     limits: &Limits,
     grants: &Grants,
 ) -> String {
@@ -138,9 +142,8 @@ async fn compiled(
         Ok(runtime) => runtime,
         Err(error) => return format!("cannot be used: {error}"),
     };
-    let job = JobSource::table(job);
     let began = Instant::now();
-    let loaded = runtime.load(&job, file, None, limits, grants).await;
+    let loaded = runtime.load(job, file, None, limits, grants).await;
     let took = began.elapsed().as_secs_f64() * 1000.0;
     match loaded {
         Ok(_) if runtime.cache_hits() > 0 => format!("was in the cache: loaded in {took:.1} ms"),

@@ -26,8 +26,8 @@ use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use fake::FakeKv;
+use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
-use leasehold_config::{Config, JobSource};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -78,13 +78,7 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
     let job = &inputs.job;
     let runtime = runtime(&inputs.config, args.config.is_none())?;
     let plugin = runtime
-        .load(
-            &JobSource::table(job.name()),
-            &args.file,
-            None,
-            job.limits(),
-            job.allow(),
-        )
+        .load(&job.source(), &args.file, None, job.limits(), job.allow())
         .await
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
     let secrets = Secrets::read(job.secrets())

@@ -6,17 +6,19 @@ use std::fmt::Write as _;
 use leasehold_records::printable;
 use serde::Serialize;
 
+use super::columns::NameColumns;
 use super::form::Form;
 use super::sentence::sentence;
 use super::story::story;
 use crate::event::{Event, EventContext, EventKind};
 
 /// Formats an event as its line, or lines, with their ends; empty when this form leaves the event out.
-pub(super) fn of(event: &Event, form: Form) -> String {
+/// The columns for names grow with `columns`.
+pub(super) fn render(event: &Event, form: Form, columns: &mut NameColumns) -> String {
     match form {
         Form::Json => json(event),
-        Form::Text => text(event),
-        Form::Story { began, colours } => story(event, began, colours),
+        Form::Text => text(event, columns),
+        Form::Story { began, colours } => story(event, began, colours, columns),
     }
 }
 
@@ -42,11 +44,12 @@ fn json(event: &Event) -> String {
     printable::json_line(&line)
 }
 
-fn text(event: &Event) -> String {
+fn text(event: &Event, columns: &mut NameColumns) -> String {
+    let (host_width, job_width) = columns.fit(event);
     let host = &event.host;
     let time = humantime::format_rfc3339_millis(event.wall);
     let job = event.context.job.as_deref().unwrap_or("-");
-    let head = printable::whole(&format!("{time} {host:<10} {job:<14}"));
+    let head = printable::whole(&format!("{time} {host:<host_width$} {job:<job_width$}"));
     let mut line = format!("{head} {}", sentence(&event.kind));
     if let Some(token) = event.context.token
         && !matches!(

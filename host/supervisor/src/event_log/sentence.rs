@@ -45,6 +45,14 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         | EventKind::ConfigRefused { .. }
         | EventKind::ConfigGone { .. }
         | EventKind::ConfigReloaded { .. } => change(kind),
+        EventKind::Paused { .. }
+        | EventKind::Resumed
+        | EventKind::Drained { .. }
+        | EventKind::Undrained
+        | EventKind::StopRequested { .. }
+        | EventKind::Triggered { .. }
+        | EventKind::TriggerRefused { .. }
+        | EventKind::ControlUnread { .. } => control(kind),
         EventKind::SignalIgnored { signal } => format!(
             "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
         ),
@@ -258,6 +266,55 @@ fn change(kind: &EventKind) -> String {
             line
         }
         _ => String::new(),
+    }
+}
+
+/// Formats orders of operators.
+fn control(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Paused { by, why, until } => {
+            let until = until.as_deref().map(|until| format!(" until {until}"));
+            let until = until.unwrap_or_default();
+            format!("PAUSED     by {by}{until}{}", because(why))
+        }
+        EventKind::Resumed => "RESUMED".into(),
+        EventKind::Drained { by, why, ends } => {
+            let then = if *ends {
+                "; the host ends when its runs have ended"
+            } else {
+                "; the host stands by until it is undrained"
+            };
+            format!("DRAINED    by {by}{}{then}", because(why))
+        }
+        EventKind::Undrained => "UNDRAINED".into(),
+        EventKind::StopRequested { kind, by, why } => {
+            let by = if by.is_empty() {
+                String::new()
+            } else {
+                format!(" by {by}")
+            };
+            format!("ASKED      to {kind}{by}{}", because(why))
+        }
+        EventKind::Triggered { by, why, .. } => {
+            format!("TRIGGERED  by {by}{}", because(why))
+        }
+        EventKind::TriggerRefused { by, reason, .. } => {
+            format!("REFUSED    the run requested by {by}: {reason}")
+        }
+        EventKind::ControlUnread { error } => {
+            format!(
+                "CONTROL    pauses, drains, stops and triggers are not seen by this host: {error}"
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+fn because(why: &str) -> String {
+    if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {why}")
     }
 }
 

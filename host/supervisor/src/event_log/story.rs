@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use leasehold_lock::BootTime;
 use leasehold_records::printable;
 
+use super::columns::NameColumns;
 use super::line::more;
 use super::sentence::sentence;
 use crate::event::{Event, EventKind};
@@ -13,7 +14,12 @@ use crate::event::{Event, EventKind};
 const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
 
 /// Formats an event as a line of a story; empty for events that repeat the line before.
-pub(super) fn story(event: &Event, began: BootTime, colours: bool) -> String {
+pub(super) fn story(
+    event: &Event,
+    began: BootTime,
+    colours: bool,
+    columns: &mut NameColumns,
+) -> String {
     // The line before shows this already.
     if matches!(
         event.kind,
@@ -53,12 +59,13 @@ pub(super) fn story(event: &Event, began: BootTime, colours: bool) -> String {
         .host
         .bytes()
         .fold(0, |sum: usize, byte| sum + usize::from(byte));
+    let (host_width, job_width) = columns.fit(event);
     let host = paint(
         COLOURS[number % COLOURS.len()],
-        format!("{:<7}", event.host),
+        format!("{:<host_width$}", event.host),
     );
     let job = printable::whole(event.context.job.as_deref().unwrap_or("-"));
-    let head = format!("{seconds:8.3} {host} {job:<10}");
+    let head = format!("{seconds:8.3} {host} {job:<job_width$}");
     let mut line = format!("{head} {kind}\n");
     for further in more(&event.kind) {
         let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());

@@ -85,7 +85,7 @@ fn slow_reader_receives_all_lines_and_the_last_gap() {
     });
     let mut read = Vec::new();
     let mut read_late = 0;
-    let mut part = [0; 32 << 10];
+    let mut part = vec![0; 32 << 10];
     while let Ok(bytes @ 1..) = reader.read(&mut part) {
         read.extend_from_slice(&part[..bytes]);
         if has_ended.load(Ordering::Relaxed) {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::columns::NameColumns;
 use super::form::Form;
 use super::line;
 use super::sink::EventSink;
@@ -156,13 +157,14 @@ fn write_lines(
     mut out: impl io::Write,
     writes: &AtomicU64,
 ) {
+    let mut columns = NameColumns::of(form);
     while let Ok(event) = queue.recv() {
-        let mut text = line::of(&event, form);
+        let mut text = line::render(&event, form, &mut columns);
         loop {
             while text.len() < MOST_AT_ONCE
                 && let Ok(more) = queue.try_recv()
             {
-                text.push_str(&line::of(&more, form));
+                text.push_str(&line::render(&more, form, &mut columns));
             }
             if text.is_empty() {
                 break;

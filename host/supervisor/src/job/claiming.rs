@@ -41,6 +41,10 @@ pub(crate) async fn claim(
     held: HeldLock,
     (tick, newest): (UnixMs, UnixMs),
 ) -> TaskResult {
+    if let Some(lack) = context.control.lack(&context.name) {
+        let claim = TickClaim::Lacks(lack);
+        return TaskResult::Claimed { grant: held, claim };
+    }
     let grant = &held.grant;
     let claimant = TickClaimant {
         job: text(&context.name),
@@ -113,6 +117,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         output: String::new(),
         output_truncated_bytes: 0,
         merged: None,
+        manual: None,
     }
 }
 

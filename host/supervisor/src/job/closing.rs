@@ -6,6 +6,7 @@ use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
 use super::context::JobContext;
+use super::halt::HaltRequest;
 use super::lack::RunLack;
 use super::machine::RunVerdict;
 use leasehold_runtime::{RunEnd, RunReport};
@@ -14,6 +15,27 @@ use leasehold_runtime::{RunEnd, RunReport};
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of output kept in a run's record; the rest is in the log.
 const RECORD_OUTPUT: usize = 16 * 1024;
+
+/// Returns the request that ended the run; `None` for an end of its own. A guest that finishes its work in its grace
+/// time has finished it, unless it is one that keeps running.
+pub(super) fn find_halt(
+    end: &RunEnd,
+    halt: Option<HaltRequest>,
+    keeps_running: bool,
+) -> Option<HaltRequest> {
+    let is_halted = match end {
+        RunEnd::Stopped | RunEnd::Again(_) | RunEnd::Retry(_) => true,
+        RunEnd::Exit(code) => *code != 0 || keeps_running,
+        RunEnd::Done(_) => keeps_running,
+        RunEnd::Fatal(_)
+        | RunEnd::Lost(_)
+        | RunEnd::Unstarted(_)
+        | RunEnd::Trap { .. }
+        | RunEnd::Limit { .. }
+        | RunEnd::TimedOut => false,
+    };
+    halt.filter(|_| is_halted)
+}
 
 /// Returns the effect of the end on the job.
 pub(super) fn judge_end(end: &RunEnd) -> RunVerdict {
@@ -218,6 +240,32 @@ mod tests {
         );
         let by_hand = find_cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();
         assert!(by_hand.contains("by hand"), "{by_hand}");
+    }
+
+    #[test]
+    fn end_after_a_request_is_that_of_the_request_or_its_own() {
+        let halt = HaltRequest {
+            kind: leasehold_records::StopKind::Stop,
+            by: "ann@vm".into(),
+            why: String::new(),
+        };
+        for (end, once, keeps_running) in [
+            (RunEnd::Stopped, true, true),
+            (RunEnd::Exit(143), true, true),
+            (RunEnd::Exit(0), false, true),
+            (RunEnd::Done(None), false, true),
+            (RunEnd::Again(Duration::ZERO), true, true),
+            (RunEnd::Fatal("no".into()), false, false),
+            (RunEnd::TimedOut, false, false),
+        ] {
+            let is_halted = |keeps| find_halt(&end, Some(halt.clone()), keeps).is_some();
+            assert_eq!(
+                (is_halted(false), is_halted(true)),
+                (once, keeps_running),
+                "{end:?}"
+            );
+            assert_eq!(find_halt(&end, None, true), None);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::TimeNow;
 use crate::budget::{Budgets, SharedBudget};
+use crate::control::ControlHandle;
 use crate::event::EventContext;
 use crate::event_log::EventLog;
 use crate::quarantine::Quarantine;
@@ -39,6 +40,10 @@ pub(crate) struct JobContext {
     /// The slot that a configured job does not leave to dropped-in ones.
     _reservation: Option<Reservation>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Orders of operators.
+    pub(crate) control: ControlHandle,
+    /// Cancelled when a run of this version is to end for a newer one.
+    pub(crate) update: CancellationToken,
     /// Cancelled when a new version of the job has taken this one's place.
     pub(crate) superseded: CancellationToken,
     /// Ends waits, sleeps and pauses when the host stops.
@@ -60,6 +65,7 @@ pub(crate) struct JobContextMaker {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    pub(crate) control: ControlHandle,
     pub(crate) grace: Duration,
 }
 
@@ -85,6 +91,8 @@ impl JobContextMaker {
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),
             progress: self.progress.clone(),
+            control: self.control.clone(),
+            update: CancellationToken::new(),
             superseded: CancellationToken::new(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),

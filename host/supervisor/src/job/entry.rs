@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::BootTime;
-use leasehold_records::{JobRecord, JobState, Outcome, Progress};
+use leasehold_lock::{BootTime, Token};
+use leasehold_records::{JobHold, JobRecord, JobState, Outcome, PendingVersion, Progress};
 
 use super::context::JobContext;
 use super::held_lock::HeldLock;
 use super::lack::RunLack;
-use super::machine::{JobEnding, JobMachine, JobRules, MachineState, WakeTime};
+use super::machine::{JobEnding, JobMachine, JobRules, LackEnd, MachineState, WakeTime};
 use super::provision::RunProvisions;
 use super::task::{TaskRequest, TaskResult};
 use crate::record_writer::text;
@@ -40,6 +40,23 @@ pub(crate) struct JobEntry {
     since: SystemTime,
     last: Option<Outcome>,
     progress: Option<Progress>,
+    /// A run that an operator requested.
+    manual: ManualTurn,
+    /// The holds that were last logged and recorded.
+    holds: Vec<JobHold>,
+    /// The version of the run under way that a newer one waits for, and since when.
+    outdated: Option<(Arc<JobContext>, SystemTime)>,
+}
+
+/// Activity of a job for a run that an operator requested, beside its own turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ManualTurn {
+    /// There is none.
+    Idle,
+    /// It waits for the lock.
+    Waiting { since: SystemTime },
+    /// Its guest runs under this token.
+    Running { since: SystemTime, token: Token },
 }
 
 impl JobEntry {
@@ -54,6 +71,9 @@ impl JobEntry {
             since: SystemTime::now(),
             last: None,
             progress: None,
+            manual: ManualTurn::Idle,
+            holds: Vec::new(),
+            outdated: None,
         }
     }
 
@@ -61,6 +81,8 @@ impl JobEntry {
     pub(crate) fn succeeded_by(&self, context: JobContext) -> Self {
         Self {
             last: self.last,
+            manual: self.manual,
+            holds: self.holds.clone(),
             ..Self::new(context)
         }
     }
@@ -111,6 +133,45 @@ impl JobEntry {
         self.state = state;
         self.since = SystemTime::now();
         self.keep_lack();
+        if self.manual == ManualTurn::Idle {
+            self.outdated = None;
+        }
+    }
+
+    /// Changes the activity for a run that an operator requested. The end of a run has an outcome.
+    pub(crate) fn set_manual(&mut self, manual: ManualTurn, ended: Option<Outcome>) {
+        self.manual = manual;
+        if ended.is_some() {
+            self.last = ended;
+            self.progress = None;
+            self.outdated = None;
+        }
+    }
+
+    /// Returns the holds that were last taken.
+    pub(crate) fn holds(&self) -> &[JobHold] {
+        &self.holds
+    }
+
+    /// Takes the holds that are in force. Returns true if they differ from those before.
+    pub(crate) fn set_holds(&mut self, holds: Vec<JobHold>) -> bool {
+        let is_news = self.holds != holds;
+        self.holds = holds;
+        is_news
+    }
+
+    /// True while the job has its lock, or is on its way to it.
+    pub(crate) const fn is_busy(&self) -> bool {
+        let is_idle = matches!(
+            self.state,
+            MachineState::Sleeping(_) | MachineState::StandingBack { .. } | MachineState::Ended(_)
+        );
+        !is_idle || !matches!(self.manual, ManualTurn::Idle)
+    }
+
+    /// True if a requested run may be waited for: the version in force does not end, and none is under way.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.manual == ManualTurn::Idle && !self.leaving && !self.context.cancel.is_cancelled()
     }
 
     /// Keeps the logged lack as long as the job stands back or may do so again, and dates its state from then.
@@ -165,7 +226,12 @@ impl JobEntry {
     /// else when the old version has ended.
     pub(crate) fn take_context(&mut self, mut context: Box<JobContext>) -> ChangeStart {
         let is_ending = self.machine.stopping || self.has_ended();
-        let runs = matches!(self.state, MachineState::Running { .. });
+        let runs = matches!(self.state, MachineState::Running { .. })
+            || matches!(self.manual, ManualTurn::Running { .. });
+        if runs {
+            self.note_outdated(&context);
+            context.update = self.context.update.clone();
+        }
         if !is_ending && self.context.job.queues_like(&context.job) {
             // Work under way for this job waits for these.
             context.cancel = self.context.cancel.clone();
@@ -184,10 +250,81 @@ impl JobEntry {
         }
     }
 
+    /// Notes that the run under way is of an older version than this one.
+    fn note_outdated(&mut self, newest: &JobContext) {
+        let (running, since) = self
+            .outdated
+            .take()
+            .unwrap_or_else(|| (self.context.clone(), SystemTime::now()));
+        let is_same = running.job == newest.job
+            && running.plugin.facts().sha256 == newest.plugin.facts().sha256;
+        self.outdated = (!is_same).then_some((running, since));
+    }
+
+    /// Returns the version that waits for the end of the run.
+    fn pending(&self) -> Option<PendingVersion> {
+        let (_, since) = self.outdated.as_ref()?;
+        let newest = self.next.as_deref().unwrap_or(&self.context);
+        Some(PendingVersion {
+            plugin_sha256: newest.plugin.facts().sha256.clone(),
+            since_unix_ms: UnixMs::from_system(*since),
+        })
+    }
+
+    /// Returns the sentence of the record: the reason of a failure or a wait, and what keeps the job from going on.
+    fn detail(&self, pending: Option<&PendingVersion>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        if let Some(pending) = pending {
+            parts.push(format!(
+                "a new version (sha256 {}) waits for the end of this run; `leasehold restart {}` takes it now",
+                pending.plugin_sha256.get(..12).unwrap_or_default(),
+                self.context.name
+            ));
+        }
+        parts.extend(self.holds.iter().map(ToString::to_string));
+        let own = self.state.detail();
+        if !own.is_empty() && !parts.iter().any(|part| part == own) {
+            parts.push(own.to_owned());
+        }
+        parts.join("; ")
+    }
+
     /// Returns the job's record. `None` for a state that is over in a moment, or whose record is deleted with the
     /// host's lease.
     pub(crate) fn record(&self) -> Option<JobRecord> {
-        let (state, next) = match &self.state {
+        let (state, next) = self.shown_state()?;
+        let (since, token) = match self.manual {
+            ManualTurn::Running { since, token } => (since, Some(token)),
+            ManualTurn::Waiting { since } if state == JobState::Waiting => (since, None),
+            ManualTurn::Waiting { .. } | ManualTurn::Idle => (self.since, self.state.token()),
+        };
+        let pending = self.pending();
+        Some(JobRecord {
+            job: text(&self.context.name),
+            host: text(&self.context.host),
+            lock: text(&self.context.lock),
+            state,
+            since_unix_ms: UnixMs::from_system(since),
+            token,
+            next_unix_ms: next,
+            last: self.last,
+            detail: self.detail(pending.as_ref()),
+            progress: self.progress.clone(),
+            holds: self.holds.clone(),
+            pending,
+        })
+    }
+
+    /// Returns the state for the record, and the time when it ends.
+    fn shown_state(&self) -> Option<(JobState, Option<UnixMs>)> {
+        match self.manual {
+            ManualTurn::Running { .. } => return Some((JobState::Running, None)),
+            ManualTurn::Waiting { .. } if !self.is_at_lock() => {
+                return Some((JobState::Waiting, None));
+            }
+            ManualTurn::Waiting { .. } | ManualTurn::Idle => {}
+        }
+        Some(match &self.state {
             MachineState::Sleeping(sleep) => {
                 let next = match sleep.until {
                     WakeTime::Boot(until) => self.wall(until),
@@ -196,9 +333,11 @@ impl JobEntry {
                 (JobState::Sleeping, Some(next))
             }
             MachineState::Waiting { .. } => (JobState::Waiting, None),
-            MachineState::StandingBack { until, .. } => {
-                (JobState::StandingBack, until.map(|until| self.wall(until)))
-            }
+            MachineState::StandingBack {
+                until: LackEnd::At(until),
+                ..
+            } => (JobState::StandingBack, Some(self.wall(*until))),
+            MachineState::StandingBack { .. } => (JobState::StandingBack, None),
             MachineState::Running { .. } => (JobState::Running, None),
             MachineState::Pausing { .. } => (JobState::Pausing, None),
             MachineState::Ended(JobEnding::Finished) => (JobState::Finished, None),
@@ -210,19 +349,19 @@ impl JobEntry {
             | MachineState::Marking { .. }
             | MachineState::Releasing { .. }
             | MachineState::Ended(JobEnding::Stopped) => return None,
-        };
-        Some(JobRecord {
-            job: text(&self.context.name),
-            host: text(&self.context.host),
-            lock: text(&self.context.lock),
-            state,
-            since_unix_ms: UnixMs::from_system(self.since),
-            token: self.state.token(),
-            next_unix_ms: next,
-            last: self.last,
-            detail: self.state.detail().to_owned(),
-            progress: self.progress.clone(),
         })
+    }
+
+    /// True if the job itself holds its lock.
+    const fn is_at_lock(&self) -> bool {
+        matches!(
+            self.state,
+            MachineState::Claiming { .. }
+                | MachineState::Running { .. }
+                | MachineState::Pausing { .. }
+                | MachineState::Marking { .. }
+                | MachineState::Releasing { .. }
+        )
     }
 
     /// Returns a moment of the boot-time clock as wall time.

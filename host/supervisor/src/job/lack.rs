@@ -9,12 +9,16 @@ pub(crate) enum RunLack {
     Clock(String),
     /// A secret, a directory or memory. It is checked again after a pause.
     Other(String),
+    /// The right to start: an operator paused the job or drained the host. It is waited for.
+    Held(String),
 }
 
 impl RunLack {
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) | Self::Held(reason) => {
+                reason
+            }
         }
     }
 
@@ -28,7 +32,9 @@ impl RunLack {
 
     pub(crate) fn into_reason(self) -> String {
         match self {
-            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) | Self::Held(reason) => {
+                reason
+            }
         }
     }
 }

@@ -23,7 +23,8 @@
 //! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts. A
 //! lack shows before the lock is acquired or while it is held. Either way the job gives back its lock and its place
 //! in the queue, and marks nothing. It stands back until the lack may have ended. Its tick stays open for other
-//! hosts.
+//! hosts. An order of an operator, to pause the job or to drain the host, is such a lack; ticks that come while it
+//! lasts follow `missed`.
 //!
 //! ```text
 //!  Looking, Waiting ──────────────lacks──────────────▶ StandingBack ──ready──▶ Looking, Waiting
@@ -61,7 +62,7 @@ pub(crate) use self::event::{
 pub(crate) use self::job_machine::{JobMachine, JobRules, MachineGrant, StartCause};
 #[cfg(test)]
 pub(crate) use self::state::JobSleep;
-pub(crate) use self::state::{JobEnding, MachineState, RunTurn, TimeNow, WakeTime};
+pub(crate) use self::state::{JobEnding, LackEnd, MachineState, RunTurn, TimeNow, WakeTime};
 
 #[cfg(test)]
 mod tests;

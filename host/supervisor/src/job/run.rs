@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
-use leasehold_records::RunRecord;
+use leasehold_records::{ManualRun, Outcome, RunRecord, StopKind};
 use tokio::sync::mpsc;
 
 use super::closing;
 use super::context::JobContext;
+use super::halt::{self, HaltRequest};
 use super::held_lock::{HeldLock, log_acquired};
-use super::machine::{RunTurn, StartCause};
+use super::machine::{RunTurn, RunVerdict, StartCause};
 use super::provision::RunProvisions;
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
@@ -24,8 +25,10 @@ use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_config::{LimitKey, Remedy};
-use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
+use leasehold_config::{LimitKey, Remedy, Schedule};
+use leasehold_runtime::{
+    Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
+};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -35,7 +38,7 @@ pub(crate) async fn run(
     context: Arc<JobContext>,
     mut held: HeldLock,
     provisions: RunProvisions,
-    (turn, cause): (RunTurn, StartCause),
+    (turn, order): (RunTurn, RunOrder),
 ) -> TaskResult {
     let run = Run {
         id: context.run_id(held.grant.token(), held.sequence),
@@ -45,17 +48,53 @@ pub(crate) async fn run(
         grant: &held.grant,
         sequence: held.sequence,
         turn,
-        cause,
+        order,
+        stop: StopSignal {
+            requested: context.stop.requested.child_token(),
+            ..context.stop.clone()
+        },
     };
-    let report = run.run_guest(provisions).await;
+    let (report, halt) = run.run_guest(provisions).await;
+    let keeps_running = matches!(context.job.schedule(), Schedule::KeepRunning);
+    let halt = closing::find_halt(&report.end, halt, keeps_running);
     let detail = closing::describe_end(&context, &held.grant, &report.end).await;
-    run.log_end(&report, &detail);
+    let (outcome, verdict, detail) = match halt {
+        None => {
+            let outcome = closing::outcome(&report.end);
+            (outcome, closing::judge_end(&report.end), detail)
+        }
+        Some(halt) => {
+            let reason = halt.to_string();
+            let detail = if detail.is_empty() {
+                reason.clone()
+            } else {
+                format!("{reason} ({detail})")
+            };
+            (
+                Outcome::Stopped,
+                RunVerdict::Halted(halt.kind, reason),
+                detail,
+            )
+        }
+    };
+    run.log_end(&report, outcome, &detail);
     held.sequence += 1;
     TaskResult::RunEnded {
         grant: held,
-        verdict: closing::judge_end(&report.end),
-        outcome: closing::outcome(&report.end),
+        verdict,
+        outcome,
     }
+}
+
+/// Origin of a run.
+pub(crate) enum RunOrder {
+    /// The job's schedule.
+    Own(StartCause),
+    /// An operator's request, with the job's `config` table as it is for this run.
+    Manual {
+        request: ManualRun,
+        config_json: String,
+    },
 }
 
 /// A run under way.
@@ -63,7 +102,9 @@ struct Run<'a> {
     context: &'a Arc<JobContext>,
     grant: &'a Grant,
     turn: RunTurn,
-    cause: StartCause,
+    order: RunOrder,
+    /// Signal of this run alone, which is also given when the host stops.
+    stop: StopSignal,
     /// Number of earlier runs under the grant.
     sequence: u32,
     /// Time when the lock was acquired, if that is not logged yet.
@@ -73,8 +114,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs the guest and forwards its events.
-    async fn run_guest(&self, provisions: RunProvisions) -> RunReport {
+    /// Runs the guest and forwards its events. Also returns the request to end this run alone, if there was one.
+    async fn run_guest(&self, provisions: RunProvisions) -> (RunReport, Option<HaltRequest>) {
         let (context, grant) = (self.context, self.grant);
         // The job may have changed since the resources were obtained; a run is of one version.
         let RunProvisions { slot, secrets, .. } = match provisions.renew(context).await {
@@ -83,7 +124,7 @@ impl Run<'_> {
                 let now = context.clock.now();
                 let deadline = grant.tenure().last_deadline();
                 let end = RunEnd::Unstarted(lack.into_reason());
-                return RunReport::of_nothing(end, now, deadline);
+                return (RunReport::of_nothing(end, now, deadline), None);
             }
         };
         let kv = FencedKv::new(
@@ -100,19 +141,21 @@ impl Run<'_> {
         let log = async {
             self.log_start();
             let about = self.event_context();
-            let mut is_loss_logged = false;
+            let (mut is_loss_logged, mut halt) = (false, None);
             let mut proving = pin!(prove_later(first.as_ref()));
+            let mut halting = pin!(halt::wait(context, grant.token()));
             loop {
                 tokio::select! {
                     biased;
                     event = received.recv() => match event {
                         Some(event) => log_guest_event(context, &about, event),
-                        None => break is_loss_logged,
+                        None => break (is_loss_logged, halt),
                     },
                     reason = grant.tenure().ended(), if !is_loss_logged => {
                         is_loss_logged = true;
                         self.log_loss(&reason);
                     }
+                    request = &mut halting, if halt.is_none() => halt = Some(self.halt(request)),
                     never = &mut proving => match never {},
                 }
             }
@@ -122,7 +165,7 @@ impl Run<'_> {
         let run = context
             .runtime
             .run(&context.plugin, authority, spec, events, slot);
-        let (report, is_loss_logged) = tokio::join!(run, log);
+        let (report, (is_loss_logged, halt)) = tokio::join!(run, log);
         if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
             first.prove().await;
         }
@@ -130,7 +173,29 @@ impl Run<'_> {
         if let (RunEnd::Lost(reason), false) = (&report.end, is_loss_logged) {
             self.log_loss(reason);
         }
-        report
+        (report, halt)
+    }
+
+    /// Asks the guest to stop, which leaves it its grace time.
+    fn halt(&self, request: HaltRequest) -> HaltRequest {
+        let asked = EventKind::StopRequested {
+            kind: match request.kind {
+                StopKind::Stop => "stop",
+                StopKind::Restart => "restart",
+            },
+            by: request.by.clone(),
+            why: request.why.clone(),
+        };
+        self.context.event_log.emit(self.event_context(), asked);
+        self.stop.requested.cancel();
+        request
+    }
+
+    fn trigger(&self) -> Trigger {
+        match &self.order {
+            RunOrder::Own(cause) => trigger_of(*cause),
+            RunOrder::Manual { .. } => Trigger::Manual,
+        }
     }
 
     fn allot_storage(&self) -> KvAllotment {
@@ -153,15 +218,18 @@ impl Run<'_> {
             job: text(&context.name),
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
-            trigger: trigger_of(self.cause),
+            trigger: self.trigger(),
             scheduled_at_unix_ms: self.turn.tick,
             args: context.job.args().to_vec(),
             env,
             env_secrets,
             secrets,
-            config_json: context.job.config_json().to_owned(),
+            config_json: match &self.order {
+                RunOrder::Own(_) => context.job.config_json().to_owned(),
+                RunOrder::Manual { config_json, .. } => config_json.clone(),
+            },
             timeout: context.job.timeout(),
-            stop: context.stop.clone(),
+            stop: self.stop.clone(),
             mark,
         }
     }
@@ -185,7 +253,10 @@ impl Run<'_> {
             self.event_context(),
             EventKind::RunStarted {
                 attempt: self.turn.attempt,
-                trigger: describe_trigger(trigger_of(self.cause)),
+                trigger: match &self.order {
+                    RunOrder::Own(cause) => describe_trigger(trigger_of(*cause)),
+                    RunOrder::Manual { .. } => "manual",
+                },
                 tick: self.turn.tick.map(|tick| tick.to_string()),
                 plugin_sha256: context.plugin.facts().sha256.clone(),
             },
@@ -205,11 +276,11 @@ impl Run<'_> {
     }
 
     /// Logs and records the end.
-    fn log_end(&self, report: &RunReport, detail: &str) {
+    fn log_end(&self, report: &RunReport, outcome: Outcome, detail: &str) {
         self.context.event_log.emit(
             self.event_context(),
             EventKind::RunEnded {
-                outcome: report.end.outcome(),
+                outcome: outcome.as_str(),
                 detail: detail.to_owned(),
                 admitted: report.admitted,
                 refused: report.refused,
@@ -223,6 +294,7 @@ impl Run<'_> {
         let mut record = self.record();
         record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
         closing::fill(&mut record, report);
+        record.outcome = outcome;
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
     }
@@ -243,7 +315,7 @@ impl Run<'_> {
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
             started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
-            outcome: leasehold_records::Outcome::Running,
+            outcome: Outcome::Running,
             detail: String::new(),
             calls_admitted: 0,
             calls_refused: 0,
@@ -251,6 +323,10 @@ impl Run<'_> {
             output: String::new(),
             output_truncated_bytes: 0,
             merged: None,
+            manual: match &self.order {
+                RunOrder::Own(_) => None,
+                RunOrder::Manual { request, .. } => Some(request.clone()),
+            },
         }
     }
 }

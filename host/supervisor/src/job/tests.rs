@@ -20,7 +20,7 @@ use leasehold_records::{Outcome, TickRecord, TickState};
 use super::clocks::{LivingHost, settling_time};
 use super::lack::RunLack;
 use super::machine::{
-    AcquireMiss, JobEnding, JobMachine, JobRules, JobSleep, MachineAction, MachineEvent,
+    AcquireMiss, JobEnding, JobMachine, JobRules, JobSleep, LackEnd, MachineAction, MachineEvent,
     MachineState, PauseEnd, RunVerdict, TickClaim, TickMark, TimeNow, WakeTime,
 };
 use super::tick::{
@@ -519,12 +519,15 @@ impl World {
     }
 
     /// Plans the next check: when a slot is free, or after a pause for anything else.
-    fn plan_readiness(&mut self, host: usize, until: Option<BootTime>) {
-        let free = self.hosts[host].lacking.1.saturating_sub(self.now);
-        let left = until.map_or(free, |until| {
-            let left = until.since(self.now_of(host).boot);
-            u64::try_from(left.as_millis()).expect("short")
-        });
+    fn plan_readiness(&mut self, host: usize, until: LackEnd) {
+        let left = match until {
+            LackEnd::Slot => self.hosts[host].lacking.1.saturating_sub(self.now),
+            LackEnd::At(until) => {
+                let left = until.since(self.now_of(host).boot);
+                u64::try_from(left.as_millis()).expect("short")
+            }
+            LackEnd::Hold => panic!("no operator is simulated"),
+        };
         self.plan(host, left, HostEvent::Provides);
     }
 

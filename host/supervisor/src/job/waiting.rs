@@ -35,6 +35,9 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
             None => RunProvisions::get_soon(&context).await,
         }
     };
+    if let Some(lack) = context.control.lack(&context.name) {
+        return TaskResult::Missed(AcquireMiss::Lacks(lack));
+    }
     let provisions = tokio::select! {
         () = context.cancel.cancelled() => return TaskResult::Missed(AcquireMiss::Cancelled),
         provisions = provisions => provisions,
@@ -73,6 +76,10 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
     let acquired = tokio::select! {
         () = context.cancel.cancelled() => return TaskResult::Missed(AcquireMiss::Cancelled),
         acquired = waiting => acquired,
+        // The place in the queue is given up with the request.
+        lack = context.control.held(&context.name) => {
+            return TaskResult::Missed(AcquireMiss::Lacks(lack));
+        }
         never = log_holders(&context, place) => match never {},
         never = reserve.expire() => match never {},
     };
@@ -110,9 +117,10 @@ async fn provide(
     reserved: Option<RunProvisions>,
 ) -> TaskResult {
     let at = context.clock.now();
-    let provisions = match reserved {
-        Some(provisions) => Ok(provisions),
-        None => RunProvisions::get_now(context).await,
+    let provisions = match (context.control.lack(&context.name), reserved) {
+        (Some(lack), _) => Err(lack),
+        (None, Some(provisions)) => Ok(provisions),
+        (None, None) => RunProvisions::get_now(context).await,
     };
     match provisions {
         Ok(provisions) => TaskResult::Acquired {

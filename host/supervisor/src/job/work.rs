@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use super::closing;
 use super::context::JobContext;
+use super::halt;
 use super::held_lock::HeldLock;
-use super::machine::{PauseEnd, TimeNow, WakeTime};
+use super::machine::{LackEnd, PauseEnd, TimeNow, WakeTime};
 use super::provision::RunProvisions;
 use super::task::TaskResult;
 use crate::event::EventKind;
@@ -124,27 +125,36 @@ pub(crate) async fn give_back(context: &JobContext, grant: Grant) -> bool {
     }
 }
 
-/// Stands back until the lack may have ended: until it is this job's turn for a slot, or until a given moment.
-pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>) -> TaskResult {
+/// Stands back until the lack may have ended: until it is this job's turn for a slot, until a given moment, or until
+/// an order of an operator has ended.
+pub(crate) async fn stand_back(context: Arc<JobContext>, until: LackEnd) -> TaskResult {
     let provisions = async {
         match until {
-            Some(until) => {
+            LackEnd::Hold => std::future::pending().await,
+            LackEnd::At(until) => {
                 sleep_until(&*context.clock, until).await;
                 RunProvisions::get_soon(&context).await
             }
-            None => RunProvisions::get_in_turn(&context).await,
+            LackEnd::Slot => RunProvisions::get_in_turn(&context).await,
+        }
+    };
+    let order = async {
+        match until {
+            LackEnd::Hold => context.control.released(&context.name).await,
+            LackEnd::At(_) | LackEnd::Slot => Some(context.control.held(&context.name).await),
         }
     };
     // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
     let superseded = async {
         match until {
-            Some(_) => context.superseded.cancelled().await,
-            None => std::future::pending().await,
+            LackEnd::At(_) => context.superseded.cancelled().await,
+            LackEnd::Slot | LackEnd::Hold => std::future::pending().await,
         }
     };
     tokio::select! {
         () = context.cancel.cancelled() => TaskResult::Cancelled,
         () = superseded => TaskResult::Ready(None),
+        lack = order => lack.map_or(TaskResult::HoldEnded, TaskResult::Lacks),
         provisions = provisions => match provisions {
             Ok(provisions) => TaskResult::Ready(Some(provisions)),
             Err(lack) => TaskResult::Lacks(lack),
@@ -165,6 +175,8 @@ pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Durat
         biased;
         () = context.cancel.cancelled() => PauseEnd::Cancelled,
         _ = grant.tenure().ended() => PauseEnd::Lost,
+        halt = halt::wait(&context, grant.token()) => PauseEnd::Halted(halt.kind, halt.to_string()),
+        lack = context.control.held(&context.name) => PauseEnd::Lacks(lack),
         provisions = over => match provisions {
             Ok(provisions) => PauseEnd::Over(provisions),
             Err(lack) => PauseEnd::Lacks(lack),

@@ -96,6 +96,8 @@ fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
         last: None,
         detail: String::new(),
         progress: None,
+        holds: Vec::new(),
+        pending: None,
     }
 }
 

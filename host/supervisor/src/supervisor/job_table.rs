@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
+use super::manual_runs::TaskOutput;
 use crate::end::HostEnd;
 use crate::event::EventKind;
 use crate::event_log::EventLog;
 use crate::job::claiming;
 use crate::job::context::JobContext;
-use crate::job::entry::JobEntry;
+use crate::job::entry::{JobEntry, ManualTurn};
 use crate::job::lack::RunLack;
 use crate::job::machine::JobEnding;
-use crate::job::run;
+use crate::job::run::{self, RunOrder};
 use crate::job::task::{TaskRequest, TaskResult};
 use crate::job::waiting;
 use crate::job::work;
@@ -23,14 +24,16 @@ use leasehold_records::whole_millis;
 pub(super) struct JobTable {
     pub(super) entries: BTreeMap<usize, JobEntry>,
     next_number: usize,
-    pub(super) tasks: JoinSet<TaskResult>,
+    pub(super) tasks: JoinSet<TaskOutput>,
     owners: HashMap<Id, usize>,
-    event_log: EventLog,
+    pub(super) event_log: EventLog,
     record_writer: RecordWriter,
     /// The worst end of any job so far.
     pub(super) end: HostEnd,
     /// Jobs whose state has changed since its record was written.
     pub(super) unwritten: BTreeSet<usize>,
+    /// Keys of requested runs that this host is done with, though its view of the store may not show that yet.
+    pub(super) settled: BTreeSet<String>,
 }
 
 impl JobTable {
@@ -44,6 +47,7 @@ impl JobTable {
             record_writer,
             end: HostEnd::Done,
             unwritten: BTreeSet::new(),
+            settled: BTreeSet::new(),
         }
     }
 
@@ -84,7 +88,7 @@ impl JobTable {
     }
 
     /// Applies the result of a task to its job.
-    pub(super) fn take_joined(&mut self, joined: Result<(Id, TaskResult), JoinError>) {
+    pub(super) fn take_joined(&mut self, joined: Result<(Id, TaskOutput), JoinError>) {
         let (id, result) = match joined {
             Ok((id, result)) => (id, Ok(result)),
             Err(error) => (error.id(), Err(error)),
@@ -96,7 +100,13 @@ impl JobTable {
             return;
         };
         let requests = match result {
-            Ok(result) => entry.take_result(result),
+            Ok(TaskOutput::Turn(result)) => entry.take_result(result),
+            Ok(TaskOutput::ManualWait(key, waited)) => {
+                return self.take_manual_wait(at, key, waited);
+            }
+            Ok(TaskOutput::ManualRun(outcome)) => {
+                return self.set_manual(at, ManualTurn::Idle, Some(outcome));
+            }
             Err(error) => {
                 // The task panicked. It dropped its grant, and with it the lock.
                 tracing::error!(%error, "a task panicked");
@@ -150,8 +160,8 @@ impl JobTable {
                 provisions,
                 turn,
             } => {
-                let cause = entry.rules().cause();
-                self.spawn(at, run::run(context, grant, provisions, (turn, cause)));
+                let order = RunOrder::Own(entry.rules().cause());
+                self.spawn(at, run::run(context, grant, provisions, (turn, order)));
             }
             TaskRequest::Pause { grant, pause } => {
                 self.spawn(at, work::pause(context, grant, pause));
@@ -177,12 +187,20 @@ impl JobTable {
     }
 
     fn spawn(&mut self, at: usize, work: impl Future<Output = TaskResult> + Send + 'static) {
+        self.spawn_task(at, async { TaskOutput::Turn(work.await) });
+    }
+
+    pub(super) fn spawn_task(
+        &mut self,
+        at: usize,
+        work: impl Future<Output = TaskOutput> + Send + 'static,
+    ) {
         let task = self.tasks.spawn(work);
         self.owners.insert(task.id(), at);
     }
 
     /// Logs an event of this job.
-    fn log(&self, at: usize, event: EventKind) {
+    pub(super) fn log(&self, at: usize, event: EventKind) {
         if let Some(entry) = self.entries.get(&at) {
             self.event_log.emit(entry.context.event_context(), event);
         }

@@ -206,7 +206,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, role: QueueRole, entr
         Some(since) => story.moment("joined", since),
         None => story.field("joined", "before this was started"),
     }
-    if let Some(also) = queue_pane::also_holds(scene, lock, role, entry, usize::MAX) {
+    if let Some(also) = queue_pane::also(scene, lock, role, entry, usize::MAX) {
         story.field("also", &also);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use leasehold_lock::FeedItem;
 
-use super::stage::{EVENING, app, line, night, screen, text};
+use super::stage::{EVENING, app, line, night, screen, select, text};
 use crate::app::{App, FactSource, View};
 use crate::fact::FactKind;
 use crate::filter::Filter;
@@ -115,4 +115,34 @@ fn lost_store_is_shown_on_every_screen() {
             );
         }
     }
+}
+
+#[test]
+fn restarted_job_is_shown_behind_its_own_expiring_entry() {
+    let mut store = FixtureStore::new();
+    store.join("billing", "inv", "host-1", 1);
+    store.after(3_000).join("billing", "inv", "host-1", 2);
+    store.healthy();
+    store.ttl(1, 7, 10);
+    store.ttl(2, 9, 10);
+    let (mut app, now) = app(store);
+    let mut all = String::new();
+    for (view, size) in [
+        (View::Locks, (200, 50)),
+        (View::Queue, (120, 24)),
+        (View::Queue, (160, 24)),
+    ] {
+        app.view = view;
+        app.lock = Some("/leasehold/locks/billing".into());
+        app.refresh(now);
+        if view == View::Locks {
+            select(&mut app, now, "billing");
+        }
+        let screen = screen(&mut app, now, size);
+        let lines = (0..size.1).map(|y| line(screen.buffer(), y).trim_end().to_owned());
+        let about = |line: &String| line.contains("entry") || line.contains("blast");
+        let lines: Vec<String> = lines.filter(about).collect();
+        let _ = writeln!(all, "{view:?} {size:?}\n{}\n", lines.join("\n"));
+    }
+    insta::assert_snapshot!(all);
 }

@@ -558,6 +558,29 @@ fn every_key_of_a_job_is_among_its_values() {
     }
 }
 
+/// A key that is added to `[host]` or `[store]` must be shown and compared too.
+#[test]
+fn every_key_of_host_and_store_is_among_the_host_values() {
+    let on_etcd = super::reference::reference_with_examples();
+    let embedded = super::reference::reference_without_etcd();
+    let in_memory = "[store]\nembedded = true\nmemory = true\n[jobs.a]\nplugin = \"a.wasm\"\n";
+    let shown: Vec<String> = [on_etcd.as_str(), embedded.as_str(), in_memory]
+        .iter()
+        .flat_map(|text| valid(text).host_values())
+        .map(|(key, _)| key)
+        .collect();
+    for (table, keys) in [
+        ("host", schema::HOST),
+        ("store", schema::STORE),
+        ("store.tls", schema::TLS),
+    ] {
+        for key in keys.iter().filter(|key| **key != "tls") {
+            let name = format!("{table}.{key}");
+            assert!(shown.contains(&name), "`{name}` is not among {shown:?}");
+        }
+    }
+}
+
 #[test]
 fn values_that_sound_like_secrets_are_hidden() {
     let job = job(

@@ -22,7 +22,7 @@ pub(super) fn reference_with_examples() -> String {
 }
 
 /// The reference with its examples, on the embedded store.
-fn reference_without_etcd() -> String {
+pub(super) fn reference_without_etcd() -> String {
     with_examples(&without_part("---- etcd"))
 }
 

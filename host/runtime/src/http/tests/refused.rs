@@ -146,3 +146,13 @@ async fn refusal_names_the_line_to_add_and_only_the_origin() {
     }
     insta::assert_snapshot!("refusals", rig.told().join("\n"));
 }
+
+#[tokio::test]
+async fn refusal_of_a_dropped_in_job_names_its_sidecar() {
+    let names = Names::saying(&[&["10.1.2.3"]]);
+    let mut rig = Rig::dropped(&allow(&["https://api.example.com"]), &names);
+    for url in ["http://other.example/", "https://api.example.com/"] {
+        assert!(rig.get(url).await.is_err());
+    }
+    insta::assert_snapshot!(rig.told().join("\n"));
+}

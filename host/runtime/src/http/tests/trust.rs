@@ -71,14 +71,19 @@ async fn foreign_certificate_is_refused_with_a_remedy() {
         http_ca: Some(file),
         ..allow
     };
-    let mut rig = Rig::new(&allow, &Names::saying(&[&["127.0.0.1"]]));
-    let refused = rig.get(&origin).await.map(|_| ());
-    assert!(
-        matches!(refused, Err(Error::TlsCertificateError)),
-        "{refused:?}"
-    );
-    let told = rig.told().join("\n");
-    assert!(told.contains("`http_ca` in [jobs.demo.allow]"), "{told}");
+    let names = Names::saying(&[&["127.0.0.1"]]);
+    for (mut rig, place) in [
+        (Rig::new(&allow, &names), "[jobs.demo.allow]"),
+        (Rig::dropped(&allow, &names), "[plugins.allow]"),
+    ] {
+        let refused = rig.get(&origin).await.map(|_| ());
+        assert!(
+            matches!(refused, Err(Error::TlsCertificateError)),
+            "{refused:?}"
+        );
+        let told = rig.told().join("\n");
+        assert!(told.contains(&format!("`http_ca` in {place}")), "{told}");
+    }
 }
 
 #[tokio::test]

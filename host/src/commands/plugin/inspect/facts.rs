@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use leasehold_config::limits::Limits;
 use leasehold_config::manifest::Manifest;
 use leasehold_config::plugin_file::PluginFile;
-use leasehold_config::{Job, JobSource, Schedule, format_size, hex};
+use leasehold_config::{Job, JobSource, LimitKey, Remedy, Schedule, format_size, hex};
 use leasehold_runtime::{CONTRACT_VERSION, ImportState, Inspection, LoadProblem};
 
 /// Facts to print.
 pub(super) struct PluginFacts<'a> {
     pub(super) found: &'a PluginFile,
-    /// Name and grants that it is judged by.
-    pub(super) job: String,
+    /// Job whose grants and limits it is judged by.
+    pub(super) source: JobSource,
     pub(super) limits: Limits,
     /// True if those are a configured job's.
     pub(super) is_configured: bool,
@@ -35,7 +35,7 @@ impl PluginFacts<'_> {
     }
 
     fn refusal(&self, problem: &LoadProblem) -> String {
-        problem.for_source(&JobSource::table(&self.job))
+        problem.for_source(&self.source)
     }
 
     pub(super) fn text(&self) -> String {
@@ -68,7 +68,8 @@ impl PluginFacts<'_> {
                 row("contract", &contract);
                 let (needs, most) = (look.memory_minimum_bytes, self.limits.memory_bytes);
                 let fits = if needs > most {
-                    format!(": raise `memory` in the limits of job `{}`", self.job)
+                    let remedy = Remedy::Raise(LimitKey::Memory);
+                    format!(": {}", remedy.for_source(&self.source))
                 } else {
                     String::new()
                 };
@@ -89,7 +90,7 @@ impl PluginFacts<'_> {
 
     fn add_imports(&self, text: &mut String) {
         let Ok(look) = &self.look else { return };
-        let _ = writeln!(text, "\nimports, as job `{}`", self.job);
+        let _ = writeln!(text, "\nimports, as job `{}`", self.source.job());
         let width = look.imports.iter().map(|(name, _)| name.chars().count());
         let width = width.max().unwrap_or(0);
         for (import, state) in &look.imports {
@@ -105,7 +106,11 @@ impl PluginFacts<'_> {
             ImportState::Always => "always there".to_owned(),
             ImportState::Granted => "granted".to_owned(),
             ImportState::NotGranted(line) if self.is_configured => {
-                format!("not granted: add `{line}` under [jobs.{}.allow]", self.job)
+                let remedy = Remedy::Grant {
+                    line: line.clone(),
+                    otherwise: "",
+                };
+                format!("not granted: {}", remedy.for_source(&self.source))
             }
             ImportState::NotGranted(line) => {
                 format!(
@@ -212,7 +217,7 @@ impl PluginFacts<'_> {
             "size_bytes": found.bytes.len(),
             "sha256": hex(&found.digest),
             "contract_of_this_host": CONTRACT_VERSION,
-            "job": self.job,
+            "job": self.source.job(),
             "memory_allowed_bytes": self.limits.memory_bytes,
             "plugin": look,
             "manifest": manifest,

@@ -20,6 +20,11 @@ fn event(host: &str, token: Option<u64>, kind: EventKind) -> Event {
     }
 }
 
+/// Formats an event as the first of its log.
+fn of(event: &Event, form: Form) -> String {
+    render(event, form, &mut NameColumns::of(form))
+}
+
 fn guest() -> EventKind {
     EventKind::Guest {
         stream: "log",
@@ -165,6 +170,41 @@ fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
 }
 
 #[test]
+fn order_of_an_operator_reads_with_name_and_reason() {
+    let paused = |until: Option<&str>| EventKind::Paused {
+        by: "ann@vm".into(),
+        why: "the disk is full".into(),
+        until: until.map(Into::into),
+    };
+    let lines = [
+        sentence(&paused(None)),
+        sentence(&paused(Some("2026-12-01T06:00:00Z"))),
+        sentence(&EventKind::Drained {
+            by: "ann@vm".into(),
+            why: String::new(),
+            ends: true,
+        }),
+        sentence(&EventKind::StopRequested {
+            kind: "restart",
+            by: String::new(),
+            why: "a new version, and `update = \"restart\"`".into(),
+        }),
+        sentence(&EventKind::TriggerRefused {
+            trigger: "1".into(),
+            by: "ann@vm".into(),
+            reason: "its config has no key `batch`".into(),
+        }),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    PAUSED     by ann@vm: the disk is full
+    PAUSED     by ann@vm until 2026-12-01T06:00:00Z: the disk is full
+    DRAINED    by ann@vm; the host ends when its runs have ended
+    ASKED      to restart: a new version, and `update = "restart"`
+    REFUSED    the run requested by ann@vm: its config has no key `batch`
+    "#);
+}
+
+#[test]
 fn story_has_seconds_and_bold_acquisitions_and_no_repeats() {
     let story = |colours| Form::Story {
         began: BootTime::from_nanos(1_000_000_000),
@@ -217,4 +257,31 @@ fn story_has_seconds_and_bold_acquisitions_and_no_repeats() {
         coloured.contains("\u{1b}[1mACQUIRED   after 12 ms  (token 7)\u{1b}[0m"),
         "{coloured}"
     );
+}
+
+#[test]
+fn columns_grow_with_the_longest_names_up_to_a_bound() {
+    let named = |host: &str, job: &str| {
+        let mut event = event(host, None, guest());
+        event.context.job = Some(job.into());
+        event
+    };
+    let began = BootTime::from_nanos(0);
+    let story = Form::Story {
+        began,
+        colours: false,
+    };
+    let events = [
+        named("dev-1", "ledger"),
+        named("build-worker-17", "dropped.nightly-report"),
+        named("dev-1", "ledger"),
+        named(&"h".repeat(25), &"j".repeat(33)),
+        named("dev-1", "ledger"),
+    ];
+    let lines = |form: Form| {
+        let mut columns = NameColumns::of(form);
+        let lines = events.iter().map(|event| render(event, form, &mut columns));
+        lines.collect::<String>()
+    };
+    insta::assert_snapshot!(format!("{}\n{}", lines(Form::Text), lines(story)));
 }

@@ -7,7 +7,7 @@ use leasehold_lock::BootTime;
 use leasehold_records::Outcome;
 
 use super::event::TickMark;
-use super::state::{JobEnding, RunTurn, WakeTime};
+use super::state::{JobEnding, LackEnd, RunTurn, WakeTime};
 use crate::job::lack::RunLack;
 
 /// A piece of work, which ends in one event, or a line of the log. Work under the lock takes the grant `G`, and a
@@ -25,8 +25,8 @@ pub(crate) enum MachineAction<G, P> {
     Look { tick: UnixMs },
     /// Get what the run needs on this host, if it is not here already, and join the queue.
     Acquire(Option<P>),
-    /// Wait for a slot, or until this moment; then get what the run needs on this host.
-    StandBack { until: Option<BootTime> },
+    /// Wait for this end of the lack; then get what the run needs on this host.
+    StandBack { until: LackEnd },
     /// Claim this tick. If no host has begun it and a newer one is due, claim the newest.
     Claim {
         grant: G,

@@ -6,7 +6,7 @@ use leasehold_config::{MissedTicks, Schedule};
 use leasehold_lock::BootTime;
 
 use super::action::MachineAction;
-use super::entering::{MachineStep, acquire, describe_passed, end, go_on, look};
+use super::entering::{MachineStep, acquire, describe_held, describe_passed, end, go_on, look};
 use super::event::{AcquireMiss, TickLook};
 use super::job_machine::{JobMachine, sleep_for};
 use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
@@ -99,6 +99,26 @@ impl<G, P> JobMachine<G, P> {
         let next = (RunTurn::first(newest), newest);
         let (state, mut actions) = look(next, false, provisions, String::new());
         actions.insert(0, MachineAction::LogSkipped(describe_passed(tick)));
+        (state, actions)
+    }
+
+    /// Goes on after an order of an operator has ended. Ticks that came meanwhile follow `missed`: a job that skips
+    /// them finishes only a tick that a host has begun.
+    pub(super) fn leave_hold(&self, turn: RunTurn, now: TimeNow, jitter: f64) -> MachineStep<G, P> {
+        let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
+            return acquire(turn, None, now);
+        };
+        if tick > now.wall || ticks.missed() == MissedTicks::CatchUp {
+            return self.leave_lack(turn, None, now, jitter);
+        }
+        let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
+        let turn = if newest == tick {
+            turn
+        } else {
+            RunTurn::first(newest)
+        };
+        let (state, mut actions) = look((turn, newest), true, None, String::new());
+        actions.insert(0, MachineAction::LogSkipped(describe_held(tick)));
         (state, actions)
     }
 

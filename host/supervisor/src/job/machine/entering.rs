@@ -117,3 +117,11 @@ pub(super) fn end<G, P>(ending: JobEnding) -> MachineStep<G, P> {
 pub(super) fn describe_passed(tick: UnixMs) -> String {
     format!("the tick of {tick} passed before it could be started, and the next one is due")
 }
+
+/// Returns the reason for skipping a tick that passed while an operator's order held the job.
+pub(super) fn describe_held(tick: UnixMs) -> String {
+    format!(
+        "the tick of {tick} passed while the job was held; with missed = \"skip\" it is finished only if a host had \
+         begun it"
+    )
+}

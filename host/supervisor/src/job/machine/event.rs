@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_records::Outcome;
+use leasehold_records::{Outcome, StopKind};
 
 use crate::job::lack::RunLack;
 
@@ -23,6 +23,8 @@ pub(crate) enum MachineEvent<G, P> {
     Ready(Option<P>),
     /// The job stood back, and its next run lacks something, still or again.
     Lacks(RunLack),
+    /// The job stood back by an order, and the order has ended.
+    HoldEnded,
     /// The lock was acquired, with the resources of its run.
     Acquired { grant: G, provisions: P },
     /// No grant was acquired.
@@ -58,6 +60,8 @@ pub(crate) enum RunVerdict {
     Lost,
     /// The host stopped the run.
     Stopped,
+    /// The run alone was requested to end. The text names the operator and the reason.
+    Halted(StopKind, String),
     /// The guest was never started.
     Lacks(RunLack),
 }
@@ -88,6 +92,8 @@ pub(crate) enum PauseEnd<P> {
     Lost,
     /// The host stops.
     Cancelled,
+    /// The end of the runs under this lock was requested. The text names the operator and the reason.
+    Halted(StopKind, String),
 }
 
 /// State of a tick as read without the lock.

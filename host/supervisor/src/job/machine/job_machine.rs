@@ -8,7 +8,7 @@ use leasehold_config::{Restart, Schedule};
 use leasehold_lock::{BootTime, Token};
 
 use super::planning::TickPlan;
-use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
+use super::state::{JobEnding, JobSleep, LackEnd, NextStep, RunTurn, TimeNow, WakeTime};
 use crate::job::lack::RunLack;
 
 /// Settings of a job that the machine needs.
@@ -97,8 +97,11 @@ impl<G, P> JobMachine<G, P> {
         jitter: f64,
     ) -> NextStep {
         let until = match lack {
-            RunLack::Slot(_) => None,
-            RunLack::Clock(_) | RunLack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
+            RunLack::Slot(_) => LackEnd::Slot,
+            RunLack::Held(_) => LackEnd::Hold,
+            RunLack::Clock(_) | RunLack::Other(_) => {
+                LackEnd::At(now.boot.after(self.backoff(jitter)))
+            }
         };
         let reason = lack.reason().to_owned();
         self.or_stop(NextStep::StandBack {

@@ -59,6 +59,17 @@ impl JobSleep {
     }
 }
 
+/// End of a lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LackEnd {
+    /// The job has its turn for a slot.
+    Slot,
+    /// The lack is looked for again at this moment.
+    At(BootTime),
+    /// The order that holds the job has ended.
+    Hold,
+}
+
 /// Current activity of a job, whose runs need provisions `P`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MachineState<P> {
@@ -79,11 +90,10 @@ pub(crate) enum MachineState<P> {
         /// Time when this began.
         requested: BootTime,
     },
-    /// Waits without lock and queue entry, because this host lacks something. A lacking slot is waited for;
-    /// anything else is looked for again at `until`.
+    /// Waits without lock and queue entry, because this host lacks something.
     StandingBack {
         turn: RunTurn,
-        until: Option<BootTime>,
+        until: LackEnd,
         /// The lack, as a sentence.
         reason: String,
     },
@@ -149,7 +159,7 @@ pub(crate) enum NextStep {
     Sleep(JobSleep),
     StandBack {
         turn: RunTurn,
-        until: Option<BootTime>,
+        until: LackEnd,
         reason: String,
     },
     End(JobEnding),

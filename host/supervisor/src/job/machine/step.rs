@@ -8,7 +8,7 @@ use super::entering::{MachineStep, acquire, end, go_on, look, release};
 use super::event::MachineEvent as Event;
 use super::job_machine::{JobMachine, MachineGrant};
 use super::state::{
-    JobEnding, JobSleep, MachineState as State, NextStep, RunTurn, TimeNow, WakeTime,
+    JobEnding, JobSleep, LackEnd, MachineState as State, NextStep, RunTurn, TimeNow, WakeTime,
 };
 use super::under_lock::EndedRun;
 
@@ -48,6 +48,14 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
             (State::StandingBack { turn, .. }, Event::Lacks(lack)) => {
                 self.stand_back(turn, lack, now, jitter)
             }
+            (
+                State::StandingBack {
+                    turn,
+                    until: LackEnd::Hold,
+                    ..
+                },
+                Event::HoldEnded,
+            ) if !self.stopping => self.leave_hold(turn, now, jitter),
             (State::Waiting { turn, requested }, Event::Missed(miss)) => {
                 self.take_miss((turn, requested), miss, now, jitter)
             }

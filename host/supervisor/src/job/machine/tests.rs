@@ -8,7 +8,7 @@ use std::time::Duration;
 use leasehold_config::Config;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::{BootTime, Token};
-use leasehold_records::Outcome;
+use leasehold_records::{Outcome, StopKind};
 
 use super::*;
 use crate::job::clocks::SKEW;
@@ -645,7 +645,7 @@ fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
     let (state, _) = machine.start(at(1), 0.0);
     let missed = Event::Missed(AcquireMiss::Lacks(no_slot()));
     let (state, actions) = machine.step(state, missed, at(1), 1.0);
-    let until = None;
+    let until = LackEnd::Slot;
     let logged = Action::LogStandingBack(no_slot());
     assert_eq!(actions, [logged, Action::StandBack { until }]);
     assert!(matches!(&state, State::StandingBack { turn, .. } if turn.attempt == 1));
@@ -677,7 +677,9 @@ fn lasting_lack_is_checked_in_growing_pauses() {
         let (next, actions) = machine.step(state, event, at(100), 1.0);
         let [
             Action::LogStandingBack(_),
-            Action::StandBack { until: Some(until) },
+            Action::StandBack {
+                until: LackEnd::At(until),
+            },
         ] = actions[..]
         else {
             panic!("{actions:?}");
@@ -740,7 +742,7 @@ fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
     assert_eq!(actions, [RELEASE, logged]);
     let (state, actions) = released(&mut machine, state, 102);
     assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
-    let until = None;
+    let until = LackEnd::Slot;
     assert_eq!(actions, [Action::StandBack { until }]);
 }
 
@@ -764,6 +766,167 @@ fn stopping_host_ends_a_job_that_stands_back_without_a_log_line() {
     assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
+fn held() -> RunLack {
+    RunLack::Held("paused by ann@vm".into())
+}
+
+/// Brings a job to its lock and has it stand back there by an order.
+fn hold(machine: &mut Machine, now: u64) -> State {
+    let state = to_the_lock(machine, now);
+    let missed = Event::Missed(AcquireMiss::Lacks(held()));
+    let (state, actions) = machine.step(state, missed, at(now), 0.0);
+    let until = LackEnd::Hold;
+    let logged = Action::LogStandingBack(held());
+    assert_eq!(actions, [logged, Action::StandBack { until }]);
+    state
+}
+
+#[test]
+fn held_job_waits_for_its_lock_when_the_hold_ends() {
+    for job in ["", "once = true"] {
+        let mut machine = machine(job);
+        let state = hold(&mut machine, 100);
+        let (state, actions) = machine.step(state, Event::HoldEnded, at(200), 0.0);
+        assert_eq!(actions, [ACQUIRE]);
+        assert!(matches!(state, State::Waiting { turn, .. } if turn.attempt == 1));
+    }
+}
+
+/// A nightly job that skips missed ticks does not run at noon, when a pause ends.
+#[test]
+fn skipped_ticks_of_a_hold_run_only_if_begun() {
+    let mut machine = machine("every = \"10s\"");
+    let standing = hold(&mut machine, 100);
+    for (now, tick) in [(109, 100), (135, 130)] {
+        let (state, actions) = machine.step(standing.clone(), Event::HoldEnded, at(now), 0.0);
+        assert!(matches!(&actions[0], Action::LogSkipped(text) if text.contains("00:01:40Z")));
+        let look = second(tick);
+        assert_eq!(actions[1], Action::Look { tick: look });
+        let open = Event::Looked(TickLook::Open);
+        let (slept, _) = machine.step(state.clone(), open, at(now), 0.0);
+        let next = attempt(1, now / 10 * 10 + 10);
+        assert!(
+            matches!(slept, State::Sleeping(sleep) if sleep.next == next),
+            "{now}"
+        );
+        let begun = Event::Looked(TickLook::Begun);
+        let (_, actions) = machine.step(state, begun, at(now), 0.0);
+        assert_eq!(actions, [ACQUIRE]);
+    }
+}
+
+#[test]
+fn newest_tick_of_a_hold_is_caught_up_with() {
+    let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
+    let standing = hold(&mut machine, 100);
+    let (state, actions) = machine.step(standing, Event::HoldEnded, at(135), 0.0);
+    assert!(matches!(&actions[0], Action::LogSkipped(_)));
+    let tick = second(130);
+    assert_eq!(actions[1], Action::Look { tick });
+    let open = Event::Looked(TickLook::Open);
+    let (_, actions) = machine.step(state, open, at(135), 0.0);
+    assert_eq!(actions, [ACQUIRE]);
+}
+
+#[test]
+fn another_order_replaces_the_reason_of_a_hold() {
+    let mut machine = machine("");
+    let state = hold(&mut machine, 100);
+    let other = RunLack::Held("this host is drained by ann@vm".into());
+    let (state, _) = machine.step(state, Event::Lacks(other), at(101), 0.0);
+    assert_eq!(state.detail(), "this host is drained by ann@vm");
+}
+
+#[test]
+fn hold_in_a_pause_or_at_a_claim_gives_the_lock_back() {
+    let mut machine = machine("every = \"10s\"");
+    let (pausing, _) = run(&mut machine, 101, RunVerdict::Again(SECOND));
+    let (_, actions) = machine.step(pausing, pause_ended(PauseEnd::Lacks(held())), at(101), 0.0);
+    assert_eq!(actions[0], RELEASE);
+    let state = to_the_lock(&mut machine, 110);
+    let (claiming, _) = machine.step(state, ACQUIRED, at(110), 0.0);
+    let lacks = claimed(TickClaim::Lacks(held()));
+    let (_, actions) = machine.step(claiming, lacks, at(110), 0.0);
+    assert_eq!(actions[0], RELEASE);
+}
+
+fn halted(kind: StopKind) -> RunVerdict {
+    RunVerdict::Halted(kind, "stopped by ann@vm".into())
+}
+
+/// A stopped tick is over and its job goes on; a restarted one is run again at once.
+#[test]
+fn halted_tick_is_over_or_runs_again_at_once() {
+    let mut stopped = machine("every = \"10s\"\nretries = 3");
+    let (state, actions) = run(&mut stopped, 101, halted(StopKind::Stop));
+    assert_eq!(actions, [mark_action(second(100), TickMark::Done)]);
+    let (state, _) = released(&mut stopped, state, 101);
+    assert_eq!(state.detail(), "stopped by ann@vm");
+    assert!(matches!(state, State::Sleeping(sleep) if sleep.next == attempt(1, 110)));
+
+    let mut restarted = machine("every = \"10s\"");
+    let (state, actions) = run(&mut restarted, 101, halted(StopKind::Restart));
+    let not_before = second(101);
+    let mark = TickMark::Retry { not_before };
+    assert_eq!(actions, [mark_action(second(100), mark)]);
+    let (state, actions) = released(&mut restarted, state, 101);
+    assert_eq!(actions, [ACQUIRE]);
+    assert!(matches!(state, State::Waiting { turn, .. } if turn == attempt(2, 100)));
+}
+
+#[test]
+fn halted_continuous_job_pauses_or_waits_again() {
+    let mut stopped = machine("restart = { min = \"2s\", max = \"4s\" }");
+    let (state, actions) = run(&mut stopped, 101, halted(StopKind::Stop));
+    assert_eq!(actions, [RELEASE]);
+    let (state, _) = released(&mut stopped, state, 101);
+    let until = WakeTime::Boot(at(103).boot);
+    assert!(matches!(&state, State::Sleeping(sleep) if sleep.until == until));
+    assert_eq!(stopped.failures, 0);
+
+    let mut restarted = machine("");
+    let (state, _) = run(&mut restarted, 101, halted(StopKind::Restart));
+    let (_, actions) = released(&mut restarted, state, 101);
+    assert_eq!(actions, [ACQUIRE]);
+}
+
+#[test]
+fn halted_once_job_has_failed_or_waits_again() {
+    let mut stopped = machine("once = true");
+    let (state, _) = run(&mut stopped, 101, halted(StopKind::Stop));
+    let (state, _) = released(&mut stopped, state, 101);
+    assert!(matches!(state, State::Ended(JobEnding::Failed(why)) if why == "stopped by ann@vm"));
+    let mut restarted = machine("once = true");
+    let (state, _) = run(&mut restarted, 101, halted(StopKind::Restart));
+    let (_, actions) = released(&mut restarted, state, 101);
+    assert_eq!(actions, [ACQUIRE]);
+}
+
+#[test]
+fn halted_pause_gives_the_lock_back() {
+    for (kind, expected) in [
+        (StopKind::Stop, TickMark::Done),
+        (
+            StopKind::Restart,
+            TickMark::Retry {
+                not_before: second(102),
+            },
+        ),
+    ] {
+        let mut machine = machine("every = \"10s\"");
+        let (pausing, _) = run(&mut machine, 101, RunVerdict::Again(SECOND));
+        let end = pause_ended(PauseEnd::Halted(kind, "stopped by ann@vm".into()));
+        let (_, actions) = machine.step(pausing, end, at(102), 0.0);
+        let marked = Action::Mark {
+            grant: (),
+            tick: second(100),
+            mark: expected,
+            outcome: Outcome::Stopped,
+        };
+        assert_eq!(actions, [marked]);
+    }
+}
+
 /// True if this action is a piece of work, which ends in one event; the others are log entries.
 fn is_work(action: &Action) -> bool {
     !matches!(
@@ -779,7 +942,16 @@ fn is_work(action: &Action) -> bool {
 fn any_end(work: &Action, rng: &mut fastrand::Rng, now: TimeNow) -> Event {
     let reason = || "because".to_owned();
     let pick = rng.u32(0..10);
-    let lack = if rng.bool() { no_slot() } else { no_secret() };
+    let lack = match rng.u32(0..5) {
+        0 | 1 => no_slot(),
+        2 | 3 => no_secret(),
+        _ => held(),
+    };
+    let kind = if rng.bool() {
+        StopKind::Stop
+    } else {
+        StopKind::Restart
+    };
     match *work {
         Action::Look { tick } => Event::Looked(match pick {
             0..5 => TickLook::Open,
@@ -818,14 +990,19 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: TimeNow) -> Event {
             1 | 2 => RunVerdict::Failed(reason()),
             3 => RunVerdict::Lost,
             4 => RunVerdict::Lacks(lack),
+            5 => RunVerdict::Halted(kind, reason()),
             _ => RunVerdict::Done,
         }),
         Action::Pause { .. } => pause_ended(match pick {
             0..2 => PauseEnd::Lost,
             2..4 => PauseEnd::Lacks(lack),
+            4 => PauseEnd::Halted(kind, reason()),
             _ => PauseEnd::Over(()),
         }),
         Action::StandBack { .. } if pick < 4 => Event::Lacks(lack),
+        Action::StandBack {
+            until: LackEnd::Hold,
+        } => Event::HoldEnded,
         Action::StandBack { .. } => Event::Ready(Some(())),
         Action::Sleep { .. } => Event::Woke,
         Action::Mark { .. } => MARKED,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_config::Schedule;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::BootTime;
-use leasehold_records::Outcome;
+use leasehold_records::{Outcome, StopKind};
 
 use super::action::MachineAction;
 use super::entering::{MachineStep, claim, describe_passed, release, run};
@@ -151,6 +151,38 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 mark(ended, TickMark::Done, then)
             }
             RunVerdict::Failed(reason) => self.retry_run(ended, reason, now, jitter),
+            RunVerdict::Halted(kind, reason) => self.halt(ended, kind, reason, (now, jitter)),
+        }
+    }
+
+    /// Ends a run that an operator requested to end. It did not fail, and is not retried.
+    fn halt(
+        &mut self,
+        ended: EndedRun<G>,
+        kind: StopKind,
+        reason: String,
+        (now, jitter): (TimeNow, f64),
+    ) -> MachineStep<G, P> {
+        let turn = ended.turn;
+        match (kind, &self.rules.schedule) {
+            (StopKind::Restart, Schedule::Ticks(_)) => {
+                let attempt = turn.attempt + 1;
+                let then = self.or_stop(NextStep::Wait(RunTurn { attempt, ..turn }));
+                let not_before = now.wall;
+                mark(ended, TickMark::Retry { not_before }, then)
+            }
+            (StopKind::Restart, Schedule::Once | Schedule::KeepRunning) => {
+                release(ended.grant, self.or_stop(NextStep::Wait(turn)))
+            }
+            (StopKind::Stop, Schedule::Ticks(_)) => self.mark_done(ended, reason, now, jitter),
+            (StopKind::Stop, Schedule::Once) => {
+                release(ended.grant, NextStep::End(JobEnding::Failed(reason)))
+            }
+            (StopKind::Stop, Schedule::KeepRunning) => {
+                let next = RunTurn { attempt: 1, ..turn };
+                let sleep = sleep_for(self.rules.restart.min(), next, &reason, now, None);
+                release(ended.grant, NextStep::Sleep(sleep))
+            }
         }
     }
 
@@ -170,6 +202,15 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
             }
             PauseEnd::Lacks(lack) => self.release_and_stand_back(grant, turn, lack, (now, jitter)),
             PauseEnd::Lost => release(grant, self.or_stop(NextStep::Wait(turn))),
+            PauseEnd::Halted(kind, reason) => {
+                let ended = EndedRun {
+                    grant,
+                    turn,
+                    since: now.boot,
+                    outcome: Outcome::Stopped,
+                };
+                self.halt(ended, kind, reason, (now, jitter))
+            }
         }
     }
 

@@ -38,6 +38,8 @@ fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
         last: None,
         detail: String::new(),
         progress: None,
+        holds: Vec::new(),
+        pending: None,
     }
 }
 

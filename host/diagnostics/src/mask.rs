@@ -4,10 +4,10 @@
 //! secret scanner: it only avoids repeating the obvious ones.
 
 /// Text shown in place of a value.
-pub(super) const HIDDEN: &str = "<hidden>";
+pub const HIDDEN: &str = "<hidden>";
 
 /// Returns `line` without the values of keys named like secrets and without passwords in addresses.
-pub(super) fn hide_secrets(line: &str) -> String {
+pub fn hide_secrets(line: &str) -> String {
     hide_user_info(&hide_values(line))
 }
 
@@ -43,7 +43,7 @@ fn names_a_secret(before: &str) -> bool {
 }
 
 /// Returns true if a key of this name may hold a secret.
-pub(super) fn sounds_secret(name: &str) -> bool {
+pub fn sounds_secret(name: &str) -> bool {
     let word = name.to_lowercase();
     ["password", "passwd", "secret", "token", "credential"]
         .iter()

@@ -1,0 +1,142 @@
+//! `leasehold drain`: keeps a host from starting runs.
+
+use clap::Args;
+use leasehold_lock::{Batch, KeyValue, LeaseId};
+use leasehold_records::{
+    AdminAction, DrainMark, HoldKind, HostControl, JobRecord, StopKind, UnixMs,
+};
+
+use super::pause::shows;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::orders::seen::SeenOrder;
+use crate::orders::sentence::list_runs;
+use crate::orders::{OrderArgs, OrderDesk, halting, now, overtaken};
+use crate::show_format::print;
+
+/// Arguments of `leasehold drain`.
+#[derive(Args)]
+pub(crate) struct DrainArgs {
+    /// The host's id.
+    host: String,
+    /// Let the host go on without runs, instead of ending when its last run has ended.
+    #[arg(long)]
+    keep: bool,
+    /// Ask the runs that are under way to stop, within their grace time.
+    #[arg(long)]
+    stop: bool,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
+/// Drains the host, and waits until it has seen that.
+pub(crate) async fn run(args: DrainArgs) -> Result<Exit, Failure> {
+    let desk = OrderDesk::open(&args.order).await?;
+    let drained = drain(&desk, &args).await;
+    desk.close(drained).await
+}
+
+async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
+    let host = args.host.as_str();
+    desk.know_host(host).await?;
+    let key = desk.root().host_control(host);
+    let (found, revision) = desk.read(&key).await?;
+    let known = known_drain(found.as_ref(), now());
+    if let Some(known) = known.filter(|known| known.keep == args.keep && !args.stop) {
+        let sentence = format!(
+            "{host} is drained already, {}; nothing was changed\n",
+            known.mark
+        );
+        return print(&sentence);
+    }
+    let drain = DrainMark {
+        mark: desk.mark(None),
+        keep: args.keep,
+    };
+    let control = HostControl {
+        drain: Some(drain.clone()),
+    };
+    let mut batch = Batch::default();
+    batch.put(&key, &control.to_json(), LeaseId::NONE);
+    let is_here = |job: &JobRecord| job.host == host;
+    if args.stop {
+        let mut jobs = desk.jobs(None).await?;
+        jobs.retain(is_here);
+        halting::add_requests(desk, &jobs, StopKind::Stop, &mut batch).await?;
+    }
+    let mut action = desk.action(AdminAction::Drain);
+    action.host = Some(host.to_owned());
+    if !desk.commit((&key, revision), batch, &action).await? {
+        return Err(overtaken(&format!("the drain of {host}")));
+    }
+    let has_seen = |job: &JobRecord| shows(job, HoldKind::Drained, &drain.mark);
+    let seen = SeenOrder::wait(desk, None, is_here, has_seen).await?;
+    let (is_alive, _) = desk.read(&desk.root().host(host)).await?;
+    let printed = print(&describe(
+        args,
+        is_alive.is_some() || !seen.jobs.is_empty(),
+        &seen.jobs,
+    ));
+    seen.warn();
+    printed
+}
+
+/// Returns the drain in a record, if it is in force.
+pub(crate) fn known_drain(found: Option<&KeyValue>, now: UnixMs) -> Option<DrainMark> {
+    let control = HostControl::from_json(&found?.value).ok()?;
+    control.drain.filter(|drain| drain.mark.is_in_force(now))
+}
+
+fn describe(args: &DrainArgs, is_alive: bool, jobs: &[JobRecord]) -> String {
+    let host = &args.host;
+    if !is_alive {
+        return format!(
+            "{host} is drained; it does not run now, and stands by when it starts, until `leasehold undrain {host}`\n"
+        );
+    }
+    let then = if args.keep {
+        "goes on without runs"
+    } else {
+        "ends when its runs have ended"
+    };
+    let runs = list_runs(jobs);
+    let runs = match (runs.is_empty(), args.stop) {
+        (true, _) => "no run is under way there".to_owned(),
+        (false, true) => format!("{runs} was asked to stop, and has its grace time"),
+        (false, false) => format!("{runs} goes on to its end (--stop would end it)"),
+    };
+    format!("{host} is drained: it starts nothing new and {then}; {runs}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(keep: bool) -> DrainArgs {
+        DrainArgs {
+            host: "web1".into(),
+            keep,
+            stop: false,
+            order: OrderArgs {
+                why: String::new(),
+                config: None,
+            },
+        }
+    }
+
+    #[test]
+    fn drain_reads_with_the_end_of_the_host() {
+        insta::assert_snapshot!(
+            describe(&args(false), true, &[]),
+            @"web1 is drained: it starts nothing new and ends when its runs have ended; no run is under way there"
+        );
+        insta::assert_snapshot!(
+            describe(&args(true), true, &[]),
+            @"web1 is drained: it starts nothing new and goes on without runs; no run is under way there"
+        );
+        insta::assert_snapshot!(
+            describe(&args(false), false, &[]),
+            @"web1 is drained; it does not run now, and stands by when it starts, until `leasehold undrain web1`"
+        );
+    }
+}

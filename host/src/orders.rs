@@ -1,0 +1,264 @@
+//! Orders of an operator to hosts: what the commands that write them share.
+//!
+//! - [`OrderArgs`], [`OrderDesk`]: the connection, the operator and the reason; writing with a record of the action.
+//! - `seen`: waiting until the hosts show an order. `until`: times in arguments. `sentence`: lists of hosts and runs.
+//! - `halting`: requests to end runs.
+
+pub(crate) mod halting;
+pub(crate) mod seen;
+pub(crate) mod sentence;
+pub(crate) mod until;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use leasehold_config::suggest;
+use leasehold_lock::{Batch, KeyValue, Kv, LeaseId, Revision, StoreError};
+use leasehold_records::{
+    AdminAction, AdminActionRecord, HoldMark, JobRecord, JobState, Root, RunRecord, UnixMs,
+    printable,
+};
+
+use crate::config_place;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::known_jobs::unknown_job;
+use crate::record_reader::{RecordReader, is_denied, unread};
+
+/// Time for which the record of an action is kept.
+const KEEP: Duration = Duration::from_hours(7 * 24);
+
+/// Arguments of every command that writes an order.
+#[derive(Args)]
+pub(crate) struct OrderArgs {
+    /// The reason, for the record and for those who ask later.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) why: String,
+    /// The configuration, a file or a folder, for its [store]. [default: as for `status`]
+    #[arg(short, long, visible_alias = "config-file", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A connection for writing orders, in the name of one operator.
+pub(crate) struct OrderDesk {
+    pub(crate) reader: RecordReader,
+    by: String,
+    why: String,
+}
+
+impl OrderDesk {
+    /// Reads the configuration and connects.
+    pub(crate) async fn open(args: &OrderArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            reader: RecordReader::open(&config_place::find(args.config.as_deref())?).await?,
+            by: leasehold_tui::operator(),
+            why: printable::line(args.why.trim()),
+        })
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.reader.root
+    }
+
+    pub(crate) fn kv(&self) -> Kv {
+        self.reader.locks.kv()
+    }
+
+    pub(crate) fn by(&self) -> &str {
+        &self.by
+    }
+
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Returns a mark of this operator, as of now.
+    pub(crate) fn mark(&self, until: Option<UnixMs>) -> HoldMark {
+        HoldMark {
+            by: self.by.clone(),
+            why: self.why.clone(),
+            at_unix_ms: now(),
+            until_unix_ms: until,
+        }
+    }
+
+    /// Returns the record of an action of this operator, as of now.
+    pub(crate) fn action(&self, action: AdminAction) -> AdminActionRecord {
+        AdminActionRecord::of_order(action, self.by.clone(), self.why.clone(), now())
+    }
+
+    /// Fails if neither the configuration nor the store has this job.
+    pub(crate) async fn know_job(&self, job: &str) -> Result<(), Failure> {
+        let configured = self.reader.config.jobs();
+        let unknown = unknown_job(&self.kv(), self.root(), configured, job).await;
+        match unknown.map_err(|error| unread(&error))? {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails if the store has no trace of this host.
+    pub(crate) async fn know_host(&self, host: &str) -> Result<(), Failure> {
+        let (kv, root) = (self.kv(), self.root());
+        let control = root.host_control("");
+        let mut known = BTreeSet::new();
+        for prefix in [root.hosts(), root.ids(), control] {
+            let keys = kv.keys(&prefix).await.map_err(|error| unread(&error))?;
+            known.extend(keys.iter().filter_map(|key| {
+                let name = key.strip_prefix(&prefix)?;
+                Some(name.to_owned())
+            }));
+        }
+        if !known.contains(host) {
+            let prefix = root.runs();
+            let runs = kv.scan(&prefix, BTreeSet::new, |hosts, key| {
+                hosts.extend(RunRecord::from_json(&key.value).map(|run| run.host));
+            });
+            known.extend(runs.await.map_err(|error| unread(&error))?.found);
+        }
+        if known.contains(host) {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Usage, unknown_host(host, &known)))
+    }
+
+    /// Reads the record of one key, and the revision of its last change; none if there is none.
+    pub(crate) async fn read(&self, key: &str) -> Result<(Option<KeyValue>, Revision), Failure> {
+        let found = self.kv().get(key).await.map_err(|error| unread(&error))?;
+        let revision = found
+            .as_ref()
+            .map_or(Revision::NONE, |found| found.mod_revision);
+        Ok((found, revision))
+    }
+
+    /// Reads the records of a job on all its hosts, or of all jobs.
+    pub(crate) async fn jobs(&self, job: Option<&str>) -> Result<Vec<JobRecord>, Failure> {
+        let prefix = job.map_or_else(|| self.root().jobs(), |job| self.root().job(job, ""));
+        let kv = self.kv();
+        let found = kv.scan(&prefix, Vec::new, |jobs, key| {
+            jobs.extend(JobRecord::from_json(&key.value));
+        });
+        Ok(found.await.map_err(|error| unread(&error))?.found)
+    }
+
+    /// Carries out writes and records the action, if the last change of `key` was at `revision`. Returns true if it was.
+    pub(crate) async fn commit(
+        &self,
+        (key, revision): (&str, Revision),
+        mut batch: Batch,
+        action: &AdminActionRecord,
+    ) -> Result<bool, Failure> {
+        let write = async {
+            let lease = self.reader.locks.lease_for(KEEP).await?;
+            let note = self.root().admin_action(action.at_unix_ms, mark());
+            batch.put(&note, &action.to_json(), lease);
+            self.kv().commit_if(key, revision, batch).await
+        };
+        write.await.map_err(|error| self.describe_unwritten(&error))
+    }
+
+    /// Grants a lease for an order that ends with it.
+    pub(crate) async fn lease_for(&self, keep: Duration) -> Result<LeaseId, Failure> {
+        let lease = self.reader.locks.lease_for(keep).await;
+        lease.map_err(|error| self.describe_unwritten(&error))
+    }
+
+    /// The failure of an order that was not written, or may not have been.
+    fn describe_unwritten(&self, error: &StoreError) -> Failure {
+        let root = self.root();
+        if is_denied(error) {
+            let text = format!(
+                "the store refused the order: its user may not write; grant it readwrite on {}, {} and {}",
+                root.control(),
+                root.triggers(),
+                root.admin_actions()
+            );
+            return Failure::of_line(Exit::Store, &text);
+        }
+        let text = if error.is_unknown() {
+            format!("the order may or may not have been written: {error}")
+        } else {
+            format!("the order was not written: {error}")
+        };
+        Failure::of_line(Exit::Store, &text)
+    }
+
+    /// Closes the connection, whatever the result.
+    pub(crate) async fn close<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
+        self.reader.locks.close().await;
+        result
+    }
+}
+
+/// The failure of an order that others overtook.
+pub(crate) fn overtaken(what: &str) -> Failure {
+    let text = format!("{what} was changed by another operator at the same time; try again");
+    Failure::of_line(Exit::Store, &text)
+}
+
+/// Returns true while a run of the job is under way, or its lock is kept for one.
+pub(crate) const fn is_running(job: &JobRecord) -> bool {
+    matches!(job.state, JobState::Running | JobState::Pausing)
+}
+
+pub(crate) fn now() -> UnixMs {
+    UnixMs::from_system(SystemTime::now())
+}
+
+/// Returns a number that distinguishes two keys of the same millisecond.
+pub(crate) fn mark() -> u32 {
+    let nanos = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |time| time.subsec_nanos());
+    nanos ^ std::process::id().rotate_left(16)
+}
+
+fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
+    let mut text = format!("there is no host `{}`", printable::line(host));
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    if let Some(near) = suggest(host, names.iter().copied()) {
+        let _ = write!(
+            text,
+            "\n  = help: did you mean `{}`?",
+            printable::line(near)
+        );
+    }
+    let listed: Vec<String> = names
+        .iter()
+        .take(20)
+        .map(|name| printable::line(name))
+        .collect();
+    let _ = if listed.is_empty() {
+        write!(text, "\n  = help: the store has no trace of any host")
+    } else {
+        write!(text, "\n  = help: the hosts are: {}", listed.join(", "))
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_host_is_refused_with_near_names() {
+        let known: BTreeSet<String> = ["web1", "web2"].map(Into::into).into();
+        insta::assert_snapshot!(unknown_host("wbe1", &known), @r"
+        there is no host `wbe1`
+          = help: did you mean `web1`?
+          = help: the hosts are: web1, web2
+        ");
+        insta::assert_snapshot!(unknown_host("x", &BTreeSet::new()), @r"
+        there is no host `x`
+          = help: the store has no trace of any host
+        ");
+    }
+}
