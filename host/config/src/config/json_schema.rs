@@ -7,11 +7,13 @@
 //! The draft is number 7, which every validator and editor knows.
 
 mod forms;
+mod kinds;
 mod reference;
 
 use serde_json::{Map, Value, json};
 
 use self::forms::ValueForm;
+use self::kinds::kind_of;
 use self::reference::Reference;
 use super::schema;
 use crate::limits::{LimitKey, LimitUnit};
@@ -74,7 +76,13 @@ fn property(path: &str, key: &str, reference: &Reference) -> Value {
             json!({ "type": "object", "additionalProperties": named })
         }
         (None, None) if kind == "limits" => limit(key),
-        (None, None) => forms::form(kind, key).map_or(json!({}), |form| form.schema(reference)),
+        (None, None) => match forms::form(kind, key) {
+            Some(ValueForm::Directories) => {
+                let item = Value::Object(object("dirs", schema::DIR, reference));
+                json!({ "type": "array", "items": item })
+            }
+            form => form.map_or(json!({}), ValueForm::schema),
+        },
     };
     if let Value::Object(value) = &mut value {
         if let Some(text) = reference.key(kind, key) {
@@ -93,21 +101,6 @@ fn table(path: &str) -> Option<&'static [&'static str]> {
     tables
         .find(|(name, _)| *name == path)
         .map(|(_, keys)| *keys)
-}
-
-/// Kind of the table at this path: tables of one kind share their keys.
-fn kind_of(path: &str) -> &str {
-    match path {
-        "jobs.<name>" | "defaults" => "job",
-        _ => match path
-            .strip_suffix(".<name>")
-            .unwrap_or(path)
-            .rsplit_once('.')
-        {
-            Some((_, last)) => last,
-            None => path,
-        },
-    }
 }
 
 /// The schema of a limit, from its row.

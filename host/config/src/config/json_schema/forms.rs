@@ -6,7 +6,6 @@ use self::ValueForm::{
     Any, Boolean, Directories, Duration, DurationOr, Integer, Name, OneOf, Path, Percentage,
     Sha256, Size, Text, TextOrTable, Texts,
 };
-use super::reference::Reference;
 
 /// Form of a value.
 #[derive(Clone, Copy, Debug)]
@@ -130,14 +129,12 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
 
 impl ValueForm {
     /// The schema of values of this form.
-    pub(super) fn schema(self, reference: &Reference) -> Value {
+    pub(super) fn schema(self) -> Value {
         match self {
             Any => json!({ "type": "object" }),
             Boolean => json!({ "type": "boolean" }),
-            Directories => {
-                let item = super::object("dirs", super::schema::DIR, reference);
-                json!({ "type": "array", "items": item })
-            }
+            // Its items are a table of the schema.
+            Directories => json!({ "type": "array" }),
             // In an array of its own, because draft 7 ignores all keys beside a reference.
             Duration => json!({ "allOf": [{ "$ref": "#/definitions/duration" }] }),
             DurationOr(words) => json!({ "anyOf": [

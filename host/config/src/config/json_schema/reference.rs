@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::kind_of;
+use super::kinds::kind_of;
 
 /// The reference, as it was when the program was built.
 const TEXT: &str = include_str!("../../../../../configs/reference.toml");
