@@ -45,10 +45,13 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// Returns the configuration that was given, else the one that is found, if there is any.
 pub(crate) fn find_if_any(given: Option<&Path>) -> Option<PathBuf> {
-    if let Some(given) = given {
+    let search = Search::of_this_process();
+    // The parser of the command line has read the variable too.
+    let is_variable = given.is_some() && search.variable.as_deref() == given.map(Path::as_os_str);
+    if let Some(given) = given.filter(|_| !is_variable) {
         return Some(given.to_owned());
     }
-    let found = Search::of_this_process().find()?;
+    let found = search.find()?;
     if let Some(note) = found.note() {
         sink::print_error(&note);
     }

@@ -87,7 +87,7 @@ pub use origin::{Layer, Origin};
 pub use plugins::Plugins;
 pub use reading::Reading;
 pub use report::Report;
-pub use schedule::{Restart, Schedule, Wait};
+pub use schedule::{Restart, Schedule, UpdateTime, Wait};
 pub use store::{Login, Remote, Store, StorePlace, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
 

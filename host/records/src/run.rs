@@ -3,7 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::trigger::ManualRun;
+use crate::manual_run::ManualRun;
 use crate::unix_ms::UnixMs;
 
 /// Outcome of a run.
@@ -39,6 +39,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns true for a run that ended without its work done, and was not stopped by its host.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Running | Self::Done | Self::Again | Self::Stopped => false,
+            Self::Retry
+            | Self::Fatal
+            | Self::Exit
+            | Self::Trap
+            | Self::Limit
+            | Self::Lost
+            | Self::Timeout
+            | Self::Abandoned
+            | Self::Crashed => true,
+        }
+    }
+
     /// Returns the outcome's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +101,9 @@ pub struct RunRecord {
     pub tick_unix_ms: Option<UnixMs>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
+    /// The version of the host's program; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The time when it started.
     pub started_unix_ms: UnixMs,
     /// The time when it had ended and the guest had stopped.

@@ -10,6 +10,7 @@ mod guests;
 mod host_calls;
 mod limits;
 mod load;
+mod observed;
 mod output;
 mod proposals;
 mod secrets;

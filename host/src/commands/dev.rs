@@ -7,6 +7,7 @@
 mod cut;
 mod hosts;
 mod note;
+mod preparing;
 mod summary;
 
 use std::fs::File;
@@ -25,10 +26,12 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::run::report_strays;
 use crate::commands::store::loopback;
 use crate::config_place::USUAL_FILE;
+use crate::config_reader::read_config;
 use crate::embedded::{EmbeddedStore, options};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::look::Look;
 use crate::sink;
 use crate::stray::StraySignals;
 use hosts::{DevHosts, Plan};
@@ -36,11 +39,12 @@ use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, StorePlace};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
-use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::shutdown::Signals;
 use note::note;
+use preparing::{prepare_hosts, stopped_by};
 
 /// Arguments of `leasehold dev`.
 #[derive(clap::Args)]
@@ -122,28 +126,38 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the hosts until they have ended, or until a signal or the time limit ends them.
-pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
-    let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failure> {
+    let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
     let fingerprint = ConfigFingerprint::of(&file);
-    let loaded = Config::load_for_development(&file)?;
+    let loaded = tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(stopped_by(signal)),
+        loaded = read_config(move || Config::load_for_development(&file)) => loaded?,
+    };
     let embedded = match loaded.store().place() {
         StorePlace::Embedded(embedded) => embedded.clone(),
         StorePlace::Remote(_) => Embedded::in_memory(),
     };
     let config = loaded.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
-    let mut prepared = Vec::new();
-    for name in names {
-        // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
-    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
-    let event_log = EventLog::start(clock.clone(), form, "dev", out)
+    let event_log = EventLog::start(clock.clone(), (form, level), "dev", out)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
+    let is_shown = form != Form::Json;
+    let prepared = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            event_log.finish();
+            return Ok(stopped_by(signal));
+        }
+        prepared = prepare_hosts(&config, names, fingerprint, &event_log, is_shown) => {
+            prepared.inspect_err(|_| event_log.finish())?
+        }
+    };
     if let StorePlace::Remote(remote) = loaded.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
@@ -208,7 +222,10 @@ async fn run_hosts(
         .await
         .unwrap_or_default();
     observer.close().await;
-    Ok((exit?, summary::of(&runs)))
+    Ok((
+        exit?,
+        summary::of(&runs, Look::of_stdout().without_colours()),
+    ))
 }
 
 /// Connects a client of the store that is not a host.

@@ -9,10 +9,12 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config_place::ConfigArg;
+use crate::config_reader::read_config;
 use crate::embedded::EmbeddedStore;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::progress::LoadProgress;
 use crate::service_manager::ServiceManager;
 use crate::stray::StraySignals;
 use leasehold_config::fingerprint::ConfigFingerprint;
@@ -20,8 +22,10 @@ use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::host::Host;
+use leasehold_supervisor::load_events::LoadEvents;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
@@ -36,56 +40,106 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let found = args.config.find()?;
-    let (path, format) = (found.as_path(), args.log_format);
-    let (shutdown_handle, shutdown) = shutdown_channel();
+/// Runs the jobs of a file until they have ended or a signal ends them. Events of this level are logged.
+pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failure> {
+    let (shutdown_handle, mut shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
+    let trigger = Arc::new(Notify::new());
+    let hangups = on_hangup(trigger.clone()).map_err(|error| Failure::internal(&error))?;
+    let path = args.config.find()?;
+    let again = path.clone();
     let manager = Arc::new(ServiceManager::of_this_process());
     manager.show("loading plugins");
-    let fingerprint = ConfigFingerprint::of(path);
-    let prepared = prepare(Config::load(path)?, fingerprint).await?;
+    let fingerprint = ConfigFingerprint::of(&path);
+    let config = tokio::select! {
+        biased;
+        (end, _) = shutdown.requested() => return Ok(end.into()),
+        config = read_config(move || Config::load(&path)) => config?,
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let id = prepared.config.host().id();
-    let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)
+    let (form, id) = (args.log_format.into(), config.host().id());
+    let event_log = EventLog::start(clock.clone(), (form, level), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
-    let store = prepared.config.store().clone();
-    let again = path.to_owned();
-    let reload = Reload {
-        read: Arc::new(move || Config::load(&again)),
-        trigger: Arc::new(Notify::new()),
-    };
-    let hangups = on_hangup(reload.trigger.clone()).map_err(|error| Failure::internal(&error))?;
-    let host = |options| Host {
-        prepared,
-        options,
+    let start = HostStart {
+        config,
+        fingerprint,
         clock,
         event_log: event_log.clone(),
-        reload,
-        stages: manager,
-    };
-    let exit = match store.place() {
-        StorePlace::Remote(_) => match connect::options(&store) {
-            Ok(options) => ended(host(options).run(shutdown).await),
-            Err(error) => Err(error.into()),
+        reload: Reload {
+            read: Arc::new(move || Config::load(&again)),
+            trigger,
         },
-        StorePlace::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
-            Ok(opened) => {
-                let options = connect::inside(&store, opened.connector());
-                on_embedded(host(options), opened, shutdown, &event_log).await
-            }
-            Err(failure) => Err(failure),
-        },
+        manager,
+        is_shown: args.log_format != LogFormat::Json,
     };
+    let exit = start.run(shutdown).await;
     event_log.finish();
     drop(listener);
     drop(strays);
     drop(hangups);
     exit
+}
+
+/// Parts of a host that is about to start.
+struct HostStart {
+    config: Config,
+    fingerprint: Option<ConfigFingerprint>,
+    clock: Arc<dyn Clock>,
+    event_log: EventLog,
+    reload: Reload,
+    manager: Arc<ServiceManager>,
+    /// True if standard error shows the loading of plugins.
+    is_shown: bool,
+}
+
+impl HostStart {
+    /// Loads the plugins and runs the host on its store. A request to stop ends the loading at once.
+    async fn run(self, mut shutdown: Shutdown) -> Result<Exit, Failure> {
+        let progress = if self.is_shown {
+            LoadProgress::of(self.config.jobs().len())
+        } else {
+            LoadProgress::hidden()
+        };
+        let events = LoadEvents::new(self.event_log.clone(), self.is_shown);
+        let observer = progress.observer(Some(events));
+        let prepared = tokio::select! {
+            biased;
+            (end, request) = shutdown.requested() => {
+                let reason = format!("{request}, before anything was started");
+                let stopping = EventKind::HostStopping { reason };
+                self.event_log.emit(EventContext::default(), stopping);
+                return Ok(end.into());
+            }
+            prepared = prepare(self.config, self.fingerprint, observer) => prepared?,
+        };
+        progress.finish();
+        let store = prepared.config.store().clone();
+        let event_log = self.event_log;
+        let host = |options| Host {
+            prepared,
+            options,
+            clock: self.clock,
+            event_log: event_log.clone(),
+            reload: self.reload,
+            stages: self.manager,
+        };
+        match store.place() {
+            StorePlace::Remote(_) => match connect::options(&store) {
+                Ok(options) => ended(host(options).run(shutdown).await),
+                Err(error) => Err(error.into()),
+            },
+            StorePlace::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
+                Ok(opened) => {
+                    let options = connect::inside(&store, opened.connector());
+                    on_embedded(host(options), opened, shutdown, &event_log).await
+                }
+                Err(failure) => Err(failure),
+            },
+        }
+    }
 }
 
 /// The exit code of a host that has ended, or its failure.

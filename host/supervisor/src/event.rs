@@ -1,12 +1,17 @@
 //! Events of a host, as data. One stream of these feeds every output.
 //!
-//! The JSON form is an interface: names and meanings of fields stay.
+//! The JSON form is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists
+//! them.
+
+mod plugin_load;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, Token};
 use serde::Serialize;
+
+pub use plugin_load::{CompileStart, LoadEnd};
 
 /// An event with its host and time.
 #[derive(Clone, Debug)]
@@ -207,6 +212,9 @@ pub enum EventKind {
     Skipped {
         /// The reason.
         reason: String,
+        /// True if another host runs it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        elsewhere: bool,
     },
     /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
@@ -215,10 +223,13 @@ pub enum EventKind {
         /// The error.
         error: String,
     },
-    /// The host lacks something that the job needs; its lock is left to other hosts.
+    /// The host lacks something that the job needs, or an operator keeps it from starting; it is out of the queue of its
+    /// lock.
     StandingBack {
         /// The reason.
         reason: String,
+        /// True if other hosts may run it meanwhile.
+        elsewhere: bool,
     },
     /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
     /// `file`.
@@ -276,6 +287,10 @@ pub enum EventKind {
     },
     /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
+    /// A process begins to compile a plugin.
+    PluginCompiling(CompileStart),
+    /// A plugin is loaded.
+    PluginReady(LoadEnd),
     /// A plugin, or its sidecar file, cannot be used. An earlier version goes on.
     PluginRefused {
         /// Path of the file.
@@ -390,3 +405,6 @@ pub enum EventKind {
         count: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

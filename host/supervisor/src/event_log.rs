@@ -23,6 +23,7 @@ pub use sink::EventSink;
 pub use writer::Out;
 
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 use writer::LineWriter;
 
 /// Handle for logging the events of one host. Cheap to clone; handles of several hosts may share the sinks.
@@ -39,13 +40,18 @@ struct Shared {
 }
 
 impl EventLog {
-    /// Starts a log whose events are written as lines.
+    /// Starts a log whose events of this level, and more important ones, are written as lines.
     ///
     /// # Errors
     ///
     /// The writing thread cannot be started.
-    pub fn start(clock: Arc<dyn Clock>, form: Form, host: &str, out: Out) -> io::Result<Self> {
-        let writer = LineWriter::start(form, out)?;
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        (form, level): (Form, EventLevel),
+        host: &str,
+        out: Out,
+    ) -> io::Result<Self> {
+        let writer = LineWriter::start(form, level, out)?;
         Ok(Self::with_sinks(clock, host, vec![Box::new(writer)]))
     }
 

@@ -17,8 +17,10 @@ use crate::control::{self, ControlHandle, ControlState};
 use crate::end::{HostEnd, HostError};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
+use crate::file_digest::files_digest;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
+use crate::load_events::LoadEvents;
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
@@ -26,9 +28,9 @@ use crate::reload::{Reload, Reloader};
 use crate::shutdown::{Shutdown, cut_short};
 use crate::stage::{HostStage, StageSink};
 use crate::supervisor::Supervisor;
+use leasehold_config::Job;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
-use leasehold_config::{Config, Job};
 
 /// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
@@ -149,11 +151,13 @@ impl Host {
         } = begun;
         let config = &self.prepared.config;
         let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
-        let record = host_record(config);
+        let record = host_record(&self.prepared);
         record_writer.host(record.clone());
         for crash in crashes {
             report_crash(&self.event_log, &record_writer, crash);
         }
+        let loads = LoadEvents::new(self.event_log.clone(), false);
+        self.prepared.runtime.observe_loads(Arc::new(loads));
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let host: Arc<str> = config.host().id().into();
@@ -305,7 +309,10 @@ fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash
     record_writer.run_ended(record);
 }
 
-fn host_record(config: &Config) -> HostRecord {
+fn host_record(prepared: &Prepared) -> HostRecord {
+    let config = &prepared.config;
+    let digests = prepared.plugins.iter();
+    let digests = digests.map(|loaded| loaded.plugin.facts().sha256.as_str());
     HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
@@ -316,5 +323,6 @@ fn host_record(config: &Config) -> HostRecord {
             .iter()
             .map(|job| job.name().to_owned())
             .collect(),
+        files: files_digest(config.jobs().iter().zip(digests)),
     }
 }

@@ -8,7 +8,7 @@
 //! `manual` is a run that an operator requested, and `overrides` its values; `halt` are requests to end one run.
 //!
 //! `held_lock` is the grant as it moves between the machine and the work, `lack` the reason for which a run cannot
-//! start here, and `task` the machine's events and actions with the real grant.
+//! start here, `plan` a job's place in its schedule, and `task` the machine's events and actions with the real grant.
 
 pub(crate) mod claiming;
 pub(crate) mod clocks;
@@ -21,6 +21,7 @@ pub(crate) mod lack;
 pub(crate) mod machine;
 pub(crate) mod manual;
 pub(crate) mod overrides;
+pub(crate) mod plan;
 pub(crate) mod provision;
 pub(crate) mod run;
 pub(crate) mod task;

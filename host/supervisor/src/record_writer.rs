@@ -167,6 +167,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         attempt: 1,
         tick_unix_ms: None,
         plugin_sha256: "00".into(),
+        version: String::new(),
         started_unix_ms: leasehold_records::UnixMs::new(1_000),
         ended_unix_ms: None,
         outcome: leasehold_records::Outcome::Running,

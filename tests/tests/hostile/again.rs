@@ -182,6 +182,7 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
+            version: String::new(),
             started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome: Outcome::Done,

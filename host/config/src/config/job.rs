@@ -16,7 +16,7 @@ use super::guest;
 use super::ignored_in_eq::IgnoredInEq;
 use super::origin::{Origin, Origins};
 use super::read::{self, LONGEST};
-use super::schedule::{self, Restart, Schedule, Wait};
+use super::schedule::{self, Restart, Schedule, UpdateTime, Wait};
 use super::schema;
 use super::section::{Field, Section};
 use super::timing;
@@ -111,6 +111,11 @@ setting_table! {
         read: |node| read::integer_u32(node, 0, u32::MAX),
         default: 0,
         show: |retries| Some((*retries).into()),
+    }
+    update: UpdateTime {
+        read: schedule::update,
+        default: UpdateTime::NextRun,
+        show: |update| Some(update.to_string().into()),
     }
     args: Vec<String> {
         read: guest::args,
@@ -210,6 +215,11 @@ impl Job {
     /// Number of times that a failed run is tried again before the next is due. Default 0.
     pub const fn retries(&self) -> u32 {
         self.settings.retries
+    }
+
+    /// Time from which a new version of the job counts while it runs. Default: the next run.
+    pub const fn update(&self) -> UpdateTime {
+        self.settings.update
     }
 
     /// The pause after a failure. Default from 1 s to 1 min.

@@ -56,6 +56,7 @@ const JOB_KEYS: &[KeyRow] = &[
     ("ttl", &[Job, Sidecar, Manifest, Defaults]),
     ("stop_margin", &[Job, Sidecar, Defaults]),
     ("retries", &[Job, Sidecar, Manifest, Defaults]),
+    ("update", &[Job, Sidecar, Defaults]),
     ("restart", &[Job, Sidecar, Manifest, Defaults]),
     ("args", &[Job, Sidecar]),
     ("env", &[Job, Sidecar]),

@@ -108,6 +108,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         attempt: claim.attempt,
         tick_unix_ms: Some(claim.tick_unix_ms),
         plugin_sha256: String::new(),
+        version: String::new(),
         started_unix_ms: claim.claimed_unix_ms,
         ended_unix_ms: None,
         outcome: Outcome::Abandoned,

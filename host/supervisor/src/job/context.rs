@@ -15,6 +15,7 @@ use crate::budget::{Budgets, SharedBudget};
 use crate::control::ControlHandle;
 use crate::event::EventContext;
 use crate::event_log::EventLog;
+use crate::file_digest::settings_digest;
 use crate::quarantine::Quarantine;
 use crate::record_writer::RecordWriter;
 use leasehold_config::Job;
@@ -28,6 +29,8 @@ pub(crate) struct JobContext {
     pub(crate) lock: Arc<str>,
     pub(crate) job: Job,
     pub(crate) plugin: Plugin,
+    /// Digest of the job's settings, for its record.
+    pub(crate) settings: String,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) locks: Locks,
     pub(crate) root: Root,
@@ -78,6 +81,7 @@ impl JobContextMaker {
             host: self.host.clone(),
             name,
             lock: job.lock().into(),
+            settings: settings_digest(&job),
             job,
             plugin,
             runtime: self.runtime.clone(),

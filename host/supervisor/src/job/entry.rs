@@ -5,14 +5,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use leasehold_config::UpdateTime;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::{BootTime, Token};
-use leasehold_records::{JobHold, JobRecord, JobState, Outcome, PendingVersion, Progress};
+use leasehold_records::{
+    JobFiles, JobHold, JobPlan, JobRecord, JobState, Outcome, PendingVersion, Progress,
+};
 
 use super::context::JobContext;
 use super::held_lock::HeldLock;
 use super::lack::RunLack;
 use super::machine::{JobEnding, JobMachine, JobRules, LackEnd, MachineState, WakeTime};
+use super::plan::plan_of;
 use super::provision::RunProvisions;
 use super::task::{TaskRequest, TaskResult};
 use crate::record_writer::text;
@@ -230,7 +234,10 @@ impl JobEntry {
             || matches!(self.manual, ManualTurn::Running { .. });
         if runs {
             self.note_outdated(&context);
-            context.update = self.context.update.clone();
+            match context.job.update() {
+                UpdateTime::Restart => self.context.update.cancel(),
+                UpdateTime::NextRun => context.update = self.context.update.clone(),
+            }
         }
         if !is_ending && self.context.job.queues_like(&context.job) {
             // Work under way for this job waits for these.
@@ -299,6 +306,7 @@ impl JobEntry {
             ManualTurn::Waiting { .. } | ManualTurn::Idle => (self.since, self.state.token()),
         };
         let pending = self.pending();
+        let detail = self.detail(pending.as_ref());
         Some(JobRecord {
             job: text(&self.context.name),
             host: text(&self.context.host),
@@ -308,7 +316,9 @@ impl JobEntry {
             token,
             next_unix_ms: next,
             last: self.last,
-            detail: self.detail(pending.as_ref()),
+            plan: Some(self.plan(&detail)),
+            files: Some(self.files()),
+            detail,
             progress: self.progress.clone(),
             holds: self.holds.clone(),
             pending,
@@ -350,6 +360,28 @@ impl JobEntry {
             | MachineState::Releasing { .. }
             | MachineState::Ended(JobEnding::Stopped) => return None,
         })
+    }
+
+    /// Returns the job's place in its schedule, with the reason of its state if `detail` has more than that.
+    fn plan(&self, detail: &str) -> JobPlan {
+        let sleep = match &self.state {
+            MachineState::Sleeping(sleep) => Some(sleep),
+            _ => None,
+        };
+        let own = self.state.detail();
+        JobPlan {
+            reason: (own != detail).then(|| own.to_owned()),
+            ..plan_of(self.context.job.schedule(), sleep)
+        }
+    }
+
+    /// Returns the versions of the files that the next run uses.
+    fn files(&self) -> JobFiles {
+        let newest = self.next.as_deref().unwrap_or(&self.context);
+        JobFiles {
+            plugin_sha256: newest.plugin.facts().sha256.clone(),
+            settings: newest.settings.clone(),
+        }
     }
 
     /// True if the job itself holds its lock.

@@ -313,6 +313,7 @@ impl Run<'_> {
             attempt: self.turn.attempt,
             tick_unix_ms: self.turn.tick,
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
             outcome: Outcome::Running,

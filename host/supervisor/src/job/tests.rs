@@ -688,7 +688,7 @@ impl World {
             }
             Action::Release(()) => self.plan(host, trip, HostEvent::Releases),
             Action::StandBack { until } => self.plan_readiness(host, until),
-            Action::LogSkipped(_) => self.skipped += 1,
+            Action::LogSkipped(_) | Action::LogElsewhere(_) => self.skipped += 1,
             Action::LogBackoff { .. } => {}
             Action::LogStandingBack(_) => self.stood_back += 1,
             Action::LogEnded(ending) => {

@@ -98,6 +98,8 @@ fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
         progress: None,
         holds: Vec::new(),
         pending: None,
+        plan: None,
+        files: None,
     }
 }
 
@@ -108,6 +110,7 @@ fn host() -> HostRecord {
         version: "0".into(),
         started_unix_ms: UnixMs::new(1),
         jobs: vec!["j".into()],
+        files: String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::manual_runs::TaskOutput;
+use super::task_output::TaskOutput;
 use crate::end::HostEnd;
 use crate::event::EventKind;
 use crate::event_log::EventLog;
@@ -176,7 +176,8 @@ impl JobTable {
                 grant.log_acquired(&context);
                 self.spawn(at, work::release(context, grant));
             }
-            TaskRequest::LogSkipped(reason) => self.log(at, EventKind::Skipped { reason }),
+            TaskRequest::LogSkipped(reason) => self.log_skipped(at, reason, false),
+            TaskRequest::LogElsewhere(reason) => self.log_skipped(at, reason, true),
             TaskRequest::LogStandingBack(lack) => self.log_standing_back(at, &lack),
             TaskRequest::LogBackoff { delay, reason } => {
                 let delay_ms = whole_millis(delay);
@@ -206,6 +207,10 @@ impl JobTable {
         }
     }
 
+    fn log_skipped(&self, at: usize, reason: String, elsewhere: bool) {
+        self.log(at, EventKind::Skipped { reason, elsewhere });
+    }
+
     /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is
     /// logged.
     fn log_standing_back(&mut self, at: usize, lack: &RunLack) {
@@ -217,7 +222,8 @@ impl JobTable {
         };
         if entry.stand_back(lack) && !is_logged {
             let reason = lack.reason().to_owned();
-            self.log(at, EventKind::StandingBack { reason });
+            let elsewhere = lack.leaves_others();
+            self.log(at, EventKind::StandingBack { reason, elsewhere });
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum MachineAction<G, P> {
     Release(G),
     /// Log that a run is skipped.
     LogSkipped(String),
+    /// Log that another host runs it.
+    LogElsewhere(String),
     /// Log that other hosts have to run the job for now.
     LogStandingBack(RunLack),
     /// Log that the job is tried again after a pause.

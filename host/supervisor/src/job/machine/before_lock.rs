@@ -70,7 +70,7 @@ impl<G, P> JobMachine<G, P> {
                 self.ticks.handle_known(turn.tick, known, now);
                 let (state, mut actions) = go_on(self.plan(detail, now, jitter), now);
                 if !late {
-                    actions.insert(0, MachineAction::LogSkipped(reason));
+                    actions.insert(0, MachineAction::LogElsewhere(reason));
                 }
                 (state, actions)
             }

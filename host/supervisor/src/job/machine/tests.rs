@@ -327,7 +327,7 @@ fn tick_run_elsewhere_is_skipped_without_the_lock() {
     };
     let (state, actions) = machine.step(state, Event::Looked(over), at(101), 0.0);
     let until = WakeTime::Wall(second(110));
-    let logged = Action::LogSkipped("run by b".into());
+    let logged = Action::LogElsewhere("run by b".into());
     assert_eq!(actions, [logged, sleep_action(until)]);
     assert!(matches!(state, State::Sleeping(_)));
 }
@@ -342,7 +342,7 @@ fn tick_run_meanwhile_is_skipped_and_the_lock_given_back() {
         reason: "run by b".into(),
     };
     let (state, actions) = machine.step(state, claimed(over), at(125), 0.0);
-    let logged = Action::LogSkipped("run by b".into());
+    let logged = Action::LogElsewhere("run by b".into());
     assert_eq!(actions, [RELEASE, logged]);
     // Ticks that passed while the other host ran are skipped here as they are there.
     let (state, _) = released(&mut machine, state, 125);
@@ -766,8 +766,15 @@ fn stopping_host_ends_a_job_that_stands_back_without_a_log_line() {
     assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
+fn held_by(reason: &str) -> RunLack {
+    RunLack::Held {
+        reason: reason.into(),
+        is_everywhere: true,
+    }
+}
+
 fn held() -> RunLack {
-    RunLack::Held("paused by ann@vm".into())
+    held_by("paused by ann@vm")
 }
 
 /// Brings a job to its lock and has it stand back there by an order.
@@ -832,7 +839,7 @@ fn newest_tick_of_a_hold_is_caught_up_with() {
 fn another_order_replaces_the_reason_of_a_hold() {
     let mut machine = machine("");
     let state = hold(&mut machine, 100);
-    let other = RunLack::Held("this host is drained by ann@vm".into());
+    let other = held_by("this host is drained by ann@vm");
     let (state, _) = machine.step(state, Event::Lacks(other), at(101), 0.0);
     assert_eq!(state.detail(), "this host is drained by ann@vm");
 }
@@ -932,6 +939,7 @@ fn is_work(action: &Action) -> bool {
     !matches!(
         action,
         Action::LogSkipped(_)
+            | Action::LogElsewhere(_)
             | Action::LogStandingBack(_)
             | Action::LogBackoff { .. }
             | Action::LogEnded(_)

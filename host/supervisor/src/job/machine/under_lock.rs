@@ -81,7 +81,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 self.ticks.handle_known(turn.tick, known, now);
                 let then = self.plan(String::new(), now, jitter);
                 let (state, mut actions) = release(grant, self.or_stop(then));
-                actions.push(MachineAction::LogSkipped(reason));
+                actions.push(MachineAction::LogElsewhere(reason));
                 (state, actions)
             }
             TickClaim::NotYet { wait, reason } => {

@@ -6,7 +6,10 @@ use anyhow::Result;
 const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A command component with a nest of empty components, so many deep, before all else.
-pub(crate) fn nested_components(depth: usize) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// The command is not in the text format.
+pub fn nested_components(depth: usize) -> Result<Vec<u8>> {
     let command = wat::parse_str(
         r#"(component
             (core module $m (func (export "run") (result i32) (i32.const 0)))
@@ -32,7 +35,7 @@ pub(crate) fn nested_components(depth: usize) -> Result<Vec<u8>> {
 }
 
 /// A plain command with one loop in which every local changes, and so many branches back to its head.
-pub(crate) fn many_branches(locals: usize, branches: usize) -> Vec<u8> {
+pub fn many_branches(locals: usize, branches: usize) -> Vec<u8> {
     let mut body = leb(1);
     body.extend(leb(locals));
     body.extend(b"\x7f\x03\x40");
