@@ -80,6 +80,7 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("job", "ttl", Duration),
     ("job", "stop_margin", Duration),
     ("job", "retries", Integer(0, u32::MAX as u64)),
+    ("job", "update", OneOf(&["next-run", "restart"])),
     ("job", "args", Texts(0)),
     ("job", "env", TextOrTable),
     ("job", "config", Any),
