@@ -27,7 +27,7 @@ use crate::commands::trigger::TriggerArgs;
 use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, end};
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
@@ -35,7 +35,7 @@ use crate::sink;
 use crate::variables::with_variables;
 use leasehold_runtime::descriptors;
 use leasehold_supervisor::event_level::EventLevel;
-use leasehold_supervisor::last_words::{self, LAST_WORDS};
+use leasehold_supervisor::last_words::LAST_WORDS;
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
@@ -279,27 +279,6 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, with_variables(Cli::command(), &[])),
-    }
-}
-
-fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            let message = failure.message.trim_end();
-            let prefix = if message.starts_with("error") {
-                ""
-            } else {
-                "error: "
-            };
-            let text = format!("{prefix}{message}\n");
-            if goes_on {
-                last_words::write(std::io::stderr(), sink::printable(&text));
-            } else {
-                sink::print_error(&text);
-            }
-            failure.exit.into()
-        }
     }
 }
 
