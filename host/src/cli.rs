@@ -7,10 +7,13 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::commands::check::CheckArgs;
+use crate::commands::completions::CompletionsArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::drain::DrainArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::init::InitArgs;
 use crate::commands::logs::LogsArgs;
+use crate::commands::man::ManArgs;
 use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::restart::RestartArgs;
@@ -25,7 +28,7 @@ use crate::commands::trigger::TriggerArgs;
 use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, end};
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
@@ -33,7 +36,7 @@ use crate::sink;
 use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
 use leasehold_supervisor::event_level::EventLevel;
-use leasehold_supervisor::last_words::{self, LAST_WORDS};
+use leasehold_supervisor::last_words::LAST_WORDS;
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
@@ -45,11 +48,18 @@ use leasehold_supervisor::last_words::{self, LAST_WORDS};
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
+#[command(disable_version_flag = true, arg_required_else_help = true)]
 struct Cli {
+    /// Print version; with --verbose also the commit, the versions inside, and the paths in use.
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// With --version, print everything about the program.
+    #[arg(short, long, requires = "version")]
+    verbose: bool,
     #[command(flatten)]
     log: LogArgs,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -74,6 +84,10 @@ enum Command {
     /// Check a configuration and its plugins without starting anything, and print each job's values
     /// and their origins.
     Check(CheckArgs),
+    /// Write a commented configuration, and the folder for plugins that it names.
+    ///
+    /// An existing file is never overwritten. The next commands to type are printed.
+    Init(InitArgs),
     /// Write plugins: create a project, build it, inspect the result, and try it.
     Plugin {
         #[command(subcommand)]
@@ -124,6 +138,14 @@ enum Command {
     Stop(StopArgs),
     /// End the run of a job and run it again at once, with its newest version.
     Restart(RestartArgs),
+    /// Print the JSON schema of the configuration, for editors and validators.
+    ///
+    /// Editors find it by the first line of a file, such as `#:schema leasehold.schema.json`, a path from that file.
+    Schema,
+    /// Print the script by which a shell completes these commands.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man(ManArgs),
 }
 
 impl Command {
@@ -202,6 +224,10 @@ pub fn main() -> ExitCode {
         return ended;
     }
     let cli = parse();
+    let command = match cli.command {
+        Some(command) if !cli.version => command,
+        _ => return end(commands::version::run(cli.verbose), false),
+    };
     if let Err(error) = crate::threads::try_all() {
         // Written from here: the normal writer needs a thread too.
         sink::print_error(&format!("error: {error}\n"));
@@ -211,11 +237,11 @@ pub fn main() -> ExitCode {
     if level == Some(LogLevel::Error) {
         sink::set_quiet();
     }
-    let lines = cli.command.line_filter(level);
-    let diagnostics = Diagnostics::install(lines, cli.command.log_format());
-    let goes_on = cli.command.goes_on();
-    let events = level.map_or(cli.command.event_level(), LogLevel::of_events);
-    let ended = run_to_end(cli.command, events);
+    let lines = command.line_filter(level);
+    let diagnostics = Diagnostics::install(lines, command.log_format());
+    let goes_on = command.goes_on();
+    let events = level.map_or(command.event_level(), LogLevel::of_events);
+    let ended = run_to_end(command, events);
     diagnostics.finish(LAST_WORDS);
     end(ended, goes_on)
 }
@@ -267,27 +293,10 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Undrain(args) => commands::undrain::run(args).await,
         Command::Stop(args) => commands::stop::run(args).await,
         Command::Restart(args) => commands::restart::run(args).await,
-    }
-}
-
-fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            let message = failure.message.trim_end();
-            let prefix = if message.starts_with("error") {
-                ""
-            } else {
-                "error: "
-            };
-            let text = format!("{prefix}{message}\n");
-            if goes_on {
-                last_words::write(std::io::stderr(), sink::printable(&text));
-            } else {
-                sink::print_error(&text);
-            }
-            failure.exit.into()
-        }
+        Command::Init(args) => commands::init::run(&args),
+        Command::Schema => commands::schema::run(),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, with_variables(Cli::command(), &[])),
     }
 }
 
@@ -314,7 +323,7 @@ mod tests {
                     let name = name.to_string_lossy().into_owned();
                     variables.entry(name).or_default().push(option);
                 }
-                None if matches!(long, "help" | "version") => {}
+                None if matches!(long, "help" | "version" | "verbose") => {}
                 None => without.push(option),
             }
         }
@@ -354,6 +363,7 @@ mod tests {
             &["run"],
             &["dev"],
             &["check"],
+            &["init"],
             &["status"],
             &["explain"],
             &["top"],
@@ -366,6 +376,9 @@ mod tests {
             &["undrain"],
             &["stop"],
             &["restart"],
+            &["schema"],
+            &["completions"],
+            &["man"],
             serve,
             backup,
             restore,

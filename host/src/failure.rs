@@ -1,12 +1,16 @@
 //! Error of a command, with its exit code.
 
+use std::process::ExitCode;
+
 use leasehold_records::printable;
 
 use crate::exit::Exit;
+use crate::sink;
 use leasehold_config::Report;
 use leasehold_runtime::RuntimeError;
 use leasehold_supervisor::connect::StoreSetupError;
 use leasehold_supervisor::end::HostError;
+use leasehold_supervisor::last_words;
 use leasehold_supervisor::prepare::PrepareError;
 
 /// A message for a person and a code for a script. The message may have several lines; `cli` makes it printable.
@@ -64,5 +68,27 @@ impl From<PrepareError> for Failure {
             PrepareError::Plugins(_) => Exit::Plugin,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+/// Prints the failure of a command, if any, and returns the exit code. No reader may delay one that `goes_on`.
+pub(crate) fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let message = failure.message.trim_end();
+            let prefix = if message.starts_with("error") {
+                ""
+            } else {
+                "error: "
+            };
+            let text = format!("{prefix}{message}\n");
+            if goes_on {
+                last_words::write(std::io::stderr(), sink::printable(&text));
+            } else {
+                sink::print_error(&text);
+            }
+            failure.exit.into()
+        }
     }
 }

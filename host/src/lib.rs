@@ -7,6 +7,7 @@ pub mod exit;
 
 mod cli;
 mod commands;
+mod config_place;
 mod config_reader;
 mod diagnostics;
 mod embedded;
@@ -23,6 +24,7 @@ mod output_printer;
 mod progress;
 mod recent_runs;
 mod record_reader;
+mod service_manager;
 mod show_format;
 mod sink;
 mod size_text;

@@ -19,6 +19,7 @@ use leasehold_records::{
     AdminAction, AdminActionRecord, HoldMark, JobRecord, Root, RunRecord, UnixMs, printable,
 };
 
+use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_jobs::unknown_job;
@@ -39,15 +40,9 @@ pub(crate) struct OrderArgs {
         hide_default_value = true
     )]
     pub(crate) why: String,
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(
-        short,
-        long,
-        visible_alias = "config-file",
-        value_name = "FILE",
-        default_value = "leasehold.toml"
-    )]
-    pub(crate) config: PathBuf,
+    /// The configuration, a file or a folder, for its [store]. [default: as for `status`]
+    #[arg(short, long, visible_alias = "config-file", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// A connection for writing orders, in the name of one operator.
@@ -61,7 +56,7 @@ impl OrderDesk {
     /// Reads the configuration and connects.
     pub(crate) async fn open(args: &OrderArgs) -> Result<Self, Failure> {
         Ok(Self {
-            reader: RecordReader::open(&args.config).await?,
+            reader: RecordReader::open(&config_place::find(args.config.as_deref())?).await?,
             by: leasehold_tui::operator(),
             why: printable::line(args.why.trim()),
         })

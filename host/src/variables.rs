@@ -41,7 +41,7 @@ pub(crate) fn set_variables(command: &Command) -> Vec<String> {
 
 /// Returns the variable of an option of the command with this path. `None` for an argument that is not an option.
 pub(crate) fn variable_of(path: &[&str], arg: &Arg) -> Option<String> {
-    if matches!(arg.get_id().as_str(), "help" | "version") {
+    if matches!(arg.get_id().as_str(), "help" | "version" | "verbose") {
         return None;
     }
     let name = match (arg.get_long(), path, arg.get_id().as_str()) {

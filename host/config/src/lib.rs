@@ -11,6 +11,7 @@
 
 pub mod allow;
 mod config;
+mod credentials;
 pub mod fingerprint;
 pub mod limits;
 pub mod manifest;
@@ -24,8 +25,8 @@ pub use config::{
     Beat, Clash, Config, Cron, Data, Drift, DropIn, Embedded, Endpoint, History, Host, Job,
     JobHistory, KeepOutput, Layer, ListenAt, Login, LoopbackError, MissedTicks, Origin,
     OwnResources, Plugins, RENEWALS_PER_TTL, Reading, Remote, Report, Restart, Schedule, Setting,
-    Store, StorePlace, Ticks, Tls, UpdateTime, Wait, clash, default_store_dir, files_of,
-    format_size, hex, overlaps_any, parse_loopback, parse_size,
+    Store, StorePlace, Ticks, Tls, UpdateTime, Wait, clash, default_data_dir, default_store_dir,
+    files_of, format_size, hex, json_schema, overlaps_any, parse_loopback, parse_size,
 };
 pub use leasehold_diagnostics::{Diagnostic, shown_path, suggest};
 pub use limits::LimitKey;

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::allow::{EnvValue, SecretRef};
+use crate::credentials;
 use crate::limits::KIB;
 use crate::owned::{OpenRefusal, open as open_regular};
 
@@ -100,6 +101,7 @@ pub fn environment(env: &BTreeMap<String, EnvValue>) -> (Pairs, Pairs) {
 fn read(at: &SecretRef) -> Result<String, String> {
     let mut value = match at {
         SecretRef::File(path) => read_file(path)?,
+        SecretRef::Credential(name) => read_file(&credentials::path_of(name)?)?,
         SecretRef::Env(name) => std::env::var(name).map_err(|error| match error {
             std::env::VarError::NotPresent => {
                 "is not set: set it where the host is started".to_owned()
@@ -137,7 +139,7 @@ fn read_file(path: &Path) -> Result<String, String> {
         format!("{what}: {help}")
     };
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-    if mode & OTHERS != 0 {
+    if mode & OTHERS != 0 && !credentials::holds(path) {
         let mode = mode & 0o777;
         return Err(format!(
             "can be read or changed by others (its mode is {mode:04o}): run chmod 600 on it"

@@ -71,6 +71,7 @@ mod tail;
 mod tap;
 mod type_nesting;
 mod verdict;
+mod versions;
 mod wasi;
 mod watchdog;
 
@@ -101,6 +102,7 @@ pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 pub use tap::OutputTap;
+pub use versions::WASMTIME_VERSION;
 
 use crate::descriptors::DescriptorPool;
 use engine::EngineSet;

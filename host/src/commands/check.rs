@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold_records::printable;
 
+use crate::config_place;
 use crate::config_reader::read_config;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -26,9 +27,11 @@ use leasehold_supervisor::prepare::{PrepareError, cache_dir, load_all, runtime_f
 /// Arguments of `leasehold check`.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration: a file, or a folder whose .toml files are read as one.
-    #[arg(value_name = "FILE", default_value = "leasehold.toml")]
-    file: PathBuf,
+    /// The configuration: a file, or a folder whose .toml files are read as one. [default:
+    /// `$LEASEHOLD_CONFIG`, else the first leasehold.toml in ., `$XDG_CONFIG_HOME`/leasehold,
+    /// /etc/leasehold]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Show every value, also those that no file sets.
     #[arg(long)]
     all: bool,
@@ -60,8 +63,9 @@ pub(crate) struct Ready {
 
 /// Runs the command.
 pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let file = args.file.clone();
-    let config = read_config(move || Config::load(&file)).await?;
+    let file = config_place::find(args.file.as_deref())?;
+    let again = file.clone();
+    let config = read_config(move || Config::load(&again)).await?;
     let (config, jobs) = check(config).await?;
     let text = if args.diff {
         let standing: Vec<JobInForce<'_>> = jobs.iter().map(JobInForce::from).collect();
@@ -75,9 +79,9 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
             CheckFormat::Text => {
                 let tables = table::text(&jobs, args.all);
                 let cache = cache_line(&config, jobs.len());
-                format!("{tables}{cache}{}", last_line(&args.file, jobs.len()))
+                format!("{tables}{cache}{}", last_line(&file, jobs.len()))
             }
-            CheckFormat::Json => table::json(&args.file, &cache_of(&config), &jobs, args.all),
+            CheckFormat::Json => table::json(&file, &cache_of(&config), &jobs, args.all),
         }
     };
     let _ = crate::sink::print(&text);

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::report_strays;
 use crate::commands::store::loopback;
+use crate::config_place::USUAL_FILE;
 use crate::config_reader::read_config;
 use crate::embedded::{EmbeddedStore, options};
 use crate::exit::Exit;
@@ -46,9 +47,6 @@ use leasehold_supervisor::prepare::Prepared;
 use leasehold_supervisor::shutdown::Signals;
 use note::note;
 use preparing::{prepare_hosts, stopped_by};
-
-/// File that is read if none is given.
-const USUAL_FILE: &str = "leasehold.toml";
 
 /// Arguments of `leasehold dev`.
 #[derive(clap::Args)]
@@ -277,7 +275,9 @@ async fn shown<T>(
     Ok(ended)
 }
 
-/// Returns the file that was given, or the usual one.
+/// Returns the file that was given, or the one in the current folder.
+///
+/// No other place is searched: the jobs of an installation would run here a second time, outside of their locks.
 fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
     match file {
         Some(file) => Ok(file.to_owned()),
@@ -286,7 +286,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
             Exit::Config,
             format!(
                 "there is no {USUAL_FILE} here\n  = help: name a file: leasehold dev FILE\n  \
-                 = help: or make one: a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"` is enough"
+                 = help: or write one: leasehold init, or a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"` is enough"
             ),
         )),
     }

@@ -110,8 +110,6 @@ fn describe(args: &DrainArgs, is_alive: bool, runs: &[HeldRun]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn args(keep: bool) -> DrainArgs {
@@ -121,7 +119,7 @@ mod tests {
             stop: false,
             order: OrderArgs {
                 why: String::new(),
-                config: PathBuf::new(),
+                config: None,
             },
         }
     }

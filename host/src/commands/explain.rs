@@ -1,6 +1,5 @@
 //! `leasehold explain`: the reasons for which a job runs or does not, as sentences.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use leasehold_config::wall::UnixMs;
 use leasehold_records::explain::{Explanation, explain};
 use leasehold_records::printable;
 
+use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_hosts::unknown_host;
@@ -23,9 +23,8 @@ use crate::wrap::wrap;
 pub(crate) struct ExplainArgs {
     /// The job.
     job: String,
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Only the reasons on this host.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -36,7 +35,7 @@ pub(crate) struct ExplainArgs {
 
 /// Prints the reasons for which a job runs or does not.
 pub(crate) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
-    let reader = RecordReader::open(&args.config).await?;
+    let reader = RecordReader::open(&args.config.find()?).await?;
     let reading = read(&reader, &args).await;
     reader.locks.close().await;
     let reading = reading?;

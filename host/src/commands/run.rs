@@ -1,6 +1,5 @@
 //! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,12 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config_place::ConfigArg;
 use crate::config_reader::read_config;
 use crate::embedded::EmbeddedStore;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::progress::LoadProgress;
+use crate::service_manager::ServiceManager;
 use crate::stray::StraySignals;
 use crate::telemetry::{HostTelemetry, ProcessTelemetry};
 use leasehold_config::fingerprint::ConfigFingerprint;
@@ -33,9 +34,8 @@ use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_chan
 /// Arguments of `leasehold run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// The configuration: a file, or a folder whose .toml files are read as one.
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Format of the events on standard output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -49,7 +49,10 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let trigger = Arc::new(Notify::new());
     let hangups = on_hangup(trigger.clone()).map_err(|error| Failure::internal(&error))?;
-    let (path, again) = (args.config.clone(), args.config.clone());
+    let path = args.config.find()?;
+    let again = path.clone();
+    let manager = Arc::new(ServiceManager::of_this_process());
+    manager.show("loading plugins");
     let fingerprint = ConfigFingerprint::of(&path);
     let config = tokio::select! {
         biased;
@@ -75,6 +78,7 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
             read: Arc::new(move || Config::load(&again)),
             trigger,
         },
+        manager,
         is_shown: args.log_format != LogFormat::Json,
     };
     let exit = start.run(shutdown).await;
@@ -94,6 +98,7 @@ struct HostStart {
     clock: Arc<dyn Clock>,
     event_log: EventLog,
     reload: Reload,
+    manager: Arc<ServiceManager>,
     /// True if standard error shows the loading of plugins.
     is_shown: bool,
 }
@@ -130,6 +135,7 @@ impl HostStart {
             clock: self.clock,
             event_log: event_log.clone(),
             reload: self.reload,
+            stages: self.manager,
         };
         match store.place() {
             StorePlace::Remote(_) => match connect::options(&store) {

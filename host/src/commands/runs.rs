@@ -5,13 +5,13 @@
 mod filter;
 mod table;
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
 use leasehold_records::{HostRecord, RunRecord};
 
+use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_hosts::unknown_host;
@@ -26,9 +26,8 @@ use filter::{NewestRuns, RunFilter};
 pub(crate) struct RunsArgs {
     /// Only the runs of this job.
     job: Option<String>,
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Number of runs to show.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -56,7 +55,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Prints the runs of one job, or of all, newest first.
 pub(crate) async fn run(args: RunsArgs) -> Result<Exit, Failure> {
-    let reader = RecordReader::open(&args.config).await?;
+    let reader = RecordReader::open(&args.config.find()?).await?;
     let runs = read(&reader, &args).await;
     reader.locks.close().await;
     let runs = runs?;

@@ -7,7 +7,6 @@ mod selection;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -17,6 +16,7 @@ use leasehold_records::explain::{Explanation, explain};
 use leasehold_records::{HostRecord, JobRecord, Outcome, TickRecord};
 use serde::Serialize;
 
+use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_hosts::unknown_host;
@@ -31,9 +31,8 @@ use selection::Selection;
 /// Arguments of `leasehold status`.
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Only this job. May be given several times.
     #[arg(long, value_name = "JOB")]
     job: Vec<String>,
@@ -70,7 +69,7 @@ struct Status {
 
 /// Prints hosts, jobs and locks as they are now.
 pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
-    let reader = RecordReader::open(&args.config).await?;
+    let reader = RecordReader::open(&args.config.find()?).await?;
     let status = read(&reader, &args).await;
     reader.locks.close().await;
     let (reading, status) = status?;

@@ -6,20 +6,17 @@ use leasehold_lock::ConnectError;
 use leasehold_records::Root;
 use leasehold_tui::{DashboardArgs, StoreArgs, TopError};
 
+use crate::config_place;
 use crate::embedded::not_running;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::{Reading, StorePlace};
 use leasehold_supervisor::connect::options;
 
-/// File that is read if neither a file nor an address is given.
-pub(crate) const USUAL_FILE: &str = "leasehold.toml";
-
 /// Arguments of `leasehold top`.
 #[derive(clap::Args)]
 pub(crate) struct TopArgs {
-    /// The configuration, a file or a folder, for its [store]. [default: leasehold.toml, if it
-    /// exists]
+    /// The configuration, a file or a folder, for its [store]. [default: as for `status`, if there is one]
     #[arg(short, long, value_name = "FILE", conflicts_with = "endpoint")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -38,8 +35,7 @@ impl TopArgs {
         if self.store.is_given() {
             return None;
         }
-        let usual = || Some(PathBuf::from(USUAL_FILE)).filter(|file| file.exists());
-        self.config.clone().or_else(usual)
+        config_place::find_if_any(self.config.as_deref())
     }
 }
 

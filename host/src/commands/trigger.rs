@@ -51,14 +51,9 @@ pub(crate) struct TriggerArgs {
         hide_default_value = true
     )]
     why: String,
-    /// The configuration, a file or a folder, for its [store].
-    #[arg(
-        short = 'c',
-        long,
-        value_name = "FILE",
-        default_value = "leasehold.toml"
-    )]
-    config_file: PathBuf,
+    /// The configuration, a file or a folder, for its [store]. [default: as for `status`]
+    #[arg(short = 'c', long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

@@ -30,6 +30,7 @@ use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
 use crate::shutdown::{Shutdown, cut_short};
+use crate::stage::{HostStage, StageSink};
 use crate::supervisor::Supervisor;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
@@ -53,6 +54,8 @@ pub struct Host {
     pub event_log: EventLog,
     /// Notifications of changes while it runs.
     pub reload: Reload,
+    /// Receiver of the stages that it enters.
+    pub stages: Arc<dyn StageSink>,
 }
 
 impl Host {
@@ -67,6 +70,8 @@ impl Host {
                 jobs: self.prepared.plugins.len(),
             },
         );
+        let stages = self.stages.clone();
+        stages.enter(HostStage::Connecting);
         let begun = Box::pin(self.begin(&shutdown.stopping)).await;
         // The host may have another name now.
         let event_log = self.event_log.clone();
@@ -75,6 +80,7 @@ impl Host {
             Ok(None) => Ok(HostEnd::Done),
             Err(failure) => Err(failure),
         };
+        stages.enter(HostStage::Stopping);
         event_log.emit(EventContext::default(), EventKind::HostStopped);
         ended
     }
@@ -211,9 +217,17 @@ impl Host {
             self.clock.clone(),
             self.event_log.clone(),
             record_writer,
+            self.stages.clone(),
         );
         let stays = config.plugins().is_some();
-        let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
+        let reloader = Reloader::new(
+            self.prepared,
+            self.reload,
+            record,
+            maker,
+            changes,
+            self.stages,
+        );
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
         // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
         // every grant, and a worker for the guest.

@@ -3,6 +3,7 @@
 //! - [`prepare`]: everything before a start. [`connect`]: from the `[store]` table to a connection.
 //! - [`load_events`]: the loading of plugins as events.
 //! - [`host`], [`shutdown`]: one host, and requests to end it. `identity`, `claim`: its process and its id.
+//! - [`stage`]: the stages of a host, for the service manager that started it.
 //! - `supervisor`, `job`: the state of every job, and the work that each state asks for.
 //! - `control`: orders of operators, which the jobs follow.
 //! - [`reload`], [`applied`]: following the configuration's files; what a host has applied.
@@ -39,4 +40,5 @@ mod quarantine;
 mod record_writer;
 pub mod reload;
 pub mod shutdown;
+pub mod stage;
 mod supervisor;

@@ -39,6 +39,7 @@ use crate::event::{EventContext, EventKind};
 use crate::file_digest::files_digest;
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
+use crate::stage::{HostStage, StageSink};
 use crate::supervisor::JobChange;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::plugin_file::list;
@@ -86,6 +87,7 @@ pub(crate) struct Reloader {
     unwritten: bool,
     /// The last error of the plugins' folder that was logged.
     folder_fault: Option<String>,
+    stages: Arc<dyn StageSink>,
 }
 
 impl Reloader {
@@ -96,6 +98,7 @@ impl Reloader {
         record: HostRecord,
         maker: JobContextMaker,
         changes: mpsc::Sender<JobChange>,
+        stages: Arc<dyn StageSink>,
     ) -> Self {
         let mut items = BTreeMap::new();
         let mut active = ActiveJobs::default();
@@ -132,6 +135,7 @@ impl Reloader {
             next_look: Instant::now(),
             unwritten: false,
             folder_fault: None,
+            stages,
         }
     }
 
@@ -144,6 +148,7 @@ impl Reloader {
         }
         self.unwritten = true;
         let mut asked = false;
+        let mut is_reloading = false;
         loop {
             self.look(asked).await;
             asked = false;
@@ -151,9 +156,17 @@ impl Reloader {
             if self.unwritten && self.loads.is_empty() {
                 self.write_applied().await;
             }
+            if is_reloading && self.loads.is_empty() {
+                is_reloading = false;
+                self.stages.enter(HostStage::Ready);
+            }
             tokio::select! {
                 () = hint(self.watch.as_mut()) => {}
-                () = self.reload.trigger.notified() => asked = true,
+                () = self.reload.trigger.notified() => {
+                    self.stages.enter(HostStage::Reloading);
+                    asked = true;
+                    is_reloading = true;
+                }
                 Some(done) = self.loads.join_next() => match done {
                     Ok((key, seen, made)) => self.loaded(&key, seen, made).await,
                     Err(error) => tracing::error!(%error, "internal error while loading a plugin"),

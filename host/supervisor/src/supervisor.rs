@@ -31,6 +31,7 @@ use crate::job::context::JobContext;
 use crate::job::entry::ChangeStart;
 use crate::record_writer::RecordWriter;
 use crate::shutdown::ShutdownRequest;
+use crate::stage::{Heartbeat, HostStage, StageSink};
 use leasehold_records::whole_millis;
 
 /// Change of the jobs of a running host.
@@ -56,6 +57,7 @@ pub(crate) struct Supervisor {
     orders: OrderFollower,
     clock: Arc<dyn Clock>,
     event_log: EventLog,
+    stages: Arc<dyn StageSink>,
     stage: Stage,
     /// Start of the outage under way.
     store_lost: Option<BootTime>,
@@ -68,6 +70,7 @@ impl Supervisor {
         clock: Arc<dyn Clock>,
         event_log: EventLog,
         record_writer: RecordWriter,
+        stages: Arc<dyn StageSink>,
     ) -> Self {
         let mut jobs = JobTable::new(event_log.clone(), record_writer);
         for context in contexts {
@@ -78,6 +81,7 @@ impl Supervisor {
             orders: OrderFollower::new(host, control),
             clock,
             event_log,
+            stages,
             stage: Stage::Running,
             store_lost: None,
         }
@@ -98,11 +102,13 @@ impl Supervisor {
             Some(request) = requests.recv() => self.obey(request),
             () = self.orders.known() => self.start(),
         }
+        let mut heart = Heartbeat::new(self.stages.clone());
         while self.goes_on(stays) {
             let is_idle = self.jobs.tasks.is_empty();
             tokio::select! {
                 biased;
                 Some(request) = requests.recv() => self.obey(request),
+                () = heart.next() => heart.beat(),
                 Some(joined) = self.jobs.tasks.join_next_with_id(), if !is_idle => self.take_joined(joined),
                 Some((job, made)) = progress.recv() => self.take_progress(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
@@ -133,6 +139,7 @@ impl Supervisor {
         for at in self.jobs.entries.keys().copied().collect::<Vec<_>>() {
             self.jobs.start(at);
         }
+        self.stages.enter(HostStage::Ready);
     }
 
     fn follow_orders(&mut self) {
@@ -153,6 +160,7 @@ impl Supervisor {
     }
 
     fn log_stopping(&self, reason: String) {
+        self.stages.enter(HostStage::Stopping);
         let stopping = EventKind::HostStopping { reason };
         self.event_log.emit(EventContext::default(), stopping);
     }

@@ -12,6 +12,8 @@ pub enum SecretRef {
     File(PathBuf),
     /// A variable of the host's own environment.
     Env(String),
+    /// A credential that the service manager passes to the host, by its name.
+    Credential(String),
 }
 
 impl fmt::Display for SecretRef {
@@ -19,6 +21,7 @@ impl fmt::Display for SecretRef {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
         }
     }
 }

@@ -156,6 +156,7 @@ impl List<'_> {
             let (kind, at) = match at {
                 SecretRef::File(path) => ("file", path.to_string_lossy()),
                 SecretRef::Env(name) => ("env", name.into()),
+                SecretRef::Credential(name) => ("credential", name.into()),
             };
             format!("{} = {{ {kind} = {} }}", toml_key(name), Value::from(at))
         });

@@ -74,6 +74,8 @@ pub(super) enum ClaimedItem {
     File(FileKind, PathBuf),
     /// A variable of the host's own environment that holds a job's secret.
     Variable(String),
+    /// A credential of the service manager that holds a job's secret.
+    Credential(String),
 }
 
 impl FileClaim {
@@ -81,7 +83,7 @@ impl FileClaim {
     pub(super) fn is_needed_to(&self, purpose: LoadPurpose) -> bool {
         let is_for_a_job = match &self.what {
             ClaimedItem::File(kind, _) => kind.is_for_a_job(),
-            ClaimedItem::Variable(_) => true,
+            ClaimedItem::Variable(_) | ClaimedItem::Credential(_) => true,
         };
         match purpose {
             LoadPurpose::Run => true,

@@ -17,6 +17,7 @@ use super::context::{PluginReader, ReadPlugin};
 use super::file_claim::{ClaimedItem, FileClaim, FileKind};
 use super::node::Node;
 use super::read;
+use crate::credentials;
 use crate::manifest::Manifest;
 use crate::owned::Folder;
 use crate::owned::{OpenRefusal, open as open_regular};
@@ -42,6 +43,14 @@ pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
     });
 }
 
+/// Records that the service manager must pass this credential.
+pub(super) fn claim_credential(node: &Node<'_>, name: &str) {
+    node.context().claim(FileClaim {
+        what: ClaimedItem::Credential(name.to_owned()),
+        span: node.span(),
+    });
+}
+
 /// Checks that a claimed resource exists and is fit for its use.
 pub(super) fn check(claim: &FileClaim) -> Option<ConfigError> {
     match &claim.what {
@@ -49,6 +58,7 @@ pub(super) fn check(claim: &FileClaim) -> Option<ConfigError> {
         ClaimedItem::File(FileKind::PluginFolder, path) => check_folder(path, claim),
         ClaimedItem::File(kind, path) => check_file(*kind, path, claim),
         ClaimedItem::Variable(name) => check_variable(name, claim),
+        ClaimedItem::Credential(name) => check_credential(name, claim),
     }
 }
 
@@ -58,6 +68,25 @@ fn check_variable(name: &str, claim: &FileClaim) -> Option<ConfigError> {
         ConfigError::at(claim.span.clone(), message)
             .help("set it where the host is started, or name a file with `file`")
     })
+}
+
+fn check_credential(name: &str, claim: &FileClaim) -> Option<ConfigError> {
+    match credentials::path_of(name) {
+        Ok(path) => check_file(FileKind::Secret, &path, claim),
+        Err(why) => {
+            let message = format!("credential `{}` {why}", shown(name));
+            let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));
+            let by_hand = format!(
+                "to check by hand: {}=/folder leasehold check",
+                credentials::VARIABLE
+            );
+            Some(
+                ConfigError::at(claim.span.clone(), message)
+                    .help(help)
+                    .help(by_hand),
+            )
+        }
+    }
 }
 
 fn check_directory(path: &Path, claim: &FileClaim) -> Option<ConfigError> {
@@ -77,9 +106,9 @@ fn check_directory(path: &Path, claim: &FileClaim) -> Option<ConfigError> {
     )
 }
 
-fn check_file(kind: FileKind, path: &Path, claim: &FileClaim) -> Option<ConfigError> {
-    let file = open_regular(path);
-    let path = shown_path(path);
+fn check_file(kind: FileKind, given: &Path, claim: &FileClaim) -> Option<ConfigError> {
+    let file = open_regular(given);
+    let path = shown_path(given);
     let say = |what: &str| {
         ConfigError::at(
             claim.span.clone(),
@@ -98,7 +127,7 @@ fn check_file(kind: FileKind, path: &Path, claim: &FileClaim) -> Option<ConfigEr
             });
         }
     };
-    if !kind.is_secret() {
+    if !kind.is_secret() || credentials::holds(given) {
         return None;
     }
     match file.metadata() {

@@ -121,9 +121,14 @@ impl Config {
     }
 }
 
+/// Directory for the files of a host without a configuration.
+pub fn default_data_dir() -> PathBuf {
+    Environment::of_this_process().data_dir()
+}
+
 /// Location of the embedded store of a host without a configuration.
 pub fn default_store_dir() -> PathBuf {
-    embedded::default_dir(&Environment::of_this_process().data_dir())
+    embedded::default_dir(&default_data_dir())
 }
 
 /// Reads all tables of all files, so that all errors are found; `None` if there is any.

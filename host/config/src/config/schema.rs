@@ -152,7 +152,7 @@ pub(super) const RESTART: &[&str] = &["min", "max"];
 /// `history`, in a job or in the defaults
 pub(super) const HISTORY: &[&str] = &["runs", "age"];
 /// One of a job's `secrets`
-pub(super) const SECRET: &[&str] = &["file", "env"];
+pub(super) const SECRET: &[&str] = &["file", "env", "credential"];
 /// A variable of a job's `env` that is a secret
 pub(super) const ENV: &[&str] = &["secret"];
 /// `limits`, in a job or in the defaults

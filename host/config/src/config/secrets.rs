@@ -15,6 +15,7 @@ use super::read;
 use super::schema;
 use super::section::Section;
 use crate::allow::SecretRef;
+use crate::credentials;
 
 /// Reads a table of secrets by name.
 pub(super) fn secrets(node: &Node<'_>) -> Option<BTreeMap<String, SecretRef>> {
@@ -42,21 +43,40 @@ pub(super) fn secrets(node: &Node<'_>) -> Option<BTreeMap<String, SecretRef>> {
     Some(secrets?.into_iter().map(|(at, name)| (name, at)).collect())
 }
 
-/// Reads `{ file = "…" }` or `{ env = "…" }`.
+/// Reads `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
 fn reference(node: &Node<'_>) -> Option<SecretRef> {
-    let remedy = "write where it is, as in `{ file = \"secret.txt\" }` or `{ env = \"NAME\" }`; never the value itself";
+    let remedy = "write where it is, as in `{ file = \"secret.txt\" }`, `{ env = \"NAME\" }` or `{ credential = \"name\" }`; \
+                  never the value itself";
     if !matches!(node.value(), DeValue::Table(_)) {
         return node.reject("must be a table", remedy);
     }
     let table = Section::of(node, node.key, schema::SECRET);
     let file = table.take("file", |node| files::claimed(node, FileKind::Secret));
     let env = table.take("env", variable);
-    match (file.optional().ok()?, env.optional().ok()?) {
-        (Some(file), None) => Some(SecretRef::File(file)),
-        (None, Some(name)) => Some(SecretRef::Env(name)),
-        (Some(_), Some(_)) => node.reject("names both a file and a variable", "keep one of them"),
-        (None, None) => node.reject("names neither a file nor a variable", remedy),
+    let credential = table.take("credential", credential);
+    let found = [
+        file.optional().ok()?.map(SecretRef::File),
+        env.optional().ok()?.map(SecretRef::Env),
+        credential.optional().ok()?.map(SecretRef::Credential),
+    ];
+    let mut found = found.into_iter().flatten();
+    match (found.next(), found.next()) {
+        (Some(only), None) => Some(only),
+        (Some(_), Some(_)) => node.reject("names more than one place", "keep one of them"),
+        (None, _) => node.reject("names no file, variable or credential", remedy),
     }
+}
+
+fn credential(node: &Node<'_>) -> Option<String> {
+    let name = read::words(node)?;
+    if !credentials::is_name(&name) {
+        return node.reject(
+            "is not a name for a credential",
+            "write the name alone that follows `LoadCredential=` in the unit, as in \"api_key\"",
+        );
+    }
+    files::claim_credential(node, &name);
+    Some(name)
 }
 
 fn variable(node: &Node<'_>) -> Option<String> {

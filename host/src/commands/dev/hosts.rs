@@ -30,6 +30,7 @@ use leasehold_supervisor::load_events::LoadEvents;
 use leasehold_supervisor::prepare::{Prepared, prepare};
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{AT_ONCE, ShutdownHandle, Signals, shutdown_channel};
+use leasehold_supervisor::stage::NoStages;
 
 /// Pause between a host's end and the start of the next one of its name: long enough to notice the
 /// end.
@@ -132,6 +133,7 @@ impl DevHosts {
             clock: self.plan.clock.clone(),
             event_log: event_log.clone(),
             reload: self.reload(&name),
+            stages: Arc::new(NoStages),
         };
         self.lives += 1;
         let (task_name, life) = (name.clone(), self.lives);

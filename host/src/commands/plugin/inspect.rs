@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::commands::plugin::lookup::{config_for, job_of};
+use crate::commands::plugin::lookup::{config_at, job_of};
+use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::LoadProgress;
@@ -30,8 +31,8 @@ pub(crate) struct InspectArgs {
     /// The plugin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Configuration with the grants and the plugin folder to apply. [default: leasehold.toml, if
-    /// it exists]
+    /// Configuration with the grants and the plugin folder to apply. [default: as for `check`, if
+    /// there is one]
     #[arg(short, long, value_name = "CONFIG")]
     config: Option<PathBuf>,
     /// Job of the configuration that the plugin is for. Without it, the plugin is judged as a
@@ -58,7 +59,8 @@ pub(crate) enum InspectFormat {
 /// Runs the command. A plugin that cannot run is printed in full, and the exit code is that of a
 /// refusal.
 pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
-    let config = config_for(args.config.as_deref())?;
+    let file = config_place::find_if_any(args.config.as_deref());
+    let config = config_at(file.as_deref())?;
     let found = PluginFile::read(&args.file, LARGEST)
         .map_err(|why| Failure::new(Exit::Plugin, format!("plugin {why}")))?;
     let drop_in = match found.drop_in() {

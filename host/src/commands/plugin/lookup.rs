@@ -4,21 +4,17 @@ use std::path::Path;
 
 use leasehold_config::{Config, Job};
 
+use crate::config_place::USUAL_FILE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// File that is read if none is given.
-const USUAL_FILE: &str = "leasehold.toml";
-
-/// Loads the configuration that was given, else the usual one, else an empty one.
-pub(crate) fn config_for(named: Option<&Path>) -> Result<Config, Failure> {
-    let usual = Path::new(USUAL_FILE);
-    match named {
+/// Loads a configuration, or makes an empty one.
+pub(crate) fn config_at(file: Option<&Path>) -> Result<Config, Failure> {
+    match file {
         Some(file) => Ok(Config::load(file)?),
-        None if usual.exists() => Ok(Config::load(usual)?),
         None => Ok(Config::parse(
             "[host]\nid = \"inspect\"\n[store]\nendpoints = [\"localhost:2379\"]\n[plugins]\ndir = \"plugins\"\n",
-            usual,
+            Path::new(USUAL_FILE),
         )?),
     }
 }

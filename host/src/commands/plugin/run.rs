@@ -20,7 +20,8 @@ use bytes::Bytes;
 use leasehold_lock::{BootTime, Clock, SystemClock};
 use tokio::sync::mpsc;
 
-use crate::commands::plugin::lookup::config_for;
+use crate::commands::plugin::lookup::config_at;
+use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::interrupted;
@@ -180,10 +181,9 @@ async fn start(
 /// Creates the runtime, with the compile cache of the host that will run the plugin, so that it is
 /// compiled once.
 ///
-/// Without a configuration, that is the host of the usual file, if it exists and its cache is this
-/// user's.
+/// Without a configuration, that is the host of the one that is found, if its cache is this user's.
 fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
-    if is_usual && let Ok(usual) = config_for(None) {
+    if is_usual && let Ok(usual) = config_at(config_place::find_silently().as_deref()) {
         let shared = runtime_at(config, usual.host().data_dir());
         if let Ok(runtime) = shared {
             return Ok(runtime);

@@ -41,7 +41,8 @@ fn without_part(heading: &str) -> String {
 
 fn with_examples(text: &str) -> String {
     let lines = text.lines().map(|line| match line.strip_prefix('#') {
-        Some(example) if !example.starts_with(' ') => example,
+        // Not a remark, and not the line that names the schema.
+        Some(example) if !example.starts_with([' ', ':']) => example,
         _ => line,
     });
     lines.fold(String::new(), |text, line| text + line + "\n")
