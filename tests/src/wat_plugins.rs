@@ -1,5 +1,7 @@
 //! Minimal plugins in WebAssembly's text format, for tests that need many small ones.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 
 /// A plain command that prints `words`; with other words or another padding its digest differs.
@@ -31,7 +33,10 @@ pub fn printer(words: &str, padding: usize) -> Result<Vec<u8>> {
 /// # Errors
 /// The text format refuses the module.
 pub fn writer(bytes: &[u8], descriptor: u32, times: u32) -> Result<Vec<u8>> {
-    let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let mut data = String::new();
+    for byte in bytes {
+        let _ = write!(data, "\\{byte:02x}");
+    }
     let text = format!(
         r#"(module
             (import "wasi_snapshot_preview1" "fd_write"

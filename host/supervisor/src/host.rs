@@ -2,18 +2,19 @@
 //!
 //! Several may run in one process; they share nothing but what they are given.
 
+mod services;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
-use leasehold_records::{HostRecord, Root, RunRecord, printable};
-use tokio::sync::{mpsc, watch};
+use leasehold_records::{HostRecord, Root, printable};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim::IdClaim;
 use crate::connect::connect;
-use crate::control::{self, ControlHandle, ControlState};
 use crate::end::{HostEnd, HostError};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -21,10 +22,7 @@ use crate::file_digest::files_digest;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
 use crate::load_events::LoadEvents;
-use crate::output::{
-    CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore,
-    find_cut_off, recover,
-};
+use crate::output::{CutOffOutput, find_cut_off};
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
@@ -32,9 +30,10 @@ use crate::reload::{Reload, Reloader};
 use crate::shutdown::{Shutdown, cut_short};
 use crate::stage::{HostStage, StageSink};
 use crate::supervisor::Supervisor;
+use leasehold_config::Job;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
-use leasehold_config::{Config, Job};
+use services::{HostServices, HostStore, record_store, take_output};
 
 /// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
@@ -130,14 +129,16 @@ impl Host {
             claim.event_log = self.event_log.clone();
         }
         Ok(Some(Begun {
-            locks,
-            root,
-            records_ttl: ttl,
+            store: HostStore {
+                locks,
+                root,
+                records_ttl: ttl,
+                life,
+            },
             claim: claim.keep(name),
             quarantine: Arc::new(quarantine),
             crashes,
             cut_off,
-            life,
         }))
     }
 
@@ -151,72 +152,50 @@ impl Host {
 
     async fn work(self, begun: Begun, shutdown: Shutdown) -> Result<HostEnd, HostError> {
         let Begun {
-            locks,
-            root,
-            records_ttl,
+            store,
             claim,
             quarantine,
             crashes,
             mut cut_off,
-            life,
         } = begun;
         let config = &self.prepared.config;
-        let (record_writer, writer) = RecordWriter::start(
-            locks.clone(),
-            root.clone(),
-            records_ttl,
-            self.event_log.clone(),
-        );
         let record = host_record(&self.prepared);
-        record_writer.host(record.clone());
+        let (mut services, handles) = HostServices::start(config, &store, &record, &self.event_log);
         for mut crash in crashes {
             take_output(&mut crash.record, &mut cut_off);
-            report_crash(&self.event_log, &record_writer, crash);
+            report_crash(&self.event_log, &handles.record_writer, crash);
         }
+        services.recover(&store, cut_off);
         let loads = LoadEvents::new(self.event_log.clone(), false);
         self.prepared.runtime.observe_loads(Arc::new(loads));
-        let recovering = recover(locks.kv(), root.clone(), cut_off);
-        let recovering = AbortOnDropHandle::new(tokio::spawn(recovering));
-        let store = record_store(&locks, &root);
-        let (outputs, files) = start_files(config, life.as_deref(), store);
-        let publisher =
-            OutputPublisher::start(&locks, &root, records_ttl, &record.host, outputs.clone());
+        let locks = store.locks;
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let host: Arc<str> = config.host().id().into();
-        let (orders, seen_orders) = watch::channel(ControlState::default());
-        let control = ControlHandle::new(seen_orders, Arc::new(SystemWall));
-        let following = AbortOnDropHandle::new(tokio::spawn(control::follow(
-            locks.clone(),
-            root.clone(),
-            host.clone(),
-            self.event_log.clone(),
-            orders,
-        )));
         let maker = JobContextMaker {
             host: host.clone(),
             runtime: self.prepared.runtime.clone(),
             locks: locks.clone(),
-            root,
+            root: store.root,
             clock: self.clock.clone(),
             wall: Arc::new(SystemWall),
             event_log: self.event_log.clone(),
-            record_writer: record_writer.clone(),
-            outputs: outputs.clone(),
+            record_writer: handles.record_writer.clone(),
+            outputs: handles.outputs,
             budgets: Arc::default(),
             quarantine,
             progress,
-            control: control.clone(),
+            control: handles.control.clone(),
             grace: config.host().grace(),
         };
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
         let contexts = jobs.map(|(job, loaded)| maker.make(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             contexts.collect(),
-            (host, control),
+            (host, handles.control),
             self.clock.clone(),
             self.event_log.clone(),
-            record_writer,
+            handles.record_writer,
             self.stages.clone(),
         );
         let stays = config.plugins().is_some();
@@ -231,34 +210,21 @@ impl Host {
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
         // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
         // every grant, and a worker for the guest.
-        let store = locks.connectivity();
-        let running = supervisor.run(shutdown.requests, progress_box, change_box, store, stays);
+        let connectivity = locks.connectivity();
+        let (requests, cut_off) = (shutdown.requests, shutdown.cut_off);
+        let running = supervisor.run(requests, progress_box, change_box, connectivity, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| HostError::internal(&error))?;
         // The reloader holds a handle to the record writer, which ends when no handle is left.
         reloading.abort();
         let _ = reloading.await;
-        following.abort();
-        let _ = following.await;
         claim.abort();
         let _ = claim.await;
-        recovering.abort();
-        let _ = recovering.await;
+        services.stop_following().await;
         // Every guest has stopped and every lock has been given back; only now may leases end.
-        let farewell = async {
-            if shutdown.cut_off.is_cancelled() {
-                writer.abandon();
-            } else {
-                tokio::join!(writer.finish(), publisher.finish());
-            }
-            locks.close().await;
-            if let Some(files) = files {
-                let _ = tokio::task::spawn_blocking(move || files.finish()).await;
-            }
-        };
         tokio::select! {
-            () = farewell => Ok(exit),
+            () = services.finish(locks, cut_off.is_cancelled()) => Ok(exit),
             () = cut_short(&shutdown.aborting) => Ok(HostEnd::Aborted),
         }
     }
@@ -308,56 +274,11 @@ impl Host {
 
 /// A host that has reached its store and has its id.
 struct Begun {
-    locks: Locks,
-    root: Root,
-    records_ttl: Duration,
+    store: HostStore,
     claim: AbortOnDropHandle<()>,
     quarantine: Arc<Quarantine>,
     crashes: Vec<CrashedRun>,
     cut_off: Vec<CutOffOutput>,
-    /// Name of this process in its data directory.
-    life: Option<String>,
-}
-
-/// Starts the thread that writes output to files, unless the data directory cannot be written.
-fn start_files(
-    config: &Config,
-    life: Option<&str>,
-    store: RecordStore,
-) -> (OutputRegistry, Option<OutputFiles>) {
-    let (data_dir, keep) = (config.host().data_dir(), config.host().keep_output());
-    let Some(life) = life else {
-        return (OutputRegistry::default(), None);
-    };
-    let queue = FileQueue::default();
-    let registry = OutputRegistry::new(keep.map(|_| (queue.clone(), data_dir)));
-    match OutputFiles::start(data_dir, (life, store), keep, queue, registry.clone()) {
-        Ok(files) => (registry, Some(files)),
-        Err(error) => {
-            tracing::warn!(%error, "output is not written to files");
-            (OutputRegistry::default(), None)
-        }
-    }
-}
-
-fn record_store(locks: &Locks, root: &Root) -> RecordStore {
-    RecordStore {
-        cluster: format!("{:x}", locks.cluster_id()),
-        root: root.as_str().to_owned(),
-    }
-}
-
-/// Moves the output that was written down of this run into its record.
-fn take_output(record: &mut RunRecord, cut_off: &mut Vec<CutOffOutput>) {
-    let is_same = |found: &RunRecord| {
-        (&found.job, found.token, found.sequence) == (&record.job, record.token, record.sequence)
-    };
-    if let Some(at) = cut_off.iter().position(|found| is_same(&found.record)) {
-        let found = cut_off.swap_remove(at);
-        record.output.clone_from(&found.record.output);
-        record.output_truncated_bytes = found.record.output_truncated_bytes;
-        found.forget();
-    }
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.
