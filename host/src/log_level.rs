@@ -12,7 +12,7 @@ pub(crate) struct LogArgs {
     /// of `dev`, warn for other lines]
     ///
     /// At debug, a host also logs what happens to jobs that only wait or that other hosts run. `LEASEHOLD_LOG`
-    /// selects the lines on standard error more finely, as in warn,leasehold_lock=debug.
+    /// selects the lines on standard error more finely, as in `warn,leasehold_lock=debug`.
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     log_level: Option<LogLevel>,
 }

@@ -2,6 +2,7 @@
 //!
 //! Lines that begin with `--` are notes of this program: which run begins, what is missing, how a run ended.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use leasehold_follow::{OutputItem, RunEnding, RunHead};
@@ -276,13 +277,10 @@ fn describe(head: &RunHead, ending: &RunEnding) -> String {
     };
     let mut text = format!("ended: {}", outcome.as_str());
     if !detail.is_empty() {
-        text.push_str(&format!(" ({detail})"));
+        let _ = write!(text, " ({detail})");
     }
     if let Some(ended) = ended {
-        text.push_str(&format!(
-            ", after {}",
-            age(ended.since(head.started_unix_ms))
-        ));
+        let _ = write!(text, ", after {}", age(ended.since(head.started_unix_ms)));
     }
     text
 }

@@ -169,7 +169,7 @@ struct LogsOutput {
 impl LogsOutput {
     fn record(&mut self, run: &RunRecord) -> Result<(), Failure> {
         let is_cut = run.output_truncated_bytes > 0;
-        let is_whole = is_cut && self.kept(run)?;
+        let is_whole = is_cut && self.print_kept(run);
         if !is_whole {
             if is_cut && !run.output_kept_in.is_empty() {
                 sink::print_warning(&format!(
@@ -187,26 +187,26 @@ impl LogsOutput {
     }
 
     /// Prints a run from the files of a host on this machine. Returns false if they do not have it.
-    fn kept(&mut self, run: &RunRecord) -> Result<bool, Failure> {
+    fn print_kept(&mut self, run: &RunRecord) -> bool {
         let Some(folder) = kept_files::folder_of(run, &self.host, &self.data_dir) else {
-            return Ok(false);
+            return false;
         };
         let printed = self.printer.print_kept(run, self.notes, |each| {
             kept_files::read_lines(&folder, &key_of(run), each)
         });
         match printed {
-            Ok((0, _)) => Ok(false),
+            Ok((0, _)) => false,
             Ok((_, is_read)) => {
                 self.is_read &= is_read;
                 sink::print_warning(&format!("leasehold: read from {}\n", folder.display()));
-                Ok(true)
+                true
             }
             Err(error) => {
                 sink::print_warning(&format!(
                     "leasehold: cannot read {}: {error}\n",
                     folder.display()
                 ));
-                Ok(false)
+                false
             }
         }
     }
@@ -276,7 +276,7 @@ async fn catch_up(
 ) -> Result<Exit, Failure> {
     let deadline = Instant::now() + ANSWER;
     let mut missing: BTreeSet<RunKey> = running.iter().map(|run| key_of(run)).collect();
-    let mut heard = BTreeSet::new();
+    let mut answered = BTreeSet::new();
     while !missing.is_empty() && output.is_read {
         let Ok(Some(item)) = timeout_at(deadline, live.next()).await else {
             break;
@@ -285,11 +285,14 @@ async fn catch_up(
         match &item {
             OutputItem::CaughtUp(run) => drop(missing.remove(run)),
             OutputItem::Ended(head, _) => drop(missing.remove(&head.key)),
-            OutputItem::Began(head) => drop(heard.insert(head.key.clone())),
+            OutputItem::Began(head) => drop(answered.insert(head.key.clone())),
             _ => {}
         }
     }
-    for run in running.iter().filter(|run| !heard.contains(&key_of(run))) {
+    for run in running
+        .iter()
+        .filter(|run| !answered.contains(&key_of(run)))
+    {
         sink::print_warning(&format!(
             "leasehold: host {} did not send the output of run {} within {} s: it has stopped, cannot reach the \
              store, or is of an earlier version\n",

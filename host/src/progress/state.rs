@@ -1,5 +1,6 @@
 //! State of long work: what is under way, for how long, and how much is left.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,7 @@ impl LoadState {
                 doing.push(' ');
             }
             let seconds = now.duration_since(work.began).as_secs();
-            doing.push_str(&format!("{} {seconds} s", work.file));
+            let _ = write!(doing, "{} {seconds} s", work.file);
         }
         LoadView {
             total: self.total,

@@ -188,15 +188,12 @@ fn next_of(record: &JobRecord, explanation: &Explanation, now: UnixMs) -> Cell {
             ReasonKind::NextTick(tick) => Some(tick),
             _ => None,
         });
-    match tick {
-        Some(tick) => {
-            let at = clock(tick.at_unix_ms, tick.zone_offset(), now);
-            Cell::timed(&until(tick.at_unix_ms, now), &at)
-        }
-        None => {
-            let at = clock(next, ZoneOffset::UTC, now);
-            Cell::timed(&until(next, now), &at)
-        }
+    if let Some(tick) = tick {
+        let at = clock(tick.at_unix_ms, tick.zone_offset(), now);
+        Cell::timed(&until(tick.at_unix_ms, now), &at)
+    } else {
+        let at = clock(next, ZoneOffset::UTC, now);
+        Cell::timed(&until(next, now), &at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables of `status` as an operator sees them, at several widths.
 
+use leasehold_records::Outcome::{Done, Exit, Running};
 use std::collections::BTreeMap;
 
 use leasehold_lock::{Revision, Token};
@@ -139,7 +140,6 @@ fn status() -> Status {
         until_unix_ms: None,
     };
     facts.pauses.insert("nightly".into(), by);
-    use Outcome::{Done, Exit, Running};
     Status {
         not_permitted: Vec::new(),
         revision: Some(Revision::new(12)),
