@@ -12,7 +12,7 @@ use leasehold_tests::host::HostProcess;
 use crate::fixture::{self, VersionFixture};
 
 /// Longer than the TTL of the killed host's locks.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_host_goes_on_with_the_data_of_every_version() -> Result<()> {
