@@ -39,6 +39,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns true if the run failed, or was cut off. A run that its host stopped, or that an operator stopped, did not.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Retry
+            | Self::Fatal
+            | Self::Exit
+            | Self::Trap
+            | Self::Limit
+            | Self::Lost
+            | Self::Timeout
+            | Self::Abandoned
+            | Self::Crashed => true,
+            Self::Running | Self::Done | Self::Again | Self::Stopped => false,
+        }
+    }
+
     /// Returns the outcome's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -366,6 +366,7 @@ mod tests {
             ended_unix_ms: None,
             outcome,
             before: None,
+            schedule: String::new(),
             dropped: false,
             retry_unix_ms: None,
         };
