@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     telemetry.hosts().add_host(&id);
     let prepared = prepare(config, fingerprint).await?;
     telemetry.hosts().set_plugins_loaded(&id);
-    let sinks = telemetry.hosts().sinks();
+    let sinks = telemetry.sinks();
     let event_log = EventLog::start_with(clock.clone(), format.into(), &id, Out::Stdout, sinks)
         .map_err(|error| Failure::internal(&error))?;
     telemetry.watch_log(&event_log);
@@ -84,8 +84,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             Err(failure) => Err(failure),
         },
     };
+    telemetry.finish().await;
     event_log.finish();
-    telemetry.finish();
     drop(listener);
     drop(strays);
     drop(hangups);
