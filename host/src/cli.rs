@@ -1,13 +1,16 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::commands::check::CheckArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::drain::DrainArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::logs::LogsArgs;
 use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::restart::RestartArgs;
@@ -23,9 +26,13 @@ use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
+use crate::log_level::{LogArgs, LogLevel};
 use crate::sink;
+use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::last_words::{self, LAST_WORDS};
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
@@ -33,10 +40,14 @@ use leasehold_supervisor::last_words::{self, LAST_WORDS};
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
 /// or a run was not triggered;
-/// 7 another host has this host's id; 70 internal; 130 cut short by a second signal.
+/// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
+///
+/// Every option can be set by an environment variable, which its help names. The command line has precedence.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,7 +66,7 @@ enum Command {
     /// directory. The hosts contend for the same locks as if each had a machine to itself. SIGTERM
     /// and SIGINT end them as they end `run`; at the end a table lists the runs.
     Dev(DevArgs),
-    /// The store by itself.
+    /// The store by itself: serve it, back it up, restore it, look after it.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
@@ -70,14 +81,22 @@ enum Command {
     },
     /// Show hosts, jobs and locks as they are now.
     Status(StatusArgs),
+    /// Explain why a job does not run, or since when it does.
+    Explain(ExplainArgs),
     /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
-    /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
-    /// --allow-write. Press ? for the keys.
+    /// terminal, --once prints them and --stream prints what happens. Nothing of others is changed in the store unless
+    /// --allow-write. The open pane of a job's output is a key of its own in the store. Press ? for the keys.
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Show the output of a job's runs.
+    ///
+    /// Of a finished run, what its record keeps (`limits.output_kept`). Of a running one, the last lines that its host
+    /// has in memory. With --follow, what comes from now on: hosts send it while it is requested, within limits of
+    /// bytes a second, and what is left out is counted. Lines that begin with `--` are notes of this program.
+    Logs(LogsArgs),
     /// Run a job once, now, under its lock, on any host that has it.
     ///
     /// Takes no tick of its schedule. Refused while the job is paused, runs, or waits for its lock. Hosts that
@@ -108,14 +127,26 @@ enum Command {
 }
 
 impl Command {
-    /// Level of logging if `LEASEHOLD_LOG` is not set: nothing while a dashboard has the terminal.
-    fn log_level(&self) -> &'static str {
+    /// Filter of log lines if `LEASEHOLD_LOG` is not set: none while a dashboard has the terminal.
+    fn line_filter(&self, level: Option<LogLevel>) -> &'static str {
         let is_taken = match self {
             Self::Top(args) => args.takes_terminal(),
             Self::Dev(args) => args.takes_terminal(),
             _ => false,
         };
-        if is_taken { "off" } else { "warn" }
+        if is_taken {
+            "off"
+        } else {
+            level.unwrap_or(LogLevel::Warn).of_lines()
+        }
+    }
+
+    /// Level of events if none is chosen. `dev` shows the jobs that wait.
+    const fn event_level(&self) -> EventLevel {
+        match self {
+            Self::Dev(_) => EventLevel::Debug,
+            _ => EventLevel::Info,
+        }
     }
 
     /// Format of the log beside the events.
@@ -128,10 +159,41 @@ impl Command {
         }
     }
 
+    /// Returns true for a command that a signal ends at once, with what it has begun.
+    const fn ends_at_signal(&self) -> bool {
+        match self {
+            Self::Check(_) => true,
+            Self::Plugin { command } => command.ends_at_signal(),
+            _ => false,
+        }
+    }
+
     /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Dev(_) | Self::Store { .. })
+        match self {
+            Self::Run(_) | Self::Dev(_) => true,
+            Self::Store { command } => command.goes_on(),
+            _ => false,
+        }
     }
+}
+
+/// Parses the command line, with the variables of its options; ends the process where it cannot be understood.
+fn parse() -> Cli {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = with_variables(Cli::command(), &arguments);
+    let variables = set_variables(&command);
+    let matches = command.try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| {
+        if error.use_stderr() && !variables.is_empty() {
+            let names = variables.join(", ");
+            sink::print_error(&format!(
+                "note: the environment sets options too: {names}\n\n"
+            ));
+        }
+        error.exit()
+    })
 }
 
 /// Runs the program and returns its exit code.
@@ -139,20 +201,26 @@ pub fn main() -> ExitCode {
     if let Some(ended) = leasehold_runtime::run_if_asked() {
         return ended;
     }
-    let cli = Cli::parse();
+    let cli = parse();
     if let Err(error) = crate::threads::try_all() {
         // Written from here: the normal writer needs a thread too.
         sink::print_error(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
-    let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
+    let level = cli.log.level();
+    if level == Some(LogLevel::Error) {
+        sink::set_quiet();
+    }
+    let lines = cli.command.line_filter(level);
+    let diagnostics = Diagnostics::install(lines, cli.command.log_format());
     let goes_on = cli.command.goes_on();
-    let ended = run_to_end(cli.command);
+    let events = level.map_or(cli.command.event_level(), LogLevel::of_events);
+    let ended = run_to_end(cli.command, events);
     diagnostics.finish(LAST_WORDS);
     end(ended, goes_on)
 }
 
-fn run_to_end(command: Command) -> Result<Exit, Failure> {
+fn run_to_end(command: Command, level: EventLevel) -> Result<Exit, Failure> {
     descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -167,25 +235,31 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
     };
     // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each
     // time.
-    let work = runtime.spawn(run(command));
-    let ended = runtime
-        .block_on(work)
-        .unwrap_or_else(|error| Err(Failure::internal(&error)));
+    let ended = if command.ends_at_signal() {
+        runtime.block_on(until_signal(run(command, level)))
+    } else {
+        let work = runtime.spawn(run(command, level));
+        runtime
+            .block_on(work)
+            .unwrap_or_else(|error| Err(Failure::internal(&error)))
+    };
     // An abandoned compilation may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(command: Command) -> Result<Exit, Failure> {
+async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
     match command {
-        Command::Run(args) => Box::pin(commands::run::run(args)).await,
+        Command::Run(args) => Box::pin(commands::run::run(args, level)).await,
         Command::Check(args) => commands::check::run(args).await,
-        Command::Dev(args) => Box::pin(commands::dev::run(args)).await,
-        Command::Store { command } => commands::store::run(command).await,
+        Command::Dev(args) => Box::pin(commands::dev::run(args, level)).await,
+        Command::Store { command } => commands::store::run(command, level).await,
         Command::Plugin { command } => commands::plugin::run(command).await,
         Command::Top(args) => Box::pin(commands::top::run(*args)).await,
         Command::Status(args) => commands::status::run(args).await,
+        Command::Explain(args) => commands::explain::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Logs(args) => Box::pin(commands::logs::run(args)).await,
         Command::Trigger(args) => commands::trigger::run(args).await,
         Command::Pause(args) => commands::pause::run(args).await,
         Command::Resume(args) => commands::resume::run(args).await,
@@ -220,14 +294,58 @@ fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+    use std::collections::BTreeMap;
+
+    /// Adds the options of a command and of its subcommands, by their variables.
+    fn collect(
+        command: &clap::Command,
+        path: &str,
+        variables: &mut BTreeMap<String, Vec<String>>,
+        without: &mut Vec<String>,
+    ) {
+        let path = format!("{path} {}", command.get_name());
+        for arg in command.get_arguments() {
+            let Some(long) = arg.get_long() else {
+                continue;
+            };
+            let option = format!("{} --{long}", path.trim_start());
+            match arg.get_env() {
+                Some(name) => {
+                    let name = name.to_string_lossy().into_owned();
+                    variables.entry(name).or_default().push(option);
+                }
+                None if matches!(long, "help" | "version") => {}
+                None => without.push(option),
+            }
+        }
+        for sub in command.get_subcommands() {
+            collect(sub, &path, variables, without);
+        }
+    }
+
+    #[test]
+    fn every_option_has_a_variable_and_shares_it_by_intent() {
+        let command = with_variables(Cli::command(), &[]);
+        let (mut variables, mut without) = (BTreeMap::new(), Vec::new());
+        collect(&command, "", &mut variables, &mut without);
+        assert!(
+            without.is_empty(),
+            "options without a variable: {without:?}"
+        );
+        variables.retain(|_, options| options.len() > 1);
+        let shared: Vec<&String> = variables.keys().collect();
+        assert_eq!(shared, ["LEASEHOLD_CONFIG", "LEASEHOLD_LOG_FORMAT"]);
+    }
 
     #[test]
     fn the_help_of_every_command() {
-        let mut command = Cli::command().term_width(100);
+        let mut command = with_variables(Cli::command(), &[]).term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         let serve = ["store", "serve"].as_slice();
+        let backup = ["store", "backup"].as_slice();
+        let restore = ["store", "restore"].as_slice();
+        let store_status = ["store", "status"].as_slice();
         let new = ["plugin", "new"].as_slice();
         let build = ["plugin", "build"].as_slice();
         let inspect = ["plugin", "inspect"].as_slice();
@@ -237,8 +355,10 @@ mod tests {
             &["dev"],
             &["check"],
             &["status"],
+            &["explain"],
             &["top"],
             &["runs"],
+            &["logs"],
             &["trigger"],
             &["pause"],
             &["resume"],
@@ -247,6 +367,9 @@ mod tests {
             &["stop"],
             &["restart"],
             serve,
+            backup,
+            restore,
+            store_status,
             new,
             build,
             inspect,

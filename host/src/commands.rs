@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod dev;
 pub(crate) mod drain;
+pub(crate) mod explain;
+pub(crate) mod logs;
 pub(crate) mod pause;
 pub(crate) mod plugin;
 pub(crate) mod restart;

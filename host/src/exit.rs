@@ -17,8 +17,8 @@ pub enum Exit {
     Config = 3,
     /// A plugin was refused; nothing was started.
     Plugin = 4,
-    /// The store refused the client or could not be reached; the embedded one could not be opened
-    /// or cannot listen.
+    /// The store refused the client or could not be reached; the embedded one could not be opened, backed up or
+    /// restored, or cannot listen.
     Store = 5,
     /// A `once` job did not get its lock within its `wait`, or a run was not triggered: the job is paused, runs
     /// already, or was not taken in time.
@@ -27,7 +27,8 @@ pub enum Exit {
     IdHeld = 7,
     /// Internal error.
     Internal = 70,
-    /// A second signal cut the shutdown short, or a signal ended the wait for a run that goes on.
+    /// A signal cut the work short: a host's by the second one or SIGQUIT, that of a command which ends by itself by the
+    /// first. Also a signal ended the wait for a run that goes on.
     Aborted = 130,
 }
 

@@ -5,22 +5,34 @@
 
 pub mod exit;
 
-mod age;
 mod cli;
 mod commands;
+mod config_reader;
 mod diagnostics;
 mod embedded;
 mod failure;
+mod interrupt;
+mod known_hosts;
 mod known_jobs;
+mod known_names;
 mod log_format;
+mod log_level;
+mod look;
 mod orders;
+mod output_printer;
+mod progress;
+mod recent_runs;
 mod record_reader;
 mod show_format;
 mod sink;
+mod size_text;
+mod store_reading;
 mod stray;
 mod table;
 mod telemetry;
 mod threads;
+mod variables;
+mod wrap;
 
 pub use cli::main;
 

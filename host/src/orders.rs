@@ -2,7 +2,7 @@
 //!
 //! - [`OrderArgs`], [`OrderDesk`]: the connection, the operator and the reason; writing with a record of the action.
 //! - `seen`: waiting until the hosts show an order. `until`: times in arguments. `sentence`: lists of hosts and runs.
-//! - `halting`: requests to end runs.
+//! - `halting`: runs under way, and requests to end them.
 
 pub(crate) mod halting;
 pub(crate) mod seen;
@@ -10,21 +10,19 @@ pub(crate) mod sentence;
 pub(crate) mod until;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use leasehold_config::suggest;
 use leasehold_lock::{Batch, KeyValue, Kv, LeaseId, Revision, StoreError};
 use leasehold_records::{
-    AdminAction, AdminActionRecord, HoldMark, JobRecord, JobState, Root, RunRecord, UnixMs,
-    printable,
+    AdminAction, AdminActionRecord, HoldMark, JobRecord, Root, RunRecord, UnixMs, printable,
 };
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::known_jobs::unknown_job;
+use crate::known_names::{KnownNames, describe};
 use crate::record_reader::{RecordReader, is_denied, unread};
 
 /// Time for which the record of an action is kept.
@@ -116,7 +114,8 @@ impl OrderDesk {
         let control = root.host_control("");
         let mut known = BTreeSet::new();
         for prefix in [root.hosts(), root.ids(), control] {
-            let keys = kv.keys(&prefix).await.map_err(|error| unread(&error))?;
+            let keys = kv.keys(&prefix).await;
+            let keys = keys.map_err(|error| self.describe_unread(&error))?;
             known.extend(keys.iter().filter_map(|key| {
                 let name = key.strip_prefix(&prefix)?;
                 Some(name.to_owned())
@@ -137,7 +136,8 @@ impl OrderDesk {
 
     /// Reads the record of one key, and the revision of its last change; none if there is none.
     pub(crate) async fn read(&self, key: &str) -> Result<(Option<KeyValue>, Revision), Failure> {
-        let found = self.kv().get(key).await.map_err(|error| unread(&error))?;
+        let found = self.kv().get(key).await;
+        let found = found.map_err(|error| self.describe_unread(&error))?;
         let revision = found
             .as_ref()
             .map_or(Revision::NONE, |found| found.mod_revision);
@@ -151,7 +151,8 @@ impl OrderDesk {
         let found = kv.scan(&prefix, Vec::new, |jobs, key| {
             jobs.extend(JobRecord::from_json(&key.value));
         });
-        Ok(found.await.map_err(|error| unread(&error))?.found)
+        let found = found.await;
+        Ok(found.map_err(|error| self.describe_unread(&error))?.found)
     }
 
     /// Carries out writes and records the action, if the last change of `key` was at `revision`. Returns true if it was.
@@ -176,17 +177,30 @@ impl OrderDesk {
         lease.map_err(|error| self.describe_unwritten(&error))
     }
 
+    /// The failure of a command that could not read orders or records.
+    pub(crate) fn describe_unread(&self, error: &StoreError) -> Failure {
+        if is_denied(error) {
+            self.describe_denial("its user may not read the orders")
+        } else {
+            unread(error)
+        }
+    }
+
+    fn describe_denial(&self, denial: &str) -> Failure {
+        let root = self.root();
+        let text = format!(
+            "the store refused the order: {denial}; grant it readwrite on {}, {} and {}",
+            root.control(),
+            root.triggers(),
+            root.admin_actions()
+        );
+        Failure::of_line(Exit::Store, &text)
+    }
+
     /// The failure of an order that was not written, or may not have been.
     fn describe_unwritten(&self, error: &StoreError) -> Failure {
-        let root = self.root();
         if is_denied(error) {
-            let text = format!(
-                "the store refused the order: its user may not write; grant it readwrite on {}, {} and {}",
-                root.control(),
-                root.triggers(),
-                root.admin_actions()
-            );
-            return Failure::of_line(Exit::Store, &text);
+            return self.describe_denial("its user may not write it");
         }
         let text = if error.is_unknown() {
             format!("the order may or may not have been written: {error}")
@@ -209,11 +223,6 @@ pub(crate) fn overtaken(what: &str) -> Failure {
     Failure::of_line(Exit::Store, &text)
 }
 
-/// Returns true while a run of the job is under way, or its lock is kept for one.
-pub(crate) const fn is_running(job: &JobRecord) -> bool {
-    matches!(job.state, JobState::Running | JobState::Pausing)
-}
-
 pub(crate) fn now() -> UnixMs {
     UnixMs::from_system(SystemTime::now())
 }
@@ -227,26 +236,12 @@ pub(crate) fn mark() -> u32 {
 }
 
 fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
-    let mut text = format!("there is no host `{}`", printable::line(host));
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = suggest(host, names.iter().copied()) {
-        let _ = write!(
-            text,
-            "\n  = help: did you mean `{}`?",
-            printable::line(near)
-        );
-    }
-    let listed: Vec<String> = names
-        .iter()
-        .take(20)
-        .map(|name| printable::line(name))
-        .collect();
-    let _ = if listed.is_empty() {
-        write!(text, "\n  = help: the store has no trace of any host")
-    } else {
-        write!(text, "\n  = help: the hosts are: {}", listed.join(", "))
+    let names = KnownNames {
+        noun: "host",
+        none: "the store has no trace of any host",
+        known,
     };
-    text
+    describe(host, &names)
 }
 
 #[cfg(test)]

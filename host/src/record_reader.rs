@@ -46,7 +46,7 @@ impl RecordReader {
 /// Prints a warning about mistakes in the configuration that do not affect this command.
 pub(crate) fn warn(config: &Reading) {
     if let Some(warning) = config.warning() {
-        sink::print_error(&format!("{warning}\n"));
+        sink::print_warning(&format!("{warning}\n"));
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn unread(error: &StoreError) -> Failure {
 pub(crate) fn warn_unreadable(keys: &[String]) {
     for key in keys {
         let key = printable::line(key);
-        sink::print_error(&format!(
+        sink::print_warning(&format!(
             "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl\n"
         ));
     }

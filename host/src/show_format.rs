@@ -21,6 +21,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
     print(&printable::json_pretty(value))
 }
 
+/// Prints a table that was rendered with its colours.
+pub(crate) fn print_rendered(text: &str) -> Result<Exit, Failure> {
+    let printed = sink::print_rendered(text);
+    printed
+        .map_err(|error| Failure::internal(&error))
+        .map(|()| Exit::Ok)
+}
+
 /// Prints the text; a reader that has closed the pipe counts as satisfied.
 pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
     let printed = sink::print(text);

@@ -5,7 +5,12 @@
 
 use std::io::{self, Write as _};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use leasehold_records::printable;
+
+/// True once the operator wants errors alone on standard error.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Makes a message of several lines printable.
 pub(crate) fn printable(text: &str) -> String {
@@ -19,6 +24,34 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
             .lock()
             .write_all(printable::lines(text).as_bytes()),
     )
+}
+
+/// Prints text whose foreign parts are printable already, with colours of our own.
+pub(crate) fn print_rendered(text: &str) -> io::Result<()> {
+    satisfied(io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Prints a warning or a note to standard error, unless the operator wants errors alone.
+pub(crate) fn print_warning(text: &str) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        print_error(text);
+    }
+}
+
+/// Leaves out warnings and notes from now on.
+pub(crate) fn set_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Prints lines whose parts were made printable one by one, with colours of ours. Returns false when the reader has
+/// closed the pipe.
+pub(crate) fn print_on(lines: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Prints a message to standard error, beside the output.

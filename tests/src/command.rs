@@ -27,6 +27,15 @@ pub struct CommandOutput {
     pub stderr: String,
 }
 
+impl CommandOutput {
+    /// Standard error without the lines about plugins that take long to compile on a busy machine.
+    pub fn errors(&self) -> String {
+        let lines = self.stderr.lines();
+        let errors = lines.filter(|line| !line.starts_with("loading: "));
+        errors.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// Runs `leasehold` with these arguments in a directory whose `leasehold.toml` is `config`.
 ///
 /// # Errors

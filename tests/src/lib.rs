@@ -22,6 +22,7 @@
 
 pub mod bank;
 pub mod binaries;
+pub mod bombs;
 pub mod certs;
 pub mod checks;
 pub mod cluster;

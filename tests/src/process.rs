@@ -20,6 +20,26 @@ use crate::wait::eventually;
 /// The variable that makes a host of the test build abort; a host with it keeps its quarantine.
 const ABORT_ON: &str = "LEASEHOLD_TEST_ABORT_ON";
 
+/// The processes that the process `pid` has started and not yet waited for.
+pub fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// True if the process `pid` exists and has not ended.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
 /// A running or ended child process.
 #[derive(Debug)]
 pub struct Process {
@@ -213,11 +233,6 @@ mod tests {
         Process::spawn("sh", Command::new("sh").args(["-c", script])).unwrap()
     }
 
-    fn runs(pid: u32) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.contains(") Z ")
-    }
-
     #[test]
     fn a_stopped_process_stands_still_until_it_is_continued() {
         let process = shell("while :; do :; done");
@@ -238,9 +253,9 @@ mod tests {
         let process = shell("sleep 600");
         let pid = process.pid();
         process.stop().unwrap();
-        assert!(runs(pid));
+        assert!(is_alive(pid));
         drop(process);
-        assert!(!runs(pid));
+        assert!(!is_alive(pid));
     }
 
     #[test]
@@ -252,10 +267,10 @@ mod tests {
             Ok(std::fs::read_to_string(&file)?.trim().parse()?)
         })
         .unwrap();
-        assert!(runs(grandchild));
+        assert!(is_alive(grandchild));
         assert_eq!(process.kill().unwrap().signal(), Some(9));
         eventually(SLACK, "the grandchild to die", || {
-            anyhow::ensure!(!runs(grandchild), "it lives");
+            anyhow::ensure!(!is_alive(grandchild), "it lives");
             Ok(())
         })
         .unwrap();

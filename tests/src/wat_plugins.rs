@@ -26,6 +26,31 @@ pub fn printer(words: &str, padding: usize) -> Result<Vec<u8>> {
     Ok(module)
 }
 
+/// A plain command that writes `bytes` to a descriptor, 1 or 2, so many times.
+///
+/// # Errors
+/// The text format refuses the module.
+pub fn writer(bytes: &[u8], descriptor: u32, times: u32) -> Result<Vec<u8>> {
+    let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let text = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 2)
+            (data (i32.const 16) "{data}")
+            (func (export "_start") (local $left i32)
+                (i32.store (i32.const 0) (i32.const 16))
+                (i32.store (i32.const 4) (i32.const {}))
+                (local.set $left (i32.const {times}))
+                (loop $again
+                    (drop (call $write (i32.const {descriptor}) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                    (br_if $again (local.get $left)))))"#,
+        bytes.len()
+    );
+    Ok(wat::parse_str(text)?)
+}
+
 /// The same with a manifest in it.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Facts: all input of the model, each with its moment. A fact from a store and a fact from a recording are equal.
 
+use leasehold_follow::OutputItem;
 use leasehold_lock::{FeedItem, LeaseId, StoreHealth};
 
 /// An observation, with its moment.
@@ -21,4 +22,17 @@ pub(crate) enum FactKind {
     Ttl(LeaseId, Option<(u64, u64)>),
     /// Result of an admin action.
     Answer(Result<String, String>),
+    /// Live output of this job.
+    Output(String, Box<OutputFact>),
+}
+
+/// Observation about live output.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum OutputFact {
+    /// A reader begins; everything that the hosts have follows.
+    Began,
+    /// An item of output.
+    Item(OutputItem),
+    /// The output cannot be requested, for this reason.
+    Refused(String),
 }

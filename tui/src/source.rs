@@ -4,6 +4,7 @@ mod admin_action;
 mod clock;
 mod key_feed;
 mod live;
+mod output;
 mod recording;
 
 pub(crate) use clock::now;

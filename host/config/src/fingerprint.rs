@@ -31,6 +31,11 @@ impl Fingerprint {
         file.metadata().map(|meta| Self::from(&meta))
     }
 
+    /// Returns the size of the file, in bytes.
+    pub const fn size_bytes(&self) -> u64 {
+        self.size
+    }
+
     /// Returns the time since the last change of any kind; zero when the change lies after `now`.
     pub fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanos) = self.changed;

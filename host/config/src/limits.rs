@@ -126,11 +126,17 @@ limit_table! {
         default: 512 * KIB, bounds: 64 * KIB..=8 * MIB,
     }
     /// Bytes of a run's standard output, standard error and log text that are held until it ends;
-    /// the newest are kept. Their last 16 KiB go into its record. `log_lines_per_second` bounds the
-    /// lines passed on meanwhile.
+    /// the newest are kept. `output_kept` bounds the part of them in its record.
+    /// `log_lines_per_second` bounds the lines passed on meanwhile.
     Output {
         key: "output", field: output_bytes: u64, unit: Bytes,
         default: MIB, bounds: KIB..=256 * MIB,
+    }
+    /// Bytes of a run's output that its record keeps: the newest.
+    // Records are read together, and count against the store's quota.
+    OutputKept {
+        key: "output_kept", field: output_kept_bytes: u64, unit: Bytes,
+        default: 16 * KIB, bounds: 0..=128 * KIB,
     }
     /// Lines per second, of output and log together, that are passed on; the rest is counted.
     LogRate {

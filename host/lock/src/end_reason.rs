@@ -90,8 +90,12 @@ mod tests {
         let reasons = [
             EndReason::DeadlinePassed,
             EndReason::LeaseEnded,
-            EndReason::Removed { revision: 1 },
-            EndReason::Replaced { revision: 1 },
+            EndReason::Removed {
+                revision: Revision::new(1),
+            },
+            EndReason::Replaced {
+                revision: Revision::new(1),
+            },
             EndReason::TokenStale,
             EndReason::Unverified,
             EndReason::StoreChanged {

@@ -180,6 +180,18 @@ impl Kv {
         Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
 
+    /// Reads the name of the first key from `from` up to but not including `end`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn first_key_in(&self, from: &str, end: &str) -> Result<Option<String>, StoreError> {
+        let range = (from.as_bytes().to_vec(), end.as_bytes().to_vec());
+        let pages = PagedReading::new(vec![range], PageContent::Names, 1);
+        let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
+        Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
+    }
+
     /// Writes one key if its last change was at `expected`. Returns true if it was.
     ///
     /// # Errors

@@ -9,8 +9,8 @@
 //!   writes at once.
 //! - [`observer`]: calls at renewals, retries, reconnects, hand-offs and losses. [`end_reason`],
 //!   [`queue_role`]: reasons and roles.
-//! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`operator`]: facts about the
-//!   store; an operator's actions against entries of others.
+//! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`store_status`]: facts about the
+//!   store. [`snapshot`]: its content, for a backup. [`operator`]: an operator's actions against entries of others.
 //! - Private: `session`, `renewal`, `renewer`, `pool`, `lease_uses`, `lease_thread` (leases); `dialer`, `link`,
 //!   `requests`, `regular_file`, `identity`, `connectivity_probe`, `cuttable` (the store); `claims`, `local_queue`,
 //!   `queue_registry`, `queue_task`, `queue_keys`, `queue_requests`, `queue_verifier`, `long_queue`, `own_entry`
@@ -40,6 +40,8 @@ pub mod locks;
 pub mod observer;
 pub mod operator;
 pub mod queue_role;
+pub mod snapshot;
+pub mod store_status;
 pub mod tenure;
 pub mod view;
 
@@ -94,5 +96,7 @@ pub use operator::AuditNote;
 pub use queue_role::QueueRole;
 pub use regular_file::open_regular;
 pub use renewer::{RENEWALS_PER_TTL, renewal_interval};
+pub use snapshot::{SnapshotPiece, SnapshotReader};
+pub use store_status::{StoreMember, StoreStatus};
 pub use tenure::Tenure;
 pub use view::{QueueEntry, QueueView, ViewChange, ViewFreshness};

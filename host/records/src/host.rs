@@ -20,6 +20,10 @@ pub struct HostRecord {
     pub started_unix_ms: UnixMs,
     /// Its jobs.
     pub jobs: Vec<String>,
+    /// The start of a digest of its jobs' settings and plugins, in hex. Hosts with equal jobs have equal digests.
+    /// Empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub files: String,
 }
 
 /// The claim of one process on a host's id: it ends with its lease.

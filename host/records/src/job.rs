@@ -91,6 +91,12 @@ pub struct JobRecord {
     /// The version that waits for the end of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingVersion>,
+    /// Its schedule and its place in it; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<JobPlan>,
+    /// The files that define it on this host; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<JobFiles>,
 }
 
 /// A version of a job that waits for the end of a run of the version before.
@@ -100,4 +106,37 @@ pub struct PendingVersion {
     pub plugin_sha256: String,
     /// The time since when it waits.
     pub since_unix_ms: UnixMs,
+}
+
+/// Schedule of a job on one host, and its place in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPlan {
+    /// The schedule as a configuration has it: `cron = "0 3 * * *"`, `every = "30s"`, `once = true`; `continuous`
+    /// without one.
+    pub schedule: String,
+    /// The IANA name of the time zone of a cron expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The tick that the job sleeps until. Absent in any other state, and in a pause after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick_unix_ms: Option<UnixMs>,
+    /// Seconds by which the zone's clock is ahead of UTC at that tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_offset_s: Option<i32>,
+    /// The part of the record's detail about the state itself, without operators' orders and a version that waits.
+    /// Absent if the detail is that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Number of the attempt that follows a pause after a failure, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+}
+
+/// Versions of the files that define a job on one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFiles {
+    /// Digest of the plugin that the next run uses, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// The start of a digest of the job's settings, in hex. Hosts with equal settings have equal digests.
+    pub settings: String,
 }

@@ -131,27 +131,51 @@ impl Root {
 
     /// Returns the key of one run's record.
     pub fn run(&self, key: &RunKey) -> String {
-        let first = format!("{}{:0TOKEN_DIGITS$}", self.runs_of(&key.job), key.token);
-        if key.sequence == 0 {
-            first
-        } else {
-            format!("{first}.{:06}", key.sequence)
-        }
+        format!("{}{}", self.runs_of(&key.job), run_name(key))
     }
 
     /// Parses a run's key.
     pub fn parse_run(&self, key: &str) -> Option<RunKey> {
-        let rest = key.strip_prefix(&self.0)?.strip_prefix("runs/")?;
-        let (job, run) = rest.split_once('/')?;
-        let (token, sequence) = match run.split_once('.') {
-            Some((token, sequence)) => (token, sequence.parse().ok()?),
-            None => (run, 0),
-        };
-        Some(RunKey {
-            job: job.to_owned(),
-            token: Token::new(token.parse().ok()?),
-            sequence,
-        })
+        parse_run_name(key.strip_prefix(&self.0)?.strip_prefix("runs/")?)
+    }
+
+    /// Returns the prefix of all requests for live output.
+    pub fn follows(&self) -> String {
+        format!("{}follow/", self.0)
+    }
+
+    /// Returns the key of one reader's request for the output of a job.
+    pub fn follow(&self, job: &str, reader: &str) -> String {
+        format!("{}follow/{job}/{reader}", self.0)
+    }
+
+    /// Parses the key of a request for live output: its job and its reader.
+    pub fn parse_follow<'a>(&self, key: &'a str) -> Option<(&'a str, &'a str)> {
+        let rest = key.strip_prefix(&self.0)?.strip_prefix("follow/")?;
+        rest.split_once('/')
+    }
+
+    /// Returns the prefix of all live output.
+    pub fn outputs(&self) -> String {
+        format!("{}output/", self.0)
+    }
+
+    /// Returns the prefix of the live output of one job.
+    pub fn outputs_of(&self, job: &str) -> String {
+        format!("{}output/{job}/", self.0)
+    }
+
+    /// Returns the key of one chunk of a run's live output; chunks of a run are numbered from 0.
+    pub fn output(&self, key: &RunKey, number: u64) -> String {
+        let prefix = self.outputs_of(&key.job);
+        format!("{prefix}{}/{number:010}", run_name(key))
+    }
+
+    /// Parses the key of a chunk of live output: its run and its number.
+    pub fn parse_output(&self, key: &str) -> Option<(RunKey, u64)> {
+        let rest = key.strip_prefix(&self.0)?.strip_prefix("output/")?;
+        let (run, number) = rest.rsplit_once('/')?;
+        Some((parse_run_name(run)?, number.parse().ok()?))
     }
 
     /// Returns the prefix of all jobs' ticks.
@@ -247,6 +271,30 @@ impl Root {
     }
 }
 
+/// Returns the part of a key that names a run of its job.
+fn run_name(key: &RunKey) -> String {
+    let first = format!("{:0TOKEN_DIGITS$}", key.token);
+    if key.sequence == 0 {
+        first
+    } else {
+        format!("{first}.{:06}", key.sequence)
+    }
+}
+
+/// Parses a job and the name of one of its runs.
+fn parse_run_name(text: &str) -> Option<RunKey> {
+    let (job, run) = text.split_once('/')?;
+    let (token, sequence) = match run.split_once('.') {
+        Some((token, sequence)) => (token, sequence.parse().ok()?),
+        None => (run, 0),
+    };
+    Some(RunKey {
+        job: job.to_owned(),
+        token: Token::new(token.parse().ok()?),
+        sequence,
+    })
+}
+
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -271,6 +319,15 @@ mod tests {
         for (key, text) in keys.iter().zip(&texts) {
             assert_eq!(root.parse_run(text).as_ref(), Some(key));
         }
+        let chunks = [(&keys[1], 0), (&keys[1], 9), (&keys[1], 10), (&keys[2], 0)];
+        let texts = chunks.map(|(key, number)| root.output(key, number));
+        assert!(texts.is_sorted());
+        for ((key, number), text) in chunks.iter().zip(&texts) {
+            assert!(text.starts_with(&root.outputs_of("ledger")));
+            assert_eq!(root.parse_output(text), Some(((*key).clone(), *number)));
+        }
+        let follow = root.follow("ledger", "7");
+        assert_eq!(root.parse_follow(&follow), Some(("ledger", "7")));
     }
 
     #[test]
@@ -288,6 +345,8 @@ mod tests {
             root.control(),
             root.triggers(),
             root.admin_actions(),
+            root.follows(),
+            root.outputs(),
             root.kv(),
         ] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));

@@ -5,23 +5,28 @@
 //! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`]:
-//!   the JSON of their values.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`AdminActionRecord`],
+//!   [`FollowRecord`], [`OutputChunk`]: the JSON of their values.
 //! - [`JobControl`], [`HostControl`], [`StopRequest`], [`TriggerRecord`]: what operators order, which hosts follow.
 //!   Times are Unix milliseconds, for display; nothing is decided by them, with three exceptions. The tick of a
 //!   [`TickRecord`] is a name and not a clock reading. Hosts compare recorded times to find a wrong clock. And a pause
 //!   may end at a time.
-//! - [`UnixMs`]: wall time.
+//! - [`explain`](mod@explain): the reasons for which a job runs or does not.
+//! - [`UnixMs`]: wall time. [`wall_text`]: moments and spans as text.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
 mod control;
+pub mod explain;
+mod follow;
 mod holder;
 mod host;
 mod job;
 mod json;
 mod keys;
+mod manual_run;
 mod merge;
+mod output;
 pub mod printable;
 mod run;
 mod stored;
@@ -30,18 +35,22 @@ mod tests;
 mod tick;
 mod trigger;
 mod unix_ms;
+pub mod wall_text;
 
 pub use admin_action::{AdminAction, AdminActionRecord};
 pub use control::{
     DrainMark, HoldKind, HoldMark, HostControl, JobControl, JobHold, StopKind, StopRequest,
 };
+pub use follow::FollowRecord;
 pub use holder::HolderRecord;
 pub use host::{HostRecord, IdRecord};
-pub use job::{JobRecord, JobState, PendingVersion, Progress};
+pub use job::{JobFiles, JobPlan, JobRecord, JobState, PendingVersion, Progress};
 pub use json::RecordError;
 pub use keys::{ControlKey, Root, RootError, RunKey};
+pub use manual_run::ManualRun;
+pub use output::{OutputChunk, OutputEnd, OutputLine, OutputStream};
 pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
-pub use trigger::{ManualRun, TriggerRecord, TriggerState};
+pub use trigger::{TriggerRecord, TriggerState};
 pub use unix_ms::{UnixMs, whole_millis};

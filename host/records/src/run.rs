@@ -3,7 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::trigger::ManualRun;
+use crate::manual_run::ManualRun;
 use crate::unix_ms::UnixMs;
 
 /// Outcome of a run.
@@ -39,9 +39,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns true if the run failed, or was cut off. A run that its host stopped, or that an operator stopped, did not.
+    /// Returns true for a run that ended without its work done, and was not stopped by its host.
     pub const fn is_failure(self) -> bool {
         match self {
+            Self::Running | Self::Done | Self::Again | Self::Stopped => false,
             Self::Retry
             | Self::Fatal
             | Self::Exit
@@ -51,7 +52,6 @@ impl Outcome {
             | Self::Timeout
             | Self::Abandoned
             | Self::Crashed => true,
-            Self::Running | Self::Done | Self::Again | Self::Stopped => false,
         }
     }
 
@@ -101,6 +101,9 @@ pub struct RunRecord {
     pub tick_unix_ms: Option<UnixMs>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
+    /// The version of the host's program; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The time when it started.
     pub started_unix_ms: UnixMs,
     /// The time when it had ended and the guest had stopped.
@@ -126,12 +129,22 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+    /// The directory on its host with all of its output, if the host keeps it and `output` is cut.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output_kept_in: String,
     /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,
     /// The request of an operator that it was run for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<ManualRun>,
+}
+
+impl RunRecord {
+    /// Returns true if an end is recorded, by the run's host or by a later holder of the lock.
+    pub fn is_over(&self) -> bool {
+        self.outcome != Outcome::Running
+    }
 }
 
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two

@@ -6,6 +6,7 @@ use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::json::impl_json;
+use crate::manual_run::ManualRun;
 use crate::run::Outcome;
 use crate::unix_ms::UnixMs;
 
@@ -81,21 +82,6 @@ pub struct TriggerRecord {
     /// Its state.
     #[serde(flatten)]
     pub state: TriggerState,
-}
-
-/// Origin of a run that an operator requested, in the run's record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManualRun {
-    /// Id of the request.
-    pub trigger: String,
-    /// The operator, as user@machine; not verified.
-    pub by: String,
-    /// The operator's reason; empty if none was given.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub why: String,
-    /// Values that replaced those of the job's `config` table, as text.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub config: BTreeMap<String, String>,
 }
 
 impl From<&TriggerRecord> for ManualRun {

@@ -43,6 +43,9 @@ pub enum RuntimeError {
         /// Error from the engine.
         reason: String,
     },
+    /// The thread that makes the runtime failed.
+    #[error("internal error: {0}")]
+    Internal(String),
 }
 
 /// A plugin that was refused.

@@ -54,7 +54,7 @@ pub async fn inspect(
     let limits = PrepareLimits::of(limits);
     let admit = |plugin: &PreparedPlugin| form::form_of(&plugin.survey).map(drop);
     let read = Preparer::new(preparing)
-        .validate(&bytes, &limits, &admit)
+        .validate(&bytes, &limits, &admit, &|| {})
         .await?;
     let (found, is_componentized) = (read.plugin.survey, read.plugin.is_componentized);
     let (form, contract) = form::form_of(&found)?;

@@ -12,6 +12,7 @@
 //!
 //! - `load`: file → `prepare` (in a child process: `survey` with `caps`, `type_nesting` and `entry`, machine code) → `form` →
 //!   `plugin`, on the `engine` that fits
+//! - `compile_turns`: one compilation for concurrent loads of a plugin; `load_observer`: notifications of each load
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host_state` store → `poll_guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
@@ -23,6 +24,7 @@
 mod authority;
 mod cache;
 mod caps;
+mod compile_turns;
 mod compiled_cache;
 mod contract;
 pub mod current;
@@ -47,6 +49,7 @@ mod leash;
 mod lines;
 mod linked_plugin;
 mod load;
+mod load_observer;
 mod load_request;
 mod mark;
 mod meter;
@@ -65,6 +68,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod tap;
 mod type_nesting;
 mod verdict;
 mod wasi;
@@ -86,15 +90,17 @@ pub use event::{GuestEvent, Level, Line, Stream};
 pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{GuestKv, KvEntry, KvError};
+pub use load_observer::{LoadObserver, LoadStep, ObservedPlugin};
 pub use mark::PollMark;
 pub use options::{Preparing, RuntimeOptions};
 pub use plugin::{Plugin, PluginFacts};
-pub use prepare::run_if_asked;
+pub use prepare::{SMALL_PLUGIN_BYTES, run_if_asked};
 pub use proposals::validate;
 pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
+pub use tap::OutputTap;
 
 use crate::descriptors::DescriptorPool;
 use engine::EngineSet;
@@ -184,6 +190,11 @@ impl Runtime {
             grants: grants.clone(),
         };
         self.loader.load(order).await
+    }
+
+    /// Reports the steps of later loads to `observer`, in place of the observer before.
+    pub fn observe_loads(&self, observer: Arc<dyn LoadObserver>) {
+        self.loader.observer.set(observer);
     }
 
     /// Returns the slots of this host. A run takes one of them.

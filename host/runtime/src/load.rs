@@ -14,11 +14,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
+use super::compile_turns::CompileTurns;
 use super::engine::{CacheKey, EngineSet, GrantedLinks, LinkedEngine};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
 use super::http::{HttpDestinations, Resolve};
 use super::linked_plugin::LinkedPlugin;
+use super::load_observer::{LoadWatch, ObserverSlot};
 use super::load_request::{LoadRequest, PluginFile, read_file};
 use super::options::RuntimeOptions;
 use super::plugin::{Plugin, PluginFacts};
@@ -37,6 +39,8 @@ pub(crate) struct Loader {
     preparer: Preparer,
     entries: Option<Arc<EntryStore>>,
     desks: Arc<Semaphore>,
+    turns: CompileTurns,
+    pub(crate) observer: ObserverSlot,
 }
 
 /// A surveyed plugin, and the source of its code.
@@ -74,6 +78,8 @@ impl Loader {
             preparer,
             entries,
             desks: Arc::new(Semaphore::new(LOADERS)),
+            turns: CompileTurns::default(),
+            observer: ObserverSlot::default(),
         })
     }
 
@@ -89,12 +95,19 @@ impl Loader {
 
     pub(crate) async fn load(&self, order: LoadRequest) -> Result<Plugin, LoadError> {
         let (job, path) = (order.job.clone(), order.path.clone());
-        self.attempt(Arc::new(order))
-            .await
-            .map_err(|problem| LoadError { job, path, problem })
+        let order = Arc::new(order);
+        let watch = self.observer.watch(order.clone());
+        let loaded = self.attempt(order, &watch).await;
+        let sha256 = loaded.as_ref().ok();
+        watch.end(sha256.map(|plugin| plugin.facts().sha256.as_str()));
+        loaded.map_err(|problem| LoadError { job, path, problem })
     }
 
-    async fn attempt(&self, order: Arc<LoadRequest>) -> Result<Plugin, LoadProblem> {
+    async fn attempt(
+        &self,
+        order: Arc<LoadRequest>,
+        watch: &LoadWatch,
+    ) -> Result<Plugin, LoadProblem> {
         let file = {
             let order = order.clone();
             self.at_desk(&order.clone(), move || read_file(&order))
@@ -104,7 +117,7 @@ impl Loader {
         for is_last in [false, true] {
             let prepared = match self.find(&order, &file).await? {
                 Some(prepared) => prepared,
-                None => self.prepare(&order, &file).await?,
+                None => self.prepare_once(&order, &file, watch).await?,
             };
             let (engines, resolver) = (self.engines.clone(), self.resolver.clone());
             let (with, of) = (order.clone(), file.clone());
@@ -168,17 +181,33 @@ impl Loader {
         .await
     }
 
-    /// Has the plugin read and compiled.
+    /// Has the plugin read and compiled, unless a concurrent load of it does so first.
+    async fn prepare_once(
+        &self,
+        order: &LoadRequest,
+        file: &PluginFile,
+        watch: &LoadWatch,
+    ) -> Result<Prepared, LoadProblem> {
+        let turn = self.turns.find(file.digest);
+        let _turn = turn.lock().await;
+        match self.find(order, file).await? {
+            Some(prepared) => Ok(prepared),
+            None => self.prepare(order, file, watch).await,
+        }
+    }
+
     async fn prepare(
         &self,
         order: &LoadRequest,
         file: &PluginFile,
+        watch: &LoadWatch,
     ) -> Result<Prepared, LoadProblem> {
+        let begins = || watch.compiling(file.bytes.len());
         let limits = PrepareLimits::of(&order.limits);
         let Some(entries) = self.entries.clone() else {
             let done = self
                 .preparer
-                .validate(&file.bytes, &limits, &|_| Ok(()))
+                .validate(&file.bytes, &limits, &|_| Ok(()), &begins)
                 .await?;
             let bytes = done.bytes.unwrap_or_else(|| file.bytes.clone());
             return Ok(Prepared {
@@ -198,7 +227,7 @@ impl Loader {
         let admit = |plugin: &PreparedPlugin| admit(order, &plugin.survey).map(drop);
         let done = self
             .preparer
-            .compile(&file.bytes, &limits, dir.path(), &admit)
+            .compile(&file.bytes, &limits, dir.path(), &admit, &begins)
             .await?;
         let (digest, took) = (file.digest, done.took);
         self.at_desk(order, move || {

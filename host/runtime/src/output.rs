@@ -16,6 +16,7 @@ use super::gate::Gate;
 use super::lines::LineBuffer;
 use super::redact::Redactor;
 use super::tail::OutputTail;
+use super::tap::OutputTap;
 use crate::rate::LineRate;
 use leasehold_config::limits::Limits;
 
@@ -35,6 +36,7 @@ pub(crate) struct Output {
 
 struct State {
     events: mpsc::Sender<GuestEvent>,
+    tap: Option<Arc<dyn OutputTap>>,
     stdout: LineBuffer,
     stderr: LineBuffer,
     tail: OutputTail,
@@ -58,6 +60,7 @@ impl Output {
         limits: &Limits,
         redactor: Arc<Redactor>,
         events: mpsc::Sender<GuestEvent>,
+        tap: Option<Arc<dyn OutputTap>>,
     ) -> Self {
         let rate = LineRate::new(limits.log_lines_per_second, clock.now());
         Self {
@@ -68,6 +71,7 @@ impl Output {
             missed: AtomicU64::new(0),
             state: Mutex::new(State {
                 events,
+                tap,
                 stdout: LineBuffer::default(),
                 stderr: LineBuffer::default(),
                 tail: OutputTail::of(limits.output_bytes),
@@ -222,6 +226,9 @@ impl State {
     fn line(&mut self, line: Line) {
         fault::abort_on(&line.text);
         self.tail.push(&line.text);
+        if let Some(tap) = &self.tap {
+            tap.line(&line);
+        }
         if self.admits(line.at) {
             self.send(GuestEvent::Line(line));
         }

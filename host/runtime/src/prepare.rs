@@ -30,13 +30,16 @@ use tokio::time::timeout;
 pub use child::run_if_asked;
 pub(crate) use entries::{CacheEntry, EntryState, EntryStore};
 pub(crate) use messages::PreparedPlugin;
-pub(crate) use task::{Admit, Preparation, PrepareLimits};
+pub(crate) use task::{Admit, Begins, Preparation, PrepareLimits};
 
 use super::error::LoadProblem;
 use super::options::Preparing;
 use messages::PrepareTask;
 use process::PrepareRequest;
-use queue::PrepareQueue;
+use queue::{PrepareQueue, SMALL_BYTES};
+
+/// Largest size of a plugin's file that does not wait behind big ones, in bytes.
+pub const SMALL_PLUGIN_BYTES: u64 = SMALL_BYTES as u64;
 
 /// Prepares plugins, several at once.
 pub(crate) struct Preparer {
@@ -62,8 +65,9 @@ impl Preparer {
         bytes: &Arc<[u8]>,
         limits: &PrepareLimits,
         admit: Admit<'_>,
+        begins: Begins<'_>,
     ) -> Result<Preparation, LoadProblem> {
-        self.run(bytes, limits, None, admit).await
+        self.run(bytes, limits, None, admit, begins).await
     }
 
     /// Surveys a plugin and, if `admit` accepts it, compiles it into `dir`.
@@ -73,8 +77,9 @@ impl Preparer {
         limits: &PrepareLimits,
         dir: &Path,
         admit: Admit<'_>,
+        begins: Begins<'_>,
     ) -> Result<Preparation, LoadProblem> {
-        self.run(bytes, limits, Some(dir), admit).await
+        self.run(bytes, limits, Some(dir), admit, begins).await
     }
 
     async fn run(
@@ -83,8 +88,10 @@ impl Preparer {
         limits: &PrepareLimits,
         dir: Option<&Path>,
         admit: Admit<'_>,
+        begins: Begins<'_>,
     ) -> Result<Preparation, LoadProblem> {
         let mut place = self.queue.place(bytes.len()).await;
+        begins();
         let began = Instant::now();
         match &self.preparing {
             Preparing::Child { program } => {

@@ -74,6 +74,7 @@ pub(crate) async fn run(
             plugin.limits(),
             Arc::new(Redactor::new(&spec.secrets)),
             events,
+            spec.tap.clone(),
         )),
         in_flight: Arc::new(InFlightRequests::default()),
         gate,

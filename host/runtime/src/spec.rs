@@ -2,12 +2,14 @@
 //!
 //! Plain data. It contains no handle through which a guest could act.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::mark::PollMark;
 use super::raw_output::RawOutput;
+use super::tap::OutputTap;
 use leasehold_config::secrets::Secrets;
 use leasehold_config::wall::UnixMs;
 
@@ -50,6 +52,8 @@ pub struct RunSpec {
     /// Reader of the unchanged standard output. `None` splits standard output into lines, each an event.
     /// Only for a run without secrets.
     pub raw_stdout: Option<RawOutput>,
+    /// Receiver of every line of output, besides the events.
+    pub tap: Option<Arc<dyn OutputTap>>,
     /// Longest time the run may take, on the boot-time clock.
     pub timeout: Option<Duration>,
     /// Signal with which the supervisor stops the run.

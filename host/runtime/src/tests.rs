@@ -10,6 +10,7 @@ mod guests;
 mod host_calls;
 mod limits;
 mod load;
+mod observed;
 mod output;
 mod proposals;
 mod secrets;
@@ -161,6 +162,7 @@ pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority 
 pub(super) fn spec() -> RunSpec {
     RunSpec {
         raw_stdout: None,
+        tap: None,
         job: "demo".to_owned(),
         run_id: "run-1".to_owned(),
         attempt: 2,

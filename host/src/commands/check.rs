@@ -13,13 +13,15 @@ use std::path::{Path, PathBuf};
 
 use leasehold_records::printable;
 
+use crate::config_reader::read_config;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress::LoadProgress;
 use leasehold_config::plugin_file::{PluginFile, list};
 use leasehold_config::{Config, Job};
 use leasehold_runtime::Plugin;
 use leasehold_supervisor::applied::{Applied, JobInForce};
-use leasehold_supervisor::prepare::{PrepareError, load, runtime_for};
+use leasehold_supervisor::prepare::{PrepareError, cache_dir, load_all, runtime_for};
 
 /// Arguments of `leasehold check`.
 #[derive(clap::Args)]
@@ -58,7 +60,8 @@ pub(crate) struct Ready {
 
 /// Runs the command.
 pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let config = Config::load(&args.file)?;
+    let file = args.file.clone();
+    let config = read_config(move || Config::load(&file)).await?;
     let (config, jobs) = check(config).await?;
     let text = if args.diff {
         let standing: Vec<JobInForce<'_>> = jobs.iter().map(JobInForce::from).collect();
@@ -71,13 +74,27 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         match args.format {
             CheckFormat::Text => {
                 let tables = table::text(&jobs, args.all);
-                format!("{tables}{}", last_line(&args.file, jobs.len()))
+                let cache = cache_line(&config, jobs.len());
+                format!("{tables}{cache}{}", last_line(&args.file, jobs.len()))
             }
-            CheckFormat::Json => table::json(&args.file, &jobs, args.all),
+            CheckFormat::Json => table::json(&args.file, &cache_of(&config), &jobs, args.all),
         }
     };
     let _ = crate::sink::print(&text);
     Ok(Exit::Ok)
+}
+
+/// Returns the directory of the compile cache, in full.
+fn cache_of(config: &Config) -> PathBuf {
+    let dir = cache_dir(config.host().data_dir());
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn cache_line(config: &Config, jobs: usize) -> String {
+    if jobs == 0 {
+        return String::new();
+    }
+    format!("compile cache: {}\n", cache_of(config).display())
 }
 
 fn last_line(file: &Path, jobs: usize) -> String {
@@ -96,27 +113,38 @@ impl<'a> From<&'a Ready> for JobInForce<'a> {
 
 /// Loads every job of the configuration and of its folder, or returns every refusal.
 async fn check(config: Config) -> Result<(Config, Vec<Ready>), Failure> {
-    let runtime = runtime_for(&config).map_err(PrepareError::Runtime)?;
-    let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
+    let runtime = runtime_for(&config).await.map_err(PrepareError::Runtime)?;
     let mut refused = Vec::new();
+    let files = files(&config, &mut refused);
+    let found: Vec<Result<Job, String>> = files.iter().map(|path| drop_in(&config, path)).collect();
+    let wanted: Vec<&Job> = (config.jobs().iter())
+        .chain(found.iter().filter_map(|found| found.as_ref().ok()))
+        .collect();
+    let progress = LoadProgress::of(wanted.len());
+    runtime.observe_loads(progress.observer(None));
+    let mut loads = load_all(&runtime, wanted).await.into_iter();
+    progress.finish();
+    let mut take = |job: &Job, into: &mut Vec<Ready>| match loads.next() {
+        Some(Ok(loaded)) => into.push(Ready {
+            job: job.clone(),
+            plugin: loaded.plugin,
+        }),
+        Some(Err(error)) => refused.push(format!("error: {error}")),
+        // There is a result for each job.
+        None => {}
+    };
+    let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
     for job in config.jobs() {
-        match load(&runtime, job).await {
-            Ok(plugin) => jobs.push(Ready {
-                job: job.clone(),
-                plugin,
-            }),
-            Err(error) => refused.push(format!("error: {error}")),
+        take(job, &mut jobs);
+    }
+    let mut unread = Vec::new();
+    for found in &found {
+        match found {
+            Ok(job) => take(job, &mut dropped),
+            Err(refusal) => unread.push(refusal.clone()),
         }
     }
-    for path in files(&config, &mut refused) {
-        match drop_in(&config, &path) {
-            Ok(job) => match load(&runtime, &job).await {
-                Err(error) => refused.push(format!("error: {error}")),
-                Ok(plugin) => dropped.push(Ready { job, plugin }),
-            },
-            Err(refusal) => refused.push(refusal),
-        }
-    }
+    refused.append(&mut unread);
     let names = dropped.iter().map(|ready| ready.job.clone());
     let (whole, clashes) = config.with_dropped(names);
     refused.extend(clashes.iter().map(|clash| format!("error: {clash}")));

@@ -7,6 +7,7 @@
 mod cut;
 mod hosts;
 mod note;
+mod preparing;
 mod summary;
 
 use std::fs::File;
@@ -24,23 +25,27 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::report_strays;
 use crate::commands::store::loopback;
+use crate::config_reader::read_config;
 use crate::embedded::{EmbeddedStore, options};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::look::Look;
 use crate::sink;
 use crate::stray::StraySignals;
-use crate::telemetry::{HostTelemetry, ProcessTelemetry};
+use crate::telemetry::ProcessTelemetry;
 use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, StorePlace};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
-use leasehold_supervisor::prepare::{Prepared, prepare};
+use leasehold_supervisor::prepare::Prepared;
 use leasehold_supervisor::shutdown::Signals;
 use note::note;
+use preparing::{prepare_hosts, stopped_by};
 
 /// File that is read if none is given.
 const USUAL_FILE: &str = "leasehold.toml";
@@ -125,12 +130,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the hosts until they have ended, or until a signal or the time limit ends them.
-pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
-    let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failure> {
+    let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
     let fingerprint = ConfigFingerprint::of(&file);
-    let loaded = Config::load_for_development(&file)?;
+    let loaded = tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(stopped_by(signal)),
+        loaded = read_config(move || Config::load_for_development(&file)) => loaded?,
+    };
     let embedded = match loaded.store().place() {
         StorePlace::Embedded(embedded) => embedded.clone(),
         StorePlace::Remote(_) => Embedded::in_memory(),
@@ -139,13 +148,23 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let telemetry = ProcessTelemetry::start(&config, &clock)?;
-    let prepared = prepare_all(names, &config, fingerprint, telemetry.hosts()).await?;
     let (form, out) = (args.form(&*clock), args.out()?);
     let sinks = telemetry.sinks();
-    let event_log = EventLog::start_with(clock.clone(), form, "dev", out, sinks)
+    let event_log = EventLog::start_with(clock.clone(), (form, level), "dev", out, sinks)
         .map_err(|error| Failure::internal(&error))?;
     telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
+    let is_shown = form != Form::Json;
+    let prepared = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            event_log.finish();
+            return Ok(stopped_by(signal));
+        }
+        prepared = prepare_hosts(&config, names, fingerprint, (&event_log, telemetry.hosts()), is_shown) => {
+            prepared.inspect_err(|_| event_log.finish())?
+        }
+    };
     if let StorePlace::Remote(remote) = loaded.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
@@ -191,26 +210,6 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Loads the plugins of all hosts.
-async fn prepare_all(
-    names: impl Iterator<Item = String>,
-    config: &Config,
-    fingerprint: Option<ConfigFingerprint>,
-    telemetry: &HostTelemetry,
-) -> Result<Vec<Prepared>, Failure> {
-    let names: Vec<String> = names.collect();
-    for name in &names {
-        telemetry.add_host(name);
-    }
-    let mut prepared = Vec::new();
-    for name in names {
-        // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
-        telemetry.set_plugins_loaded(&name);
-    }
-    Ok(prepared)
-}
-
 /// Runs the hosts, logs their events, and returns the summary of their runs.
 async fn run_hosts(
     plan: Plan,
@@ -232,7 +231,10 @@ async fn run_hosts(
         .await
         .unwrap_or_default();
     observer.close().await;
-    Ok((exit?, summary::of(&runs)))
+    Ok((
+        exit?,
+        summary::of(&runs, Look::of_stdout().without_colours()),
+    ))
 }
 
 /// Connects a client of the store that is not a host.

@@ -9,6 +9,7 @@ use leasehold_records::{
 use super::pause::shows;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::orders::halting::HeldRun;
 use crate::orders::seen::SeenOrder;
 use crate::orders::sentence::list_runs;
 use crate::orders::{OrderArgs, OrderDesk, halting, now, overtaken};
@@ -59,10 +60,9 @@ async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
     let mut batch = Batch::default();
     batch.put(&key, &control.to_json(), LeaseId::NONE);
     let is_here = |job: &JobRecord| job.host == host;
+    let runs = halting::find_runs(desk, None, Some(host)).await?;
     if args.stop {
-        let mut jobs = desk.jobs(None).await?;
-        jobs.retain(is_here);
-        halting::add_requests(desk, &jobs, StopKind::Stop, &mut batch).await?;
+        halting::add_requests(desk, &runs, StopKind::Stop, &mut batch).await?;
     }
     let mut action = desk.action(AdminAction::Drain);
     action.host = Some(host.to_owned());
@@ -75,7 +75,7 @@ async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
     let printed = print(&describe(
         args,
         is_alive.is_some() || !seen.jobs.is_empty(),
-        &seen.jobs,
+        &runs,
     ));
     seen.warn();
     printed
@@ -87,7 +87,7 @@ pub(crate) fn known_drain(found: Option<&KeyValue>, now: UnixMs) -> Option<Drain
     control.drain.filter(|drain| drain.mark.is_in_force(now))
 }
 
-fn describe(args: &DrainArgs, is_alive: bool, jobs: &[JobRecord]) -> String {
+fn describe(args: &DrainArgs, is_alive: bool, runs: &[HeldRun]) -> String {
     let host = &args.host;
     if !is_alive {
         return format!(
@@ -99,7 +99,7 @@ fn describe(args: &DrainArgs, is_alive: bool, jobs: &[JobRecord]) -> String {
     } else {
         "ends when its runs have ended"
     };
-    let runs = list_runs(jobs);
+    let runs = list_runs(runs);
     let runs = match (runs.is_empty(), args.stop) {
         (true, _) => "no run is under way there".to_owned(),
         (false, true) => format!("{runs} was asked to stop, and has its grace time"),

@@ -6,6 +6,7 @@ use leasehold_records::{AdminAction, HoldKind, HoldMark, JobControl, JobRecord, 
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::orders::halting::HeldRun;
 use crate::orders::seen::SeenOrder;
 use crate::orders::sentence::{join, list_runs};
 use crate::orders::{OrderArgs, OrderDesk, halting, now, overtaken, until};
@@ -75,9 +76,9 @@ async fn pause(
     };
     let mut batch = Batch::default();
     batch.put(&target.key, &control.to_json(), LeaseId::NONE);
+    let runs = halting::find_runs(desk, job, None).await?;
     if stop {
-        let jobs = desk.jobs(job).await?;
-        halting::add_requests(desk, &jobs, StopKind::Stop, &mut batch).await?;
+        halting::add_requests(desk, &runs, StopKind::Stop, &mut batch).await?;
     }
     let mut action = desk.action(AdminAction::Pause);
     action.job = job.map(Into::into);
@@ -86,7 +87,7 @@ async fn pause(
     }
     let seen = SeenOrder::wait(desk, job, |_| true, |job| shows(job, target.kind, &mark)).await?;
     let subject = format!("{} paused{}", target.subject, on(&seen.hosts()));
-    let sentence = describe(&subject, &mark, &seen.jobs, (stop, now()));
+    let sentence = describe(&subject, &mark, &runs, (stop, now()));
     let printed = print(&format!("{sentence}\n"));
     seen.warn();
     printed
@@ -145,13 +146,13 @@ fn on(hosts: &[String]) -> String {
 fn describe(
     subject: &str,
     mark: &HoldMark,
-    jobs: &[JobRecord],
+    runs: &[HeldRun],
     (stop, now): (bool, UnixMs),
 ) -> String {
     let until = mark.until_unix_ms.map_or_else(String::new, |until| {
         format!(" until {}", until::show(until, now, until::local_zone()))
     });
-    let runs = list_runs(jobs);
+    let runs = list_runs(runs);
     let runs = match (runs.is_empty(), stop) {
         (true, _) => "no run is under way".to_owned(),
         (false, true) => format!("{runs} was asked to stop, and has its grace time"),
@@ -163,26 +164,8 @@ fn describe(
 #[cfg(test)]
 mod tests {
     use leasehold_lock::Token;
-    use leasehold_records::JobState;
 
     use super::*;
-
-    fn job(state: JobState) -> JobRecord {
-        JobRecord {
-            job: "ledger".into(),
-            host: "web1".into(),
-            lock: "ledger".into(),
-            state,
-            since_unix_ms: UnixMs::new(0),
-            token: Some(Token::new(42)),
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-        }
-    }
 
     #[test]
     fn pause_reads_with_the_runs_that_go_on() {
@@ -192,24 +175,31 @@ mod tests {
             at_unix_ms: UnixMs::new(0),
             until_unix_ms: None,
         };
-        let text = |state, stop| {
+        let run = HeldRun {
+            job: "ledger".into(),
+            host: "web1".into(),
+            token: Token::new(42),
+            since: UnixMs::new(0),
+        };
+        let text = |runs: &[HeldRun], stop| {
             describe(
                 "ledger is paused on web1",
                 &mark,
-                &[job(state)],
+                runs,
                 (stop, UnixMs::new(0)),
             )
         };
         insta::assert_snapshot!(
-            text(JobState::StandingBack, false),
+            text(&[], false),
             @"ledger is paused on web1: no new run starts; no run is under way"
         );
+        let runs = [run];
         insta::assert_snapshot!(
-            text(JobState::Running, false),
+            text(&runs, false),
             @"ledger is paused on web1: no new run starts; ledger on web1 (token 42) goes on to its end (--stop would end it)"
         );
         insta::assert_snapshot!(
-            text(JobState::Running, true),
+            text(&runs, true),
             @"ledger is paused on web1: no new run starts; ledger on web1 (token 42) was asked to stop, and has its grace time"
         );
         assert_eq!(on(&["web1".into(), "web2".into()]), " on web1 and web2");

@@ -65,8 +65,19 @@ pub(crate) enum PluginCommand {
     ///
     /// Its standard output goes to standard output, everything else to standard error. Ends with 1
     /// when it failed. Ends with 0 when it is done, or was stopped by ctrl-c or by the loss of the lock
-    /// that --lock=fake:TIME simulates.
+    /// that --lock=fake:TIME simulates. Ends with 130 when ctrl-c comes before it runs.
     Run(PluginRunArgs),
+}
+
+impl PluginCommand {
+    /// Returns true for a command that a signal ends at once, with what it has begun.
+    pub(crate) const fn ends_at_signal(&self) -> bool {
+        match self {
+            Self::Inspect(_) => true,
+            // A compiler receives the terminal's signals itself. A guest is stopped within its grace time.
+            Self::New { .. } | Self::Build { .. } | Self::Run(_) => false,
+        }
+    }
 }
 
 /// Runs a command.

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use leasehold_records::{JobRecord, StopKind};
+use leasehold_records::StopKind;
 
 use super::stop::{nothing_runs, request_end, wait_for_end};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::orders::halting::HeldRun;
 use crate::orders::sentence::list_runs;
-use crate::orders::{OrderArgs, OrderDesk, is_running};
+use crate::orders::{OrderArgs, OrderDesk, halting};
 use crate::show_format::print;
 
 /// Longest wait for the next run.
@@ -55,14 +56,12 @@ async fn restart(desk: &OrderDesk, args: &RestartArgs) -> Result<Exit, Failure> 
 async fn wait_for_next(
     desk: &OrderDesk,
     job: &str,
-    running: &[JobRecord],
-) -> Result<Vec<JobRecord>, Failure> {
+    running: &[HeldRun],
+) -> Result<Vec<HeldRun>, Failure> {
     let began = Instant::now();
     loop {
-        let mut next = desk.jobs(Some(job)).await?;
-        next.retain(|now| {
-            is_running(now) && running.iter().all(|before| before.token != now.token)
-        });
+        let mut next = halting::find_runs(desk, Some(job), None).await?;
+        next.retain(|now| running.iter().all(|before| before.token != now.token));
         if !next.is_empty() || began.elapsed() >= PATIENCE {
             return Ok(next);
         }
@@ -70,7 +69,7 @@ async fn wait_for_next(
     }
 }
 
-fn describe(job: &str, running: &[JobRecord], left: &[JobRecord], next: &[JobRecord]) -> String {
+fn describe(job: &str, running: &[HeldRun], left: &[HeldRun], next: &[HeldRun]) -> String {
     if !left.is_empty() {
         return format!(
             "{} was asked to end and has not yet, perhaps in its grace time; the job runs again then\n",

@@ -9,19 +9,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config_reader::read_config;
 use crate::embedded::EmbeddedStore;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
+use crate::progress::LoadProgress;
 use crate::stray::StraySignals;
-use crate::telemetry::ProcessTelemetry;
+use crate::telemetry::{HostTelemetry, ProcessTelemetry};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::host::Host;
+use leasehold_supervisor::load_events::LoadEvents;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
@@ -37,59 +41,110 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let (path, format) = (args.config.as_path(), args.log_format);
-    let (shutdown_handle, shutdown) = shutdown_channel();
+/// Runs the jobs of a file until they have ended or a signal ends them. Events of this level are logged.
+pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failure> {
+    let (shutdown_handle, mut shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
-    let fingerprint = ConfigFingerprint::of(path);
-    let config = Config::load(path)?;
+    let trigger = Arc::new(Notify::new());
+    let hangups = on_hangup(trigger.clone()).map_err(|error| Failure::internal(&error))?;
+    let (path, again) = (args.config.clone(), args.config.clone());
+    let fingerprint = ConfigFingerprint::of(&path);
+    let config = tokio::select! {
+        biased;
+        (end, _) = shutdown.requested() => return Ok(end.into()),
+        config = read_config(move || Config::load(&path)) => config?,
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let telemetry = ProcessTelemetry::start(&config, &clock)?;
-    let id = config.host().id().to_owned();
+    let (form, id) = (args.log_format.into(), config.host().id().to_owned());
     telemetry.hosts().add_host(&id);
-    let prepared = prepare(config, fingerprint).await?;
-    telemetry.hosts().set_plugins_loaded(&id);
     let sinks = telemetry.sinks();
-    let event_log = EventLog::start_with(clock.clone(), format.into(), &id, Out::Stdout, sinks)
+    let event_log = EventLog::start_with(clock.clone(), (form, level), &id, Out::Stdout, sinks)
         .map_err(|error| Failure::internal(&error))?;
     telemetry.watch_log(&event_log);
     let strays = report_strays(strays, &event_log);
-    let store = prepared.config.store().clone();
-    let again = path.to_owned();
-    let reload = Reload {
-        read: Arc::new(move || Config::load(&again)),
-        trigger: Arc::new(Notify::new()),
-    };
-    let hangups = on_hangup(reload.trigger.clone()).map_err(|error| Failure::internal(&error))?;
-    let host = |options| Host {
-        prepared,
-        options: telemetry.hosts().observe(&id, options),
+    let start = HostStart {
+        config,
+        fingerprint,
+        telemetry: telemetry.hosts().clone(),
         clock,
         event_log: event_log.clone(),
-        reload,
-    };
-    let exit = match store.place() {
-        StorePlace::Remote(_) => match connect::options(&store) {
-            Ok(options) => ended(host(options).run(shutdown).await),
-            Err(error) => Err(error.into()),
+        reload: Reload {
+            read: Arc::new(move || Config::load(&again)),
+            trigger,
         },
-        StorePlace::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
-            Ok(opened) => {
-                let options = connect::inside(&store, opened.connector());
-                on_embedded(host(options), opened, shutdown, &event_log).await
-            }
-            Err(failure) => Err(failure),
-        },
+        is_shown: args.log_format != LogFormat::Json,
     };
+    let exit = start.run(shutdown).await;
     telemetry.finish().await;
     event_log.finish();
     drop(listener);
     drop(strays);
     drop(hangups);
     exit
+}
+
+/// Parts of a host that is about to start.
+struct HostStart {
+    config: Config,
+    fingerprint: Option<ConfigFingerprint>,
+    telemetry: HostTelemetry,
+    clock: Arc<dyn Clock>,
+    event_log: EventLog,
+    reload: Reload,
+    /// True if standard error shows the loading of plugins.
+    is_shown: bool,
+}
+
+impl HostStart {
+    /// Loads the plugins and runs the host on its store. A request to stop ends the loading at once.
+    async fn run(self, mut shutdown: Shutdown) -> Result<Exit, Failure> {
+        let progress = if self.is_shown {
+            LoadProgress::of(self.config.jobs().len())
+        } else {
+            LoadProgress::hidden()
+        };
+        let events = LoadEvents::new(self.event_log.clone(), self.is_shown);
+        let observer = progress.observer(Some(events));
+        let prepared = tokio::select! {
+            biased;
+            (end, request) = shutdown.requested() => {
+                let reason = format!("{request}, before anything was started");
+                let stopping = EventKind::HostStopping { reason };
+                self.event_log.emit(EventContext::default(), stopping);
+                return Ok(end.into());
+            }
+            prepared = prepare(self.config, self.fingerprint, observer) => prepared?,
+        };
+        progress.finish();
+        let store = prepared.config.store().clone();
+        let id = prepared.config.host().id().to_owned();
+        let telemetry = self.telemetry;
+        telemetry.set_plugins_loaded(&id);
+        let event_log = self.event_log;
+        let host = |options| Host {
+            prepared,
+            options: telemetry.observe(&id, options),
+            clock: self.clock,
+            event_log: event_log.clone(),
+            reload: self.reload,
+        };
+        match store.place() {
+            StorePlace::Remote(_) => match connect::options(&store) {
+                Ok(options) => ended(host(options).run(shutdown).await),
+                Err(error) => Err(error.into()),
+            },
+            StorePlace::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
+                Ok(opened) => {
+                    let options = connect::inside(&store, opened.connector());
+                    on_embedded(host(options), opened, shutdown, &event_log).await
+                }
+                Err(failure) => Err(failure),
+            },
+        }
+    }
 }
 
 /// The exit code of a host that has ended, or its failure.

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use leasehold_lock::Batch;
-use leasehold_records::{AdminAction, JobRecord, StopKind};
+use leasehold_records::{AdminAction, StopKind};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::orders::halting::HeldRun;
 use crate::orders::sentence::list_runs;
-use crate::orders::{OrderArgs, OrderDesk, halting, is_running, overtaken};
+use crate::orders::{OrderArgs, OrderDesk, halting, overtaken};
 use crate::show_format::print;
 
 /// Longest wait for the end of the run; its grace time may be longer.
@@ -51,27 +52,24 @@ pub(crate) async fn request_end(
     desk: &OrderDesk,
     (job, host): (&str, Option<&str>),
     kind: StopKind,
-) -> Result<Vec<JobRecord>, Failure> {
+) -> Result<Vec<HeldRun>, Failure> {
     desk.know_job(job).await?;
     if let Some(host) = host {
         desk.know_host(host).await?;
     }
-    let mut jobs = desk.jobs(Some(job)).await?;
-    jobs.retain(|job| host.is_none_or(|host| job.host == host));
-    let mut batch = Batch::default();
-    let running = halting::add_requests(desk, &jobs, kind, &mut batch).await?;
+    let running = halting::find_runs(desk, Some(job), host).await?;
     let Some(first) = running.first() else {
         return Ok(running);
     };
+    let mut batch = Batch::default();
+    halting::add_requests(desk, &running, kind, &mut batch).await?;
     let mut action = desk.action(match kind {
         StopKind::Stop => AdminAction::Stop,
         StopKind::Restart => AdminAction::Restart,
     });
     action.job = Some(job.to_owned());
     action.host = host.map(Into::into);
-    let key = desk
-        .root()
-        .stop_request(job, first.token.unwrap_or_default());
+    let key = desk.root().stop_request(job, first.token);
     let (_, revision) = desk.read(&key).await?;
     if !desk.commit((&key, revision), batch, &action).await? {
         return Err(overtaken(&format!("the run of {job}")));
@@ -83,14 +81,12 @@ pub(crate) async fn request_end(
 pub(crate) async fn wait_for_end(
     desk: &OrderDesk,
     job: &str,
-    running: &[JobRecord],
-) -> Result<Vec<JobRecord>, Failure> {
+    running: &[HeldRun],
+) -> Result<Vec<HeldRun>, Failure> {
     let began = Instant::now();
     loop {
-        let mut left = desk.jobs(Some(job)).await?;
-        left.retain(|now| {
-            is_running(now) && running.iter().any(|before| before.token == now.token)
-        });
+        let mut left = halting::find_runs(desk, Some(job), None).await?;
+        left.retain(|now| running.iter().any(|before| before.token == now.token));
         if left.is_empty() || began.elapsed() >= PATIENCE {
             return Ok(left);
         }
@@ -105,7 +101,7 @@ pub(crate) fn nothing_runs(job: &str, host: Option<&str>) -> String {
     }
 }
 
-fn describe(job: &str, running: &[JobRecord], left: &[JobRecord]) -> String {
+fn describe(job: &str, running: &[HeldRun], left: &[HeldRun]) -> String {
     let after =
         format!("the job goes on by its schedule (`leasehold pause {job} --stop` keeps it off)");
     if left.is_empty() {
@@ -122,25 +118,17 @@ fn describe(job: &str, running: &[JobRecord], left: &[JobRecord]) -> String {
 #[cfg(test)]
 mod tests {
     use leasehold_lock::Token;
-    use leasehold_records::{JobState, UnixMs};
+    use leasehold_records::UnixMs;
 
     use super::*;
 
     #[test]
     fn stop_reads_with_the_run_and_what_follows() {
-        let run = JobRecord {
+        let run = HeldRun {
             job: "ledger".into(),
             host: "web1".into(),
-            lock: "ledger".into(),
-            state: JobState::Running,
-            since_unix_ms: UnixMs::new(0),
-            token: Some(Token::new(42)),
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
+            token: Token::new(42),
+            since: UnixMs::new(0),
         };
         let runs = [run];
         insta::assert_snapshot!(

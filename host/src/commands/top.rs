@@ -13,7 +13,7 @@ use leasehold_config::{Reading, StorePlace};
 use leasehold_supervisor::connect::options;
 
 /// File that is read if neither a file nor an address is given.
-const USUAL_FILE: &str = "leasehold.toml";
+pub(crate) const USUAL_FILE: &str = "leasehold.toml";
 
 /// Arguments of `leasehold top`.
 #[derive(clap::Args)]

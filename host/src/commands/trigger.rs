@@ -19,8 +19,7 @@ use super::drain::known_drain;
 use super::pause::known_pause;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::{OrderArgs, OrderDesk, mark, now};
-use crate::record_reader::unread;
+use crate::orders::{OrderArgs, OrderDesk, halting, mark, now};
 
 /// Arguments of `leasehold trigger`.
 #[derive(Args)]
@@ -144,12 +143,16 @@ async fn read_situation(desk: &OrderDesk, args: &TriggerArgs) -> Result<JobSitua
     let requests = kv.scan(&prefix, Vec::new, |found, key| {
         found.extend(TriggerRecord::from_json(&key.value));
     });
-    let requests = requests.await.map_err(|error| unread(&error))?.found;
+    let requests = requests.await;
+    let requests = requests
+        .map_err(|error| desk.describe_unread(&error))?
+        .found;
     Ok(JobSituation {
         paused: known_pause(paused.as_ref(), now()),
         all_paused: known_pause(all.as_ref(), now()),
         host: args.host.clone(),
         drained: drained.map(|drain| drain.mark),
+        running: halting::find_runs(desk, Some(job), None).await?.pop(),
         jobs: desk.jobs(Some(job)).await?,
         open: requests.into_iter().find(|request| request.state.is_open()),
     })

@@ -1,61 +1,90 @@
-//! Requests to end runs, by the token of each.
+//! Runs under way, found by the holders of their locks, and requests to end them by the token of each.
+//!
+//! The entry of a lock shows its holder from the first moment on; a job's record is written a little later.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leasehold_lock::Batch;
-use leasehold_records::{JobRecord, Root, StopKind, StopRequest, UnixMs};
+use leasehold_lock::{Batch, Token};
+use leasehold_records::{HolderRecord, StopKind, StopRequest, UnixMs};
 
-use super::{OrderDesk, is_running, now};
+use super::{OrderDesk, now};
 use crate::failure::Failure;
 
 /// Time after which a request is deleted. A later run has another token in any case.
 const KEEP: Duration = Duration::from_mins(10);
 
-/// Adds a request for each run that is under way to the batch. Returns these runs.
-pub(crate) async fn add_requests(
+/// A job that holds its lock: its run is under way, begins, or pauses between two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldRun {
+    pub(crate) job: String,
+    pub(crate) host: String,
+    pub(crate) token: Token,
+    /// The time when its host joined the queue of the lock.
+    pub(crate) since: UnixMs,
+}
+
+/// Finds the runs under way of a job, or of all jobs; on one host, or on all.
+pub(crate) async fn find_runs(
     desk: &OrderDesk,
-    jobs: &[JobRecord],
-    kind: StopKind,
-    batch: &mut Batch,
-) -> Result<Vec<JobRecord>, Failure> {
-    let running: Vec<JobRecord> = jobs.iter().filter(|job| is_running(job)).cloned().collect();
-    if running.is_empty() {
-        return Ok(running);
-    }
-    let lease = desk.lease_for(KEEP).await?;
-    for request in requests(&running, kind, (desk.by(), desk.why()), now()) {
-        let key = key_of(desk.root(), &request);
-        batch.put(&key, &request.to_json(), lease);
-    }
-    Ok(running)
-}
-
-/// Returns the key of a request.
-pub(crate) fn key_of(root: &Root, request: &StopRequest) -> String {
-    root.stop_request(&request.job, request.token)
-}
-
-fn requests(
-    running: &[JobRecord],
-    kind: StopKind,
-    (by, why): (&str, &str),
-    at: UnixMs,
-) -> Vec<StopRequest> {
-    let mut requests: Vec<StopRequest> = running
-        .iter()
-        .filter_map(|job| {
-            Some(StopRequest {
-                job: job.job.clone(),
-                token: job.token?,
-                kind,
-                by: by.to_owned(),
-                why: why.to_owned(),
-                at_unix_ms: at,
+    job: Option<&str>,
+    host: Option<&str>,
+) -> Result<Vec<HeldRun>, Failure> {
+    let (kv, prefix) = (desk.kv(), desk.root().locks());
+    let first = kv.scan(&prefix, BTreeMap::new, |first, entry| {
+        let Some((lock, _)) = entry.key.rsplit_once('/') else {
+            return;
+        };
+        let known = first
+            .entry(lock.to_owned())
+            .or_insert_with(|| entry.clone());
+        if entry.create_revision < known.create_revision {
+            *known = entry;
+        }
+    });
+    let first = first.await.map_err(|error| desk.describe_unread(&error))?;
+    let mut runs: Vec<HeldRun> = first
+        .found
+        .into_values()
+        .filter_map(|entry| {
+            let holder = HolderRecord::from_json(&entry.value).ok()?;
+            Some(HeldRun {
+                job: holder.job,
+                host: holder.host,
+                token: Token::from(entry.create_revision),
+                since: holder.since_unix_ms,
             })
         })
         .collect();
-    // A transaction may hold a key once.
-    requests.sort_by(|a, b| (&a.job, a.token).cmp(&(&b.job, b.token)));
-    requests.dedup_by(|a, b| (&a.job, a.token) == (&b.job, b.token));
-    requests
+    runs.retain(|run| {
+        job.is_none_or(|job| run.job == job) && host.is_none_or(|host| run.host == host)
+    });
+    Ok(runs)
+}
+
+/// Adds a request for each of these runs to the batch.
+pub(crate) async fn add_requests(
+    desk: &OrderDesk,
+    runs: &[HeldRun],
+    kind: StopKind,
+    batch: &mut Batch,
+) -> Result<(), Failure> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let lease = desk.lease_for(KEEP).await?;
+    let at = now();
+    for run in runs {
+        let request = StopRequest {
+            job: run.job.clone(),
+            token: run.token,
+            kind,
+            by: desk.by().to_owned(),
+            why: desk.why().to_owned(),
+            at_unix_ms: at,
+        };
+        let key = desk.root().stop_request(&run.job, run.token);
+        batch.put(&key, &request.to_json(), lease);
+    }
+    Ok(())
 }

@@ -1,8 +1,6 @@
 //! Lists of hosts and runs, for sentences.
 
-use leasehold_records::JobRecord;
-
-use super::is_running;
+use super::halting::HeldRun;
 
 /// Joins names as in a sentence: `a`, `a and b`, `a, b and c`.
 pub(crate) fn join(names: &[String]) -> String {
@@ -13,15 +11,15 @@ pub(crate) fn join(names: &[String]) -> String {
     }
 }
 
-/// Lists the runs under way, as in `ledger on web1 (token 42)`.
-pub(crate) fn list_runs(jobs: &[JobRecord]) -> String {
-    let running = jobs.iter().filter(|job| is_running(job));
-    let runs: Vec<String> = running
-        .map(|job| {
-            let token = job
-                .token
-                .map_or_else(String::new, |token| format!(" (token {token})"));
-            format!("{} on {}{token}", job.job, job.host)
+/// Lists runs, as in `ledger on web1 (token 42)`.
+pub(crate) fn list_runs(runs: &[HeldRun]) -> String {
+    let runs: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            let HeldRun {
+                job, host, token, ..
+            } = run;
+            format!("{job} on {host} (token {token})")
         })
         .collect();
     join(&runs)

@@ -74,7 +74,10 @@ pub(crate) fn show(until: UnixMs, now: UnixMs, zone: Tz) -> String {
                 .to_string()
         },
     );
-    format!("{local} {zone} (in {})", crate::age::age(left(until, now)))
+    format!(
+        "{local} {zone} (in {})",
+        leasehold_records::wall_text::age(left(until, now))
+    )
 }
 
 fn left(until: UnixMs, now: UnixMs) -> Duration {

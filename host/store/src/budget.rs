@@ -50,8 +50,12 @@ impl MemoryBudget {
     }
 }
 
-#[cfg(test)]
 impl MemoryBudget {
+    /// Returns the most bytes that connections may hold together beyond their certain shares.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.shares.all
+    }
+
     /// Returns the bytes held at the moment.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)

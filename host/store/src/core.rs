@@ -13,13 +13,16 @@ use etcd_client::proto::{
     PbResponseHeader, PbTxnRequest, PbTxnResponse,
 };
 use prost::Message;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget;
+use crate::capture::StoreCapture;
 use crate::change::RevisionChanges;
-use crate::disk::{DirectoryClaim, Disk, DiskError, DiskImage, FileDisk};
+use crate::disk::{DirectoryClaim, Disk, DiskError, DiskImage, DiskTimes, FileDisk};
 use crate::error::{OpenError, StoreError};
+use crate::health::StoreHealth;
 use crate::lease_expiry;
 use crate::mvcc::{HistoryRetention, WriteCommand, WriteReply, answer_fits, check, txn};
 use crate::options::{DataLocation, StoreOptions};
@@ -33,23 +36,7 @@ pub(crate) struct StoreCore {
     writer: Arc<StoreWriter>,
     lease_task: Mutex<Option<JoinHandle<()>>>,
     cancel: CancellationToken,
-}
-
-/// Health of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreHealth {
-    /// The last durable revision.
-    pub(crate) revision: i64,
-    /// The last compaction.
-    pub(crate) compacted: i64,
-    /// Bytes on the disk (or in memory, without one), and the used bytes among them.
-    pub(crate) bytes: (u64, u64),
-    /// The most bytes of data that the store holds.
-    pub(crate) quota: u64,
-    /// True if the data has outgrown the quota.
-    pub(crate) no_space: bool,
-    /// The reason why writes are refused, while they are.
-    pub(crate) read_only: Option<String>,
+    disk_times: Arc<DiskTimes>,
 }
 
 /// Hash of all keys and history up to a revision.
@@ -74,6 +61,8 @@ impl StoreCore {
             revisions: keep_revisions,
             bytes: keep_bytes.unwrap_or(quota / 2),
         };
+        let disk_times = Arc::new(DiskTimes::default());
+        let times = Arc::clone(&disk_times);
         let opener: Option<DiskOpener> = match data {
             DataLocation::Memory => None,
             DataLocation::Directory(path) => {
@@ -83,12 +72,12 @@ impl StoreCore {
                     if claim.is_none() {
                         claim = Some(DirectoryClaim::take(&path)?);
                     }
-                    box_disk(FileDisk::open(&path))
+                    box_disk(FileDisk::open(&path), &times)
                 }))
             }
-            DataLocation::Media(mut media) => {
-                Some(Box::new(move || box_disk(FileDisk::open_media(media()?))))
-            }
+            DataLocation::Media(mut media) => Some(Box::new(move || {
+                box_disk(FileDisk::open_media(media()?), &times)
+            })),
         };
         let (shared, writer) = match opener {
             None => {
@@ -114,6 +103,7 @@ impl StoreCore {
             writer,
             lease_task: Mutex::new(Some(tokio::spawn(lease_task))),
             cancel,
+            disk_times,
         }))
     }
 
@@ -268,22 +258,24 @@ impl StoreCore {
         self.shared.state().published()
     }
 
-    /// Returns the health of the store.
+    /// Returns the facts of the moment.
     pub(crate) fn health(&self) -> StoreHealth {
-        let state = self.shared.state();
-        let (weight, no_space) = state.memory_use();
-        let bytes = match self.shared.size() {
-            (0, _) => (weight, weight),
-            on_disk => on_disk,
-        };
-        StoreHealth {
-            revision: state.published(),
-            compacted: state.compacted(),
-            bytes,
-            quota: self.shared.quota(),
-            no_space,
-            read_only: self.shared.read_only(),
-        }
+        StoreHealth::read(&self.shared)
+    }
+
+    /// Returns the durations of the disk's work.
+    pub(crate) fn disk_times(&self) -> &DiskTimes {
+        &self.disk_times
+    }
+
+    /// Returns the reason why writes are refused, while they are, and each change of it.
+    pub(crate) fn read_only_changes(&self) -> watch::Receiver<Option<String>> {
+        self.shared.read_only_changes()
+    }
+
+    /// Returns the live keys and the leases of one revision, in memory that they share with the store.
+    pub(crate) fn capture(&self) -> StoreCapture {
+        self.shared.capture()
     }
 
     /// Returns the hash of all keys and history up to a revision (0: the last one), as `HashKV` requests it.
@@ -379,8 +371,9 @@ fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result
 
 fn box_disk(
     opened: Result<(FileDisk, DiskImage), DiskError>,
+    times: &Arc<DiskTimes>,
 ) -> Result<(Box<dyn Disk>, DiskImage), DiskError> {
-    opened.map(|(disk, image)| (Box::new(disk) as Box<dyn Disk>, image))
+    opened.map(|(disk, image)| (Box::new(disk.timed(times)) as Box<dyn Disk>, image))
 }
 
 /// Error for a reply of another kind than its command; the writer sends none.

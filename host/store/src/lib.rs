@@ -17,32 +17,39 @@
 //!
 //! # Layout
 //!
-//! - [`options`], [`store`]: opening, listening, closing.
+//! - [`options`], [`store`]: opening, listening, closing. [`backup`]: the content as a stream or file, and back.
 //! - `core`: the entry point of all requests; `writer`: the one place that changes the state; `shared_state`: the
 //!   state behind its lock.
 //! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease_expiry`:
 //!   ending expired leases.
-//! - `change`, `key_range`, `peer`, `error`: values that the others share.
+//! - `change`, `capture`, `key_range`, `peer`, `error`: values that the others share.
+//! - `health`, `latency`, `exposition`: facts, durations and their text, for probes and metrics.
 //! - `budget`: bytes that clients through sockets make the store hold.
 //! - `disk`: the durable copy of the data.
 //! - `watch`: subscribers to ranges of keys.
-//! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the connection without one.
+//! - `grpc`: one file for each of etcd's services; `serve`: sockets, pages over HTTP/1, and the connection without a
+//!   socket.
 //!
 //! # What this crate must never do
 //!
 //! Acknowledge, show to a reader or send to a watcher data that is not durable; let a revision fall; end a lease
 //! early; depend on locks' holders, jobs or guests.
 
+pub mod backup;
 pub mod options;
 pub mod store;
 
 mod budget;
+mod capture;
 mod change;
 mod core;
 mod disk;
 mod error;
+mod exposition;
 mod grpc;
+mod health;
 mod key_range;
+mod latency;
 mod lease_expiry;
 mod mvcc;
 mod own_runtime;
@@ -52,6 +59,10 @@ mod shared_state;
 mod watch;
 mod writer;
 
+pub use backup::{
+    BackupError, BackupSummary, RestoredStore, RevisionFloor, inspect_backup, is_backup,
+    restore_backup,
+};
 pub use disk::DiskError;
 pub use error::OpenError;
 pub use options::{DataLocation, OpenMedia, StoreMedia, StoreOptions};

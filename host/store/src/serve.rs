@@ -11,6 +11,8 @@ mod greeting;
 mod in_process;
 mod limits;
 mod listen;
+mod metrics;
+mod pages;
 mod server;
 mod socket;
 mod tcp;

@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use etcd_client::proto::PbResponseHeader;
 use leasehold_lock::clock::{BootTime, Clock};
+use tokio::sync::watch;
 
 use crate::budget::RequestTicket;
+use crate::capture::StoreCapture;
 use crate::disk::{CommitBatch, DiskImage};
 use crate::error::StoreError;
 use crate::mvcc::{HistoryRetention, MvccState, WriteCommand, WriteReply};
@@ -26,7 +28,7 @@ pub(crate) struct SharedState {
     keep: HistoryRetention,
     /// Bytes on the disk, and those in use; zeros without a disk.
     size: [AtomicU64; 2],
-    read_only: RwLock<Option<String>>,
+    read_only: watch::Sender<Option<String>>,
 }
 
 impl SharedState {
@@ -48,7 +50,7 @@ impl SharedState {
             quota,
             keep,
             size: [AtomicU64::new(0), AtomicU64::new(0)],
-            read_only: RwLock::new(None),
+            read_only: watch::Sender::new(None),
         }
     }
 
@@ -163,18 +165,31 @@ impl SharedState {
     }
 
     pub(crate) fn set_read_only(&self, reason: Option<String>) {
-        *self
-            .read_only
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = reason;
+        self.read_only.send_replace(reason);
     }
 
     /// Returns the reason why writes are refused, while they are.
     pub(crate) fn read_only(&self) -> Option<String> {
-        self.read_only
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.read_only.borrow().clone()
+    }
+
+    /// Returns that reason, and each change of it.
+    pub(crate) fn read_only_changes(&self) -> watch::Receiver<Option<String>> {
+        self.read_only.subscribe()
+    }
+
+    /// Returns the live keys and the leases of the last durable revision.
+    pub(crate) fn capture(&self) -> StoreCapture {
+        let state = self.state();
+        let (changes, leases) = state.live_content();
+        StoreCapture {
+            cluster: self.cluster,
+            member: self.member,
+            term: self.term.load(Ordering::Relaxed),
+            revision: state.published(),
+            changes,
+            leases,
+        }
     }
 
     /// Returns a complete header at a revision.

@@ -1,7 +1,10 @@
-//! Events of a host, as data, for every output. Their JSON is an interface: names and meanings of fields stay.
+//! Events of a host, as data, for every output.
+//!
+//! Their JSON is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists them.
 
 mod context;
 mod found;
+mod plugin_load;
 mod skip_cause;
 
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use serde::Serialize;
 
 pub use context::EventContext;
 pub use found::{AbandonedRun, DisbelievedTick, MissedTicks, NotifyFailure};
+pub use plugin_load::{CompileStart, LoadEnd};
 pub use skip_cause::SkipCause;
 
 /// An event with its host and time.
@@ -219,10 +223,13 @@ pub enum EventKind {
         /// The error.
         error: String,
     },
-    /// The host lacks something that the job needs; its lock is left to other hosts.
+    /// The host lacks something that the job needs, or an operator keeps it from starting; it is out of the queue of its
+    /// lock.
     StandingBack {
         /// The reason.
         reason: String,
+        /// True if other hosts may run it meanwhile.
+        elsewhere: bool,
     },
     /// The process died in a plugin's first run. It is not run again before `until` or the removal of `file`.
     Quarantined {
@@ -274,6 +281,10 @@ pub enum EventKind {
     },
     /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
+    /// A process begins to compile a plugin.
+    PluginCompiling(CompileStart),
+    /// A plugin is loaded.
+    PluginReady(LoadEnd),
     /// A plugin, or its sidecar file, cannot be used. An earlier version goes on.
     PluginRefused {
         /// Path of the file.
@@ -397,3 +408,6 @@ pub enum EventKind {
         count: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ pub use sink::{EventSink, JobView};
 pub use writer::Out;
 
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 use writer::LineWriter;
 
 /// Handle for logging the events of one host. Cheap to clone; handles of several hosts may share the sinks.
@@ -40,28 +41,34 @@ struct Shared {
 }
 
 impl EventLog {
-    /// Starts a log whose events are written as lines.
+    /// Starts a log whose events of this level, and more important ones, are written as lines.
     ///
     /// # Errors
     ///
     /// The writing thread cannot be started.
-    pub fn start(clock: Arc<dyn Clock>, form: Form, host: &str, out: Out) -> io::Result<Self> {
-        Self::start_with(clock, form, host, out, Vec::new())
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        lines: (Form, EventLevel),
+        host: &str,
+        out: Out,
+    ) -> io::Result<Self> {
+        Self::start_with(clock, lines, host, out, Vec::new())
     }
 
-    /// Starts a log whose events are written as lines, and go to these sinks too.
+    /// Starts a log whose events of this level are written as lines, and all of whose events go to these sinks too.
     ///
     /// # Errors
     ///
     /// The writing thread cannot be started.
     pub fn start_with(
         clock: Arc<dyn Clock>,
-        form: Form,
+        (form, level): (Form, EventLevel),
         host: &str,
         out: Out,
         others: Vec<Box<dyn EventSink>>,
     ) -> io::Result<Self> {
-        let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(LineWriter::start(form, out)?)];
+        let writer = LineWriter::start(form, level, out)?;
+        let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(writer)];
         sinks.extend(others);
         Ok(Self::with_sinks(clock, host, sinks))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
-use leasehold_records::{HostRecord, Root, printable};
+use leasehold_records::{HostRecord, Root, RunRecord, printable};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,8 +17,14 @@ use crate::control::{self, ControlHandle, ControlState};
 use crate::end::{HostEnd, HostError};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
+use crate::file_digest::files_digest;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
+use crate::load_events::LoadEvents;
+use crate::output::{
+    CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore,
+    find_cut_off, recover,
+};
 use crate::prepare::Prepared;
 use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
@@ -84,14 +90,17 @@ impl Host {
         let id = config.host().id().to_owned();
         let data_dir = config.host().data_dir().to_owned();
         let now = SystemWall.now();
+        let store = record_store(&locks, &root);
         let identity = tokio::task::spawn_blocking(move || {
             let identity = HostIdentity::take(&data_dir);
             let (quarantine, crashes) = Quarantine::open(&data_dir, &identity, now);
-            (identity, quarantine, crashes)
+            let cut_off = find_cut_off(&data_dir, &identity, &store);
+            (identity, quarantine, crashes, cut_off)
         });
-        let (identity, quarantine, crashes) = identity
+        let (identity, quarantine, crashes, cut_off) = identity
             .await
             .map_err(|error| HostError::internal(&error))?;
+        let life = identity.life_on_disk().map(str::to_owned);
         let mut claim = IdClaim {
             locks: locks.clone(),
             root: root.clone(),
@@ -121,6 +130,8 @@ impl Host {
             claim: claim.keep(name),
             quarantine: Arc::new(quarantine),
             crashes,
+            cut_off,
+            life,
         }))
     }
 
@@ -140,6 +151,8 @@ impl Host {
             claim,
             quarantine,
             crashes,
+            mut cut_off,
+            life,
         } = begun;
         let config = &self.prepared.config;
         let (record_writer, writer) = RecordWriter::start(
@@ -148,11 +161,20 @@ impl Host {
             records_ttl,
             self.event_log.clone(),
         );
-        let record = host_record(config);
+        let record = host_record(&self.prepared);
         record_writer.host(record.clone());
-        for crash in crashes {
+        for mut crash in crashes {
+            take_output(&mut crash.record, &mut cut_off);
             report_crash(&self.event_log, &record_writer, crash);
         }
+        let loads = LoadEvents::new(self.event_log.clone(), false);
+        self.prepared.runtime.observe_loads(Arc::new(loads));
+        let recovering = recover(locks.kv(), root.clone(), cut_off);
+        let recovering = AbortOnDropHandle::new(tokio::spawn(recovering));
+        let store = record_store(&locks, &root);
+        let (outputs, files) = start_files(config, life.as_deref(), store);
+        let publisher =
+            OutputPublisher::start(&locks, &root, records_ttl, &record.host, outputs.clone());
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let host: Arc<str> = config.host().id().into();
@@ -174,6 +196,7 @@ impl Host {
             wall: Arc::new(SystemWall),
             event_log: self.event_log.clone(),
             record_writer: record_writer.clone(),
+            outputs: outputs.clone(),
             budgets: Arc::default(),
             quarantine,
             progress,
@@ -206,14 +229,19 @@ impl Host {
         let _ = following.await;
         claim.abort();
         let _ = claim.await;
+        recovering.abort();
+        let _ = recovering.await;
         // Every guest has stopped and every lock has been given back; only now may leases end.
         let farewell = async {
             if shutdown.cut_off.is_cancelled() {
                 writer.abandon();
             } else {
-                writer.finish().await;
+                tokio::join!(writer.finish(), publisher.finish());
             }
             locks.close().await;
+            if let Some(files) = files {
+                let _ = tokio::task::spawn_blocking(move || files.finish()).await;
+            }
         };
         tokio::select! {
             () = farewell => Ok(exit),
@@ -272,6 +300,50 @@ struct Begun {
     claim: AbortOnDropHandle<()>,
     quarantine: Arc<Quarantine>,
     crashes: Vec<CrashedRun>,
+    cut_off: Vec<CutOffOutput>,
+    /// Name of this process in its data directory.
+    life: Option<String>,
+}
+
+/// Starts the thread that writes output to files, unless the data directory cannot be written.
+fn start_files(
+    config: &Config,
+    life: Option<&str>,
+    store: RecordStore,
+) -> (OutputRegistry, Option<OutputFiles>) {
+    let (data_dir, keep) = (config.host().data_dir(), config.host().keep_output());
+    let Some(life) = life else {
+        return (OutputRegistry::default(), None);
+    };
+    let queue = FileQueue::default();
+    let registry = OutputRegistry::new(keep.map(|_| (queue.clone(), data_dir)));
+    match OutputFiles::start(data_dir, (life, store), keep, queue, registry.clone()) {
+        Ok(files) => (registry, Some(files)),
+        Err(error) => {
+            tracing::warn!(%error, "output is not written to files");
+            (OutputRegistry::default(), None)
+        }
+    }
+}
+
+fn record_store(locks: &Locks, root: &Root) -> RecordStore {
+    RecordStore {
+        cluster: format!("{:x}", locks.cluster_id()),
+        root: root.as_str().to_owned(),
+    }
+}
+
+/// Moves the output that was written down of this run into its record.
+fn take_output(record: &mut RunRecord, cut_off: &mut Vec<CutOffOutput>) {
+    let is_same = |found: &RunRecord| {
+        (&found.job, found.token, found.sequence) == (&record.job, record.token, record.sequence)
+    };
+    if let Some(at) = cut_off.iter().position(|found| is_same(&found.record)) {
+        let found = cut_off.swap_remove(at);
+        record.output.clone_from(&found.record.output);
+        record.output_truncated_bytes = found.record.output_truncated_bytes;
+        found.forget();
+    }
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.
@@ -296,7 +368,10 @@ fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash
     record_writer.run_ended(record);
 }
 
-fn host_record(config: &Config) -> HostRecord {
+fn host_record(prepared: &Prepared) -> HostRecord {
+    let config = &prepared.config;
+    let digests = prepared.plugins.iter();
+    let digests = digests.map(|loaded| loaded.plugin.facts().sha256.as_str());
     HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
@@ -307,5 +382,6 @@ fn host_record(config: &Config) -> HostRecord {
             .iter()
             .map(|job| job.name().to_owned())
             .collect(),
+        files: files_digest(config.jobs().iter().zip(digests)),
     }
 }

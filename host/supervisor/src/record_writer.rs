@@ -7,17 +7,20 @@
 //! - `merging`: runs that come too fast for one record each; pure.
 //! - `fit`: records cut to their largest size; pure.
 //! - `history`: bounds on the runs of a job, and the end of runs that have none.
+//! - `rules`: the bounds of each job. `aged`: records that are old, and those of jobs that no host has.
 //! - `sizes`: the number of a job's records that fit its bytes; pure.
 //! - `cut_off`: runs of dead hosts, known from the claims of their ticks.
 //! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
+mod aged;
 mod cut_off;
 mod fit;
 mod history;
 mod losses;
 mod merging;
 mod outbox;
+mod rules;
 mod sizes;
 mod writer;
 
@@ -25,11 +28,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use leasehold_config::JobHistory;
 use leasehold_lock::Locks;
 use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::fit::run as fit_run;
+use self::rules::HistoryRules;
 use self::writer::Writer;
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -62,6 +68,7 @@ enum RecordNote {
 pub(crate) struct RecordWriter {
     notes: mpsc::Sender<RecordNote>,
     counts: Arc<Counts>,
+    rules: Arc<HistoryRules>,
 }
 
 /// The task that writes records.
@@ -82,14 +89,21 @@ impl RecordWriter {
     ) -> (Self, RecordWriterTask) {
         let (notes, inbox) = mpsc::channel(DEPTH);
         let counts = Arc::new(Counts::default());
-        let writer = Writer::new(locks, root, ttl, counts.clone(), event_log.clone());
+        let rules = Arc::new(HistoryRules::default());
+        let shared = (counts.clone(), rules.clone());
+        let writer = Writer::new(locks, root, ttl, shared, event_log.clone());
         let handle = tokio::spawn(writer.run(inbox));
         let task = RecordWriterTask {
             handle,
             counts: counts.clone(),
             event_log,
         };
-        (Self { notes, counts }, task)
+        let writer = Self {
+            notes,
+            counts,
+            rules,
+        };
+        (writer, task)
     }
 
     fn note(&self, note: RecordNote) {
@@ -109,6 +123,11 @@ impl RecordWriter {
     /// Deletes the record of a job that was removed from this host.
     pub(crate) fn job_gone(&self, job: String, host: String) {
         self.note(RecordNote::JobGone { job, host });
+    }
+
+    /// Sets the bounds on the history of a job.
+    pub(crate) fn set_history(&self, job: &str, history: JobHistory) {
+        self.rules.set(job, history);
     }
 
     pub(crate) fn run_started(&self, record: RunRecord) {
@@ -149,7 +168,8 @@ impl RecordWriterTask {
     }
 }
 
-fn run_key(record: &RunRecord) -> RunKey {
+/// Returns the key of a run's record.
+pub(crate) fn run_key(record: &RunRecord) -> RunKey {
     RunKey {
         job: record.job.clone(),
         token: record.token,
@@ -179,6 +199,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         attempt: 1,
         tick_unix_ms: None,
         plugin_sha256: "00".into(),
+        version: String::new(),
         started_unix_ms: leasehold_records::UnixMs::new(1_000),
         ended_unix_ms: None,
         outcome: leasehold_records::Outcome::Running,
@@ -188,6 +209,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

@@ -21,6 +21,7 @@ mod loading;
 mod reconcile;
 mod reread;
 mod source;
+mod tasks;
 mod version;
 mod watch;
 
@@ -31,11 +32,11 @@ use std::time::Duration;
 
 use leasehold_records::HostRecord;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::applied::{Applied, JobInForce};
 use crate::event::{EventContext, EventKind};
+use crate::file_digest::files_digest;
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
 use crate::supervisor::JobChange;
@@ -46,7 +47,8 @@ use leasehold_runtime::Runtime;
 use reconcile::ActiveJobs;
 use reread::MissingConfig;
 use source::{JobSource, SeenFiles, SourceFiles, SourceKey};
-use version::{Version, VersionRefusal};
+use tasks::LoadTasks;
+use version::Version;
 use watch::Watch;
 
 /// Interval between checks of the files where the kernel gives no hint.
@@ -77,7 +79,7 @@ pub(crate) struct Reloader {
     config_missing: Option<MissingConfig>,
     items: BTreeMap<SourceKey, JobSource>,
     active: ActiveJobs,
-    loads: JoinSet<(SourceKey, SeenFiles, Result<Version, VersionRefusal>)>,
+    loads: LoadTasks,
     watch: Option<Watch>,
     next_look: Instant,
     /// True if jobs are in force that are not written for `check --diff`.
@@ -125,7 +127,7 @@ impl Reloader {
             config,
             items,
             active,
-            loads: JoinSet::new(),
+            loads: LoadTasks::default(),
             watch: None,
             next_look: Instant::now(),
             unwritten: false,
@@ -284,8 +286,11 @@ impl Reloader {
                 return; // The host is ending.
             }
         }
-        let names = self.active.names();
-        self.record.jobs = names;
+        self.record.jobs = self.active.names();
+        self.record.files = files_digest(self.active.versions().map(|version| {
+            let sha256 = version.plugin.facts().sha256.as_str();
+            (&version.job, sha256)
+        }));
         self.maker.record_writer.host(self.record.clone());
         self.unwritten = true;
     }

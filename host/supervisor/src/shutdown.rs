@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::end::HostEnd;
+
 /// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
 /// deleted with their lease; guests have stopped before, however long that took.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -61,6 +63,18 @@ pub fn shutdown_channel() -> (ShutdownHandle, Shutdown) {
         cut_off: shutdown_handle.cut_off.clone(),
     };
     (shutdown_handle, shutdown)
+}
+
+impl Shutdown {
+    /// Waits for the first request to a host that has not started, and returns its end with the request's name.
+    pub async fn requested(&mut self) -> (HostEnd, &'static str) {
+        match self.requests.recv().await {
+            Some(ShutdownRequest::Stop(reason)) => (HostEnd::Done, reason),
+            Some(ShutdownRequest::Abort) => (HostEnd::Aborted, AT_ONCE),
+            // No request can arrive any more.
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl ShutdownHandle {

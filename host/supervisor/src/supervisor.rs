@@ -7,11 +7,12 @@
 //! version waits for its turn.
 //!
 //! - `job_table`: the jobs and the tasks that work for them. `manual_runs`: those for runs that operators requested.
-//! - `orders`: the orders of operators that the jobs follow.
+//! - `orders`: the orders of operators that the jobs follow. `task_output`: results of tasks.
 
 mod job_table;
 mod manual_runs;
 mod orders;
+mod task_output;
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError};
 
 use self::job_table::JobTable;
-use self::manual_runs::TaskOutput;
 use self::orders::OrderFollower;
+use self::task_output::TaskOutput;
 use crate::control::ControlHandle;
 use crate::end::HostEnd;
 use crate::event::{EventContext, EventKind};
@@ -260,6 +261,8 @@ impl Supervisor {
         let (plugin, sha256) = (facts.path.display().to_string(), facts.sha256.clone());
         let start = entry.take_context(context);
         let is_over = entry.has_ended();
+        // The record shows a version that waits.
+        self.jobs.unwritten.insert(at);
         self.event_log.emit(
             about,
             EventKind::JobChanged {

@@ -140,6 +140,8 @@ fn report_state(sink: &dyn EventSink, n: usize, state: JobState) {
         progress: None,
         holds: vec![],
         pending: None,
+        plan: None,
+        files: None,
     };
     let plugin = PluginFacts {
         job: record.job.clone(),

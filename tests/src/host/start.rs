@@ -185,6 +185,10 @@ impl HostProcess {
         prepare(dir.path())?;
         let mut command = Command::new(program);
         command.args(args).current_dir(dir.path());
+        // Checks read the events of jobs that wait too, and standard error has warnings alone.
+        command
+            .env("LEASEHOLD_LOG_LEVEL", "debug")
+            .env("LEASEHOLD_LOG", "warn");
         command.envs(env.iter().map(|(name, value)| (name, value)));
         let is_kept = stderr.is_none();
         command.stdout(Stdio::piped());

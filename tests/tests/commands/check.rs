@@ -28,7 +28,7 @@ fn layered() -> Result<Room> {
 fn every_value_is_listed_with_its_layer() -> Result<()> {
     let room = layered()?;
     let said = room.run(&["check"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    ensure!(said.code == Some(0) && said.errors().is_empty(), "{said:?}");
     let lines: Vec<Vec<&str>> = said
         .stdout
         .lines()
@@ -162,7 +162,7 @@ fn a_folder_writable_by_others_is_refused_with_the_remedy() -> Result<()> {
 #[test]
 fn a_diff_without_a_host_has_nothing_to_compare() -> Result<()> {
     let said = layered()?.run(&["check", "--diff"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    ensure!(said.code == Some(0) && said.errors().is_empty(), "{said:?}");
     ensure!(
         said.stdout
             .starts_with("Nothing to compare with: no host `host-a` has run"),

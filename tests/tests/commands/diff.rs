@@ -33,7 +33,7 @@ fn diff(host: &HostProcess) -> Result<String> {
     command.args(["check", "--diff"]).current_dir(host.dir());
     let output = finish("leasehold check --diff", command)?;
     ensure!(
-        output.code == Some(0) && output.stderr.is_empty(),
+        output.code == Some(0) && output.errors().is_empty(),
         "{output:?}"
     );
     Ok(output.stdout)

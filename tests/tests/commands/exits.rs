@@ -74,7 +74,7 @@ fn a_good_file_passes_the_check_with_0() -> Result<()> {
         .job("pulse", |job| job.plugin(&heartbeat));
     let output = leasehold(&config, &["check"])?;
     ensure!(
-        output.code == Some(0) && output.stderr.is_empty(),
+        output.code == Some(0) && output.errors().is_empty(),
         "{output:?}"
     );
     let last = "leasehold.toml: 2 jobs are ready to run";

@@ -32,6 +32,7 @@ fn record(token: u64) -> RunRecord {
         attempt: 1,
         tick_unix_ms: None,
         plugin_sha256: "00".into(),
+        version: String::new(),
         started_unix_ms: UnixMs::new(1_000),
         ended_unix_ms: Some(UnixMs::new(2_000)),
         outcome: Outcome::Done,
@@ -41,6 +42,7 @@ fn record(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: "x".repeat(OUTPUT),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

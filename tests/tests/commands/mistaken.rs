@@ -28,6 +28,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
         for args in [
             &["status"][..],
             &["runs"],
+            &["explain", "pulse"],
             &["top", "--once", "-c", "leasehold.toml"],
         ] {
             let output = leasehold(&mistaken, args)?;

@@ -59,13 +59,21 @@ impl Room {
 
     /// Runs `leasehold` here.
     pub(crate) fn run(&self, args: &[&str]) -> Result<CommandOutput> {
+        finish(
+            &format!("leasehold {}", args.join(" ")),
+            self.command(args)?,
+        )
+    }
+
+    /// The command `leasehold` here, to be started.
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(binaries::leasehold()?);
         command.args(args).current_dir(self.path());
         // The caches and folders of the user who runs the tests must not be touched.
         command
             .env("HOME", self.path())
             .env_remove("XDG_STATE_HOME");
-        finish(&format!("leasehold {}", args.join(" ")), command)
+        Ok(command)
     }
 }
 

@@ -110,7 +110,7 @@ fn a_timed_or_signalled_end_prints_a_table_of_runs() -> Result<()> {
         &["dev", "leasehold.toml", "--for", "2s", "--hosts", "2"],
     )?;
     ensure!(
-        output.code == Some(0) && output.stderr.is_empty(),
+        output.code == Some(0) && output.errors().is_empty(),
         "{output:?}"
     );
     for part in [

@@ -3,6 +3,7 @@
 //!
 //! The scenarios that every store plays run on it from their own files.
 
+mod backup;
 mod dev;
 mod disk;
 mod host;

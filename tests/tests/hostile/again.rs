@@ -182,6 +182,7 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
+            version: String::new(),
             started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome: Outcome::Done,
@@ -192,6 +193,7 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             // Five times as much in JSON.
             output: "\u{1b}\u{1}\n\"".repeat(4_000),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: None,
             job: job.clone(),

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::bank;
+use leasehold_tests::bombs::{many_branches, nested_components};
 use leasehold_tests::wait::eventually;
 use toml::Table;
 
 use crate::SLACK;
-use crate::bombs::{many_branches, nested_components};
 use crate::compiling::{MOST_HOST_KIB, peak_kib};
 use crate::neighbour::{Neighbour, file};
 use crate::nested_types;

@@ -4,7 +4,6 @@
 
 mod again;
 mod all_at_once;
-mod bombs;
 mod compiling;
 mod dashboards;
 mod descriptors;

@@ -139,13 +139,13 @@ fn status_shows_what_may_be_read_and_names_the_rest(version: Version) -> Result<
         output.stdout.contains("administrative hold: here"),
         "{output:?}"
     );
-    for part in ["hosts", "jobs", "ticks"] {
+    for part in ["hosts", "jobs", "ticks", "control"] {
         let line = format!("warning: not permitted to read /leasehold/{part}/: it is left out");
         ensure!(output.stderr.contains(&line), "{output:?}");
     }
     let all: Value = serde_json::from_str(&status(&server, "json")?.stdout)?;
     ensure!(
-        all["not_permitted"].as_array().map(Vec::len) == Some(3),
+        all["not_permitted"].as_array().map(Vec::len) == Some(4),
         "{all}"
     );
     let server = etcd(version, &["app/locks/"])?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::effect::StatusNote;
 use super::hit_areas::HitAreas;
 use super::list::{RowKey, RowList};
+use super::live_output::LiveOutput;
 use super::overlay::OpenOverlay;
 use super::rows_fingerprint::RowsFingerprint;
 use super::setup::{AppSetup, FactSource};
 use super::sort::SortOrder;
 use super::state_counts::StateCounts;
 use super::view::View;
-use crate::fact::{Fact, FactKind};
+use crate::fact::{Fact, FactKind, OutputFact};
 use crate::filter::Filter;
 use crate::model::{EntryOwner, Model, ShownMoment};
 
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) filter: Filter,
     /// The overlay that covers the view.
     pub(crate) overlay: Option<OpenOverlay>,
+    /// Output of the job whose pane is or was open.
+    pub(super) live: Option<LiveOutput>,
     /// Full name of the lock in the Queue view.
     pub(crate) lock: Option<Arc<str>>,
     /// Keeps the selected lock in sight when its row moves.
@@ -57,6 +60,7 @@ impl App {
             sorts: SortOrder::defaults(),
             filter: Filter::default(),
             overlay: None,
+            live: None,
             lock: None,
             follow: false,
             note: None,
@@ -137,6 +141,13 @@ impl App {
                 is_bad,
                 at_unix_ms: fact.at_unix_ms,
             });
+        }
+        if let FactKind::Output(job, output) = &fact.kind {
+            match &**output {
+                OutputFact::Began => self.begin_output(job, None),
+                OutputFact::Refused(reason) => self.begin_output(job, Some(reason)),
+                OutputFact::Item(item) => self.take_output(job, item),
+            }
         }
         self.model.apply(fact);
     }

@@ -48,7 +48,7 @@ impl Model {
             }
             FactKind::Health(health) => self.health = Some(health),
             FactKind::Ttl(lease, answer) => self.leases.record_answer(lease, at, answer),
-            FactKind::Answer(_) => {}
+            FactKind::Answer(_) | FactKind::Output(..) => {}
         }
     }
 

@@ -128,6 +128,7 @@ impl FixtureStore {
             version: "0.1.0".into(),
             started_unix_ms: UnixMs::new(self.now),
             jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
+            files: String::new(),
         };
         let key = self.root.host(host);
         self.put(&key, &record.to_json(), lease)
@@ -159,6 +160,8 @@ impl FixtureStore {
             }),
             holds: Vec::new(),
             pending: None,
+            plan: None,
+            files: None,
         };
         let key = self.root.job(job, host);
         self.put(&key, &record.to_json(), 0x77)
@@ -185,6 +188,7 @@ impl FixtureStore {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
+            version: String::new(),
             started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
             ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
             outcome,
@@ -197,6 +201,7 @@ impl FixtureStore {
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: None,
         };

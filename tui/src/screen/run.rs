@@ -94,6 +94,7 @@ pub(crate) async fn run(
                 (drawn, is_dirty) = (Instant::now(), false);
                 if let ScreenFeed::Live { live, .. } = feed {
                     live.want(app.wanted_leases(now()));
+                    live.follow(app.wanted_output(now()));
                 }
                 Vec::new()
             }

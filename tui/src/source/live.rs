@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::admin_action;
+use super::{admin_action, output};
 use crate::app::AdminOrder;
 use crate::fact::{Fact, FactKind};
 use crate::model::KeyScope;
@@ -35,6 +35,7 @@ pub(crate) struct LiveSource {
     facts: mpsc::Receiver<Fact>,
     wanted: watch::Sender<Vec<LeaseId>>,
     orders: mpsc::Sender<AdminOrder>,
+    wanted_output: watch::Sender<Option<String>>,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
     locks: Locks,
@@ -54,16 +55,21 @@ impl LiveSource {
             operator: operator.into(),
             out,
         };
+        let (wanted_output, job) = watch::channel(None);
         let (keys, leases, health) = (work.clone(), work.clone(), work.clone());
         let until = |work| cancel.clone().run_until_cancelled_owned(work);
         tasks.spawn(ignore(until(boxed(keys.keys()))));
         tasks.spawn(ignore(until(boxed(leases.leases(wants)))));
         tasks.spawn(ignore(until(boxed(health.health()))));
+        let root = scope.root().clone();
+        let output = output::follow(locks.clone(), root, operator.into(), job, work.out.clone());
+        tasks.spawn(ignore(until(boxed(output))));
         tasks.spawn(ignore(until(boxed(work.orders(inbox)))));
         Self {
             facts,
             wanted,
             orders,
+            wanted_output,
             tasks,
             cancel,
             locks: locks.clone(),
@@ -85,6 +91,15 @@ impl LiveSource {
         self.wanted.send_if_modified(|wanted| {
             let changed = *wanted != leases;
             *wanted = leases;
+            changed
+        });
+    }
+
+    /// Sets the job whose live output to request.
+    pub(crate) fn follow(&self, job: Option<String>) {
+        self.wanted_output.send_if_modified(|wanted| {
+            let changed = *wanted != job;
+            *wanted = job;
             changed
         });
     }

@@ -190,7 +190,7 @@ impl RecordedFact {
             }),
             FactKind::Health(Err(why)) => RecordedKind::Unhealthy(why.clone()),
             FactKind::Ttl(lease, answer) => RecordedKind::Ttl(*lease, *answer),
-            FactKind::Answer(_) => return None,
+            FactKind::Answer(_) | FactKind::Output(..) => return None,
         };
         Some(Self {
             at_unix_ms: fact.at_unix_ms,

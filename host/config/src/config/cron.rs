@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Offset as _, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 use leasehold_diagnostics::{shown, suggest};
@@ -54,6 +54,11 @@ impl Cron {
     /// The name of its time zone in the IANA database.
     pub fn tz(&self) -> &str {
         self.tz.name()
+    }
+
+    /// Seconds by which the zone's clock is ahead of UTC at this moment; `None` outside of the calendar.
+    pub fn offset_s(&self, at: UnixMs) -> Option<i32> {
+        Some(self.local(at)?.offset().fix().local_minus_utc())
     }
 
     pub(super) fn in_zone(self, tz: Tz) -> Self {

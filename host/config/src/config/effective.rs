@@ -101,6 +101,12 @@ impl List<'_> {
                 self.time("restart.min", job.restart.min());
                 self.time("restart.max", job.restart.max());
             }
+            "history" => {
+                self.plain("history.runs", job.history.runs().to_string());
+                if let Some(age) = job.history.age() {
+                    self.time("history.age", age);
+                }
+            }
             "env" => self.env(),
             "config" => self.config(),
             "secrets" => self.secrets(),

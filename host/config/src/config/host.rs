@@ -6,6 +6,7 @@ use std::time::Duration;
 use leasehold_diagnostics::ConfigError;
 
 use super::drift::Drift;
+use super::keep_output::{self, KeepOutput};
 use super::listen::{self, ListenAt};
 use super::node::Node;
 use super::read;
@@ -25,6 +26,7 @@ pub struct Host {
     grace: Duration,
     drift: Drift,
     max_runs: u32,
+    keep_output: Option<KeepOutput>,
     listen: Option<ListenAt>,
 }
 
@@ -51,6 +53,11 @@ impl Host {
     /// Largest rate error of this machine's clock against the store's. Default 1 %, at most 20 %.
     pub const fn drift(&self) -> Drift {
         self.drift
+    }
+
+    /// Output of jobs that the host keeps in files below its `data_dir`. Default: none.
+    pub const fn keep_output(&self) -> Option<KeepOutput> {
+        self.keep_output
     }
 
     /// Number of guests that may run at the same time. Default 32, from 1 to 1,000.
@@ -92,6 +99,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
         .take("drift", percentage)
         .or_default(Drift::default());
     let max_runs = section.take("max_runs", |node| read::integer_u32(node, 1, MOST_RUNS));
+    let keep_output = keep_output::read(&section);
     let listen = section.take("listen", listen::address);
     let host = || {
         Some(Host {
@@ -100,6 +108,7 @@ pub(super) fn read(root: &Section<'_>) -> ReadHost {
             grace: grace.or_default(Duration::from_secs(10))?,
             drift: drift?,
             max_runs: max_runs.or_default(32)?,
+            keep_output,
             listen: listen.optional().ok()?,
         })
     };

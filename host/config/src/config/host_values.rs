@@ -41,6 +41,11 @@ fn of_host(host: &Host) -> KeyedTexts {
         ("host.drift", quoted(&host.drift().to_string())),
         ("host.max_runs", host.max_runs().to_string()),
     ];
+    if let Some(keep) = host.keep_output() {
+        let (size, age) = (format_size(keep.size), format_duration(keep.age));
+        let value = format!("{{ size = {}, age = {} }}", quoted(&size), quoted(&age));
+        list.push(("host.keep_output", value));
+    }
     if let Some(listen) = host.listen() {
         list.push(("host.listen", quoted(&listen.address().to_string())));
     }

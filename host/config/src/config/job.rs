@@ -13,10 +13,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::guest;
+use super::history::JobHistory;
 use super::ignored_in_eq::IgnoredInEq;
 use super::origin::{Origin, Origins};
 use super::read::{self, LONGEST};
-use super::schedule::{self, Restart, Schedule, Wait};
+use super::schedule::{self, Restart, Schedule, UpdateTime, Wait};
 use super::schema;
 use super::section::{Field, Section};
 use super::timing;
@@ -112,6 +113,11 @@ setting_table! {
         default: 0,
         show: |retries| Some((*retries).into()),
     }
+    update: UpdateTime {
+        read: schedule::update,
+        default: UpdateTime::NextRun,
+        show: |update| Some(update.to_string().into()),
+    }
     args: Vec<String> {
         read: guest::args,
         default: Vec::new(),
@@ -144,6 +150,7 @@ pub struct Job {
     pub(super) schedule: Schedule,
     pub(super) stop_margin: Duration,
     pub(super) restart: Restart,
+    pub(super) history: JobHistory,
     pub(super) env: BTreeMap<String, EnvValue>,
     pub(super) config_json: String,
     pub(super) secrets: BTreeMap<String, SecretRef>,
@@ -212,9 +219,19 @@ impl Job {
         self.settings.retries
     }
 
+    /// Time from which a new version of the job counts while it runs. Default: the next run.
+    pub const fn update(&self) -> UpdateTime {
+        self.settings.update
+    }
+
     /// The pause after a failure. Default from 1 s to 1 min.
     pub const fn restart(&self) -> Restart {
         self.restart
+    }
+
+    /// Bounds on the records of its runs.
+    pub const fn history(&self) -> JobHistory {
+        self.history
     }
 
     /// Arguments after the program's name, without NUL characters. Default none.

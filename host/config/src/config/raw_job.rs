@@ -2,7 +2,7 @@
 //!
 //! The layers, from above: the job's own TOML (its table, or the sidecar of a dropped-in plugin),
 //! the manifest in the plugin, `[defaults]`. The upper layer's value wins, key by key, also inside
-//! `restart`, `limits` and `config`. Conflicts between values are found elsewhere.
+//! `restart`, `history`, `limits` and `config`. Conflicts between values are found elsewhere.
 //!
 //! Keys that are a value and nothing more come from the table in `job`. The rest is listed here.
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::guest::{self, ConfigEntries, KnownSecrets};
+use super::history::RawHistory;
 use super::job::RawSettings;
 use super::limits::RawLimits;
 use super::lockname;
@@ -32,6 +33,7 @@ pub(super) struct RawJob {
     pub(super) schedule: RawSchedule,
     pub(super) stop_margin: Field<Duration>,
     pub(super) restart: RawRestart,
+    pub(super) history: RawHistory,
     pub(super) env: Field<BTreeMap<String, EnvValue>>,
     pub(super) config: Field<ConfigEntries>,
     pub(super) limits: RawLimits,
@@ -49,6 +51,7 @@ impl RawJob {
                 read::duration(node, Duration::from_millis(1), LONGEST_TTL)
             }),
             restart: RawRestart::read(section),
+            history: RawHistory::read(section),
             env: section.offer("env", |node| guest::env(node, secrets)),
             config: section.offer("config", guest::config),
             limits: RawLimits::read(section),
@@ -63,6 +66,7 @@ impl RawJob {
             schedule: self.schedule.or(&fallback.schedule),
             stop_margin: self.stop_margin.or(&fallback.stop_margin),
             restart: self.restart.or(&fallback.restart),
+            history: self.history.or(&fallback.history),
             env: self.env.or(&fallback.env),
             config: merged(self.config, &fallback.config),
             limits: self.limits.or(&fallback.limits),
@@ -77,6 +81,8 @@ impl RawJob {
         visit("stop_margin".into(), self.stop_margin.span());
         visit("restart.min".into(), self.restart.min.span());
         visit("restart.max".into(), self.restart.max.span());
+        visit("history.runs".into(), self.history.runs.span());
+        visit("history.age".into(), self.history.age.span());
         visit("env".into(), self.env.span());
         if let Field::Value(entries) = &self.config {
             for (name, value) in entries.get_ref() {

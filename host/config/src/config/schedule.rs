@@ -11,7 +11,7 @@ use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
 use super::section::{Field, Section};
-use super::ticks::{RawTicks, Ticks};
+use super::ticks::{Beat, RawTicks, Ticks};
 
 /// Shortest backoff: restarting sooner is a busy loop.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
@@ -27,6 +27,20 @@ pub enum Schedule {
     Once,
     /// Ticks: moments that all hosts agree on, with one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
     Ticks(Ticks),
+}
+
+/// Prints the schedule as a configuration has it, without its zone.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeepRunning => f.write_str("continuous"),
+            Self::Once => f.write_str("once = true"),
+            Self::Ticks(ticks) => match ticks.beat() {
+                Beat::Every(period) => write!(f, "every = \"{}\"", read::format_duration(*period)),
+                Beat::Cron(cron) => write!(f, "cron = \"{}\"", cron.text()),
+            },
+        }
+    }
 }
 
 /// Time that a job waits for its lock.
@@ -47,6 +61,38 @@ impl fmt::Display for Wait {
             Self::AtMost(time) => f.write_str(&read::format_duration(*time)),
             Self::Never => f.write_str("never"),
         }
+    }
+}
+
+/// Time from which a new version of a job counts while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateTime {
+    /// The run under way goes on as it began: `"next-run"`, the default.
+    NextRun,
+    /// The run under way is asked to stop, and the job runs again at once: `"restart"`.
+    Restart,
+}
+
+/// The word of the configuration.
+impl fmt::Display for UpdateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NextRun => "next-run",
+            Self::Restart => "restart",
+        })
+    }
+}
+
+/// Reads `update`.
+pub(super) fn update(node: &Node<'_>) -> Option<UpdateTime> {
+    match node.value() {
+        DeValue::String(text) if text == "next-run" => Some(UpdateTime::NextRun),
+        DeValue::String(text) if text == "restart" => Some(UpdateTime::Restart),
+        DeValue::String(_) => node.reject(
+            "is none of its words",
+            "write \"next-run\" (the run under way goes on) or \"restart\" (it is asked to stop, and the new version runs)",
+        ),
+        _ => node.wrong_kind("\"next-run\" or \"restart\"", "\"restart\""),
     }
 }
 

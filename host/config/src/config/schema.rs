@@ -56,7 +56,9 @@ const JOB_KEYS: &[KeyRow] = &[
     ("ttl", &[Job, Sidecar, Manifest, Defaults]),
     ("stop_margin", &[Job, Sidecar, Defaults]),
     ("retries", &[Job, Sidecar, Manifest, Defaults]),
+    ("update", &[Job, Sidecar, Defaults]),
     ("restart", &[Job, Sidecar, Manifest, Defaults]),
+    ("history", &[Job, Sidecar, Defaults]),
     ("args", &[Job, Sidecar]),
     ("env", &[Job, Sidecar]),
     ("config", &[Job, Sidecar, Manifest]),
@@ -111,7 +113,17 @@ pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(D
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "notify", "defaults", "plugins", "jobs"];
 /// `[host]`
-pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs", "listen"];
+pub(super) const HOST: &[&str] = &[
+    "id",
+    "data_dir",
+    "grace",
+    "drift",
+    "max_runs",
+    "keep_output",
+    "listen",
+];
+/// `keep_output` in `[host]`
+pub(super) const KEEP_OUTPUT: &[&str] = &["size", "age"];
 /// `[notify]`
 pub(super) const NOTIFY: &[&str] = &[
     "on",
@@ -147,6 +159,8 @@ pub(super) const PLUGINS: &[&str] = &[
 ];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
+/// `history`, in a job or in the defaults
+pub(super) const HISTORY: &[&str] = &["runs", "age"];
 /// One of a job's `secrets`
 pub(super) const SECRET: &[&str] = &["file", "env"];
 /// A variable of a job's `env` that is a secret
@@ -157,17 +171,20 @@ pub(super) const LIMITS: &[&str] = &LimitKey::NAMES;
 /// All tables with the keys they may hold. A job's tables come before those of the defaults.
 pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("host", HOST),
+    ("host.keep_output", KEEP_OUTPUT),
     ("store", STORE),
     ("store.tls", TLS),
     ("notify", NOTIFY),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
+    ("jobs.<name>.history", HISTORY),
     ("jobs.<name>.allow", ALLOW),
     ("jobs.<name>.limits", LIMITS),
     ("jobs.<name>.secrets.<name>", SECRET),
     ("jobs.<name>.env.<name>", ENV),
     ("defaults", DEFAULTS),
     ("defaults.restart", RESTART),
+    ("defaults.history", HISTORY),
     ("defaults.allow", ALLOW),
     ("defaults.limits", LIMITS),
     ("plugins", PLUGINS),

@@ -191,7 +191,7 @@ fn every_key_of_a_job_arrives() {
         allow = { kv = ["ledger/", "a/b/"], http = ["https://API.example.com:443/", "http://[::1]:8080"],
             http_networks = ["10.0.0.0/8", "::1"], http_token = "X-Fencing-Token", http_ca = "ca.pem",
             dirs = [{ host = "in", guest = "/in/" }, { host = "/srv/out", guest = "/out", write = true }] }
-        limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048,
+        limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048, output_kept = "2KiB",
             log_rate = 9, host_call = "8KiB", handles = 16, random = "64B", kv_value = "1KiB",
             kv_total = "2MiB", disk = "3MiB", disk_files = 5, open_files = 6, http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
             plugin_size = "1MiB", compile_time = "1s", compile_memory = "128MiB" }
@@ -247,6 +247,7 @@ fn every_key_of_a_job_arrives() {
         instances: 8,
         stack_bytes: 64 * KIB,
         output_bytes: 2048,
+        output_kept_bytes: 2 * KIB,
         log_lines_per_second: 9,
         host_call_bytes: 8 * KIB,
         handles: 16,

@@ -65,6 +65,7 @@ impl JobParts<'_> {
             // Judged with the other times.
             stop_margin: _,
             restart,
+            history,
             env,
             config,
             limits,
@@ -83,6 +84,7 @@ impl JobParts<'_> {
             schedule: schedule?,
             stop_margin,
             restart: restart?,
+            history: history.settle()?,
             env: env.or_default(BTreeMap::new())?,
             config_json: guest::to_json(config?),
             secrets: self.secrets?,

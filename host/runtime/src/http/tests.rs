@@ -108,7 +108,7 @@ impl Rig {
         let gate = Arc::new(Gate::new(tenure.clone()));
         let redactor = Arc::new(Redactor::new(&Secrets::of(&[("key", "hunter2")])));
         let (events, heard) = mpsc::channel(100);
-        let output = Output::new(clock, gate.clone(), &limits, redactor, events);
+        let output = Output::new(clock, gate.clone(), &limits, redactor, events, None);
         let resolver: Arc<dyn Resolve> = names.clone();
         let in_flight = Arc::new(InFlightRequests::default());
         let client = HttpClient::new(ClientContext {

@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,17 @@ const WORK: &str = "work";
 const MOST_CODE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Largest size of all entries. Above it, the entries used longest ago are removed until seven tenths are left.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
+/// Time without use after which a file is removed.
+const UNUSED: Duration = Duration::from_hours(90 * 24);
+/// Age from which a use is noted in the file's time of change. Not every file system keeps the time of the last access.
+const NOTED_AFTER: Duration = Duration::from_hours(24);
 /// Number of entries that are added between two checks of the total size.
 const LOOK_EVERY: usize = 16;
 /// Age from which the directory of a preparation is treated as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
+/// Attempts to remove the directory of a preparation whose process may still be ending, and the pause between two.
+const REMOVALS: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A plugin that was compiled before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,8 +85,13 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        for _ in 0..REMOVALS {
+            match fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => sleep(REMOVAL_PAUSE),
+                _ => return,
+            }
+        }
         // A later start removes what cannot be removed now.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -223,11 +236,16 @@ impl EntryStore {
         self.root.join(KNOWN).join(format!("{id}.json"))
     }
 
-    /// Removes the files used longest ago, until the rest fits.
+    /// Removes the files that have not been used for [`UNUSED`], then those used longest ago, until the rest fits.
     fn sweep(&self, most: u64) {
         let mut files = Vec::new();
         list(&self.root.join(CODE), 3, &mut files);
         list(&self.root.join(KNOWN), 1, &mut files);
+        let now = SystemTime::now();
+        files.retain(|file| {
+            let age = now.duration_since(file.used).unwrap_or_default();
+            age < UNUSED || fs::remove_file(&file.path).is_err()
+        });
         let mut sum: u64 = files.iter().map(|file| file.size).sum();
         if sum <= most {
             return;
@@ -329,6 +347,14 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let meta = file.metadata()?;
     if !meta.is_file() || meta.uid() != rustix::process::geteuid().as_raw() || meta.len() > most {
         return Err(io::Error::other("not a file of this user, or too large"));
+    }
+    let now = SystemTime::now();
+    let age = meta
+        .modified()
+        .map(|at| now.duration_since(at).unwrap_or_default());
+    if age.is_ok_and(|age| age > NOTED_AFTER) {
+        // If it fails, the file counts as unused since its last noted use.
+        let _ = file.set_modified(now);
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
     file.take(most).read_to_end(&mut bytes)?;

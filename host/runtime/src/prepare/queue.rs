@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Largest size of a small file. Most files that Rust, Go and C produce are small.
-const SMALL_BYTES: usize = 1024 * 1024;
+pub(crate) const SMALL_BYTES: usize = 1024 * 1024;
 /// Time after which a preparation no longer counts as one of a small file, regardless of its size.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Largest number of places: each preparation uses several cores, and memory of its own.

@@ -37,3 +37,6 @@ pub(crate) struct Preparation {
 
 /// Check of a surveyed plugin, before it is compiled.
 pub(crate) type Admit<'a> = &'a (dyn Fn(&PreparedPlugin) -> Result<(), LoadProblem> + Sync);
+
+/// Called when a preparation has its place and begins.
+pub(crate) type Begins<'a> = &'a (dyn Fn() + Sync);

@@ -1,6 +1,8 @@
 //! Plugins built against other versions of the contract than this host's, from the WIT files of those
 //! versions, with the tools that build every guest.
 
+use std::path::Path;
+
 use super::*;
 
 /// First published version of the contract, which is frozen: see `the_contract_has_only_been_added_to`.
@@ -73,6 +75,45 @@ async fn plugin_for_the_first_version_runs_and_writes_fenced_keys() {
 async fn a_plugin_built_against_todays_contract_runs() {
     let today = CONTRACT_VERSION;
     runs_and_writes(&built_against(TODAY, today, "token"), today).await;
+}
+
+/// Directory of components, each built against the contract of its name when that was published.
+fn published() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/contracts")
+}
+
+fn write_missing(path: &Path, wit: &str, version: &str) {
+    if !path.exists() {
+        let core = built_against(wit, version, "token");
+        let encoder = wit_component::ComponentEncoder::default().module(&core);
+        std::fs::write(path, encoder.unwrap().encode().unwrap()).unwrap();
+    }
+}
+
+/// Files of other builds than this one's: a change of the tools that build plugins, or of the host, does not reach them.
+/// With `LEASEHOLD_WRITE_FIXTURES=1` those that are missing are written.
+#[tokio::test]
+async fn components_of_every_published_contract_run() {
+    let known = [("1.0.0", V1_0_0), (CONTRACT_VERSION, TODAY)];
+    if std::env::var_os("LEASEHOLD_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(published()).unwrap();
+        for (version, wit) in known {
+            write_missing(&published().join(format!("{version}.wasm")), wit, version);
+        }
+    }
+    let mut versions = Vec::new();
+    for entry in std::fs::read_dir(published()).unwrap() {
+        let path = entry.unwrap().path();
+        let version = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        runs_and_writes(&std::fs::read(&path).unwrap(), &version).await;
+        versions.push(version);
+    }
+    for (version, _) in known {
+        assert!(
+            versions.iter().any(|kept| kept == version),
+            "contract {version} has no component: run this test with LEASEHOLD_WRITE_FIXTURES=1 and commit the file"
+        );
+    }
 }
 
 #[tokio::test]

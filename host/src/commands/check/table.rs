@@ -67,7 +67,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Renders the same for programs.
-pub(super) fn json(file: &Path, jobs: &[Ready], all: bool) -> String {
+pub(super) fn json(file: &Path, compile_cache: &Path, jobs: &[Ready], all: bool) -> String {
     let jobs: Vec<Value> = jobs
         .iter()
         .map(|ready| {
@@ -89,7 +89,11 @@ pub(super) fn json(file: &Path, jobs: &[Ready], all: bool) -> String {
             })
         })
         .collect();
-    printable::json_pretty(&json!({ "file": file.display().to_string(), "jobs": jobs }))
+    printable::json_pretty(&json!({
+        "file": file.display().to_string(),
+        "compile_cache": compile_cache.display().to_string(),
+        "jobs": jobs,
+    }))
 }
 
 fn value(value: &Setting) -> Value {

@@ -26,6 +26,7 @@ use leasehold_supervisor::connect::inside;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event_log::EventLog;
 use leasehold_supervisor::host::Host;
+use leasehold_supervisor::load_events::LoadEvents;
 use leasehold_supervisor::prepare::{Prepared, prepare};
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{AT_ONCE, ShutdownHandle, Signals, shutdown_channel};
@@ -313,7 +314,9 @@ impl DevHosts {
     async fn restart(&mut self, name: &str) {
         self.missing = None;
         let fingerprint = ConfigFingerprint::of(self.plan.config.path());
-        match prepare(self.plan.config.for_host(name), fingerprint).await {
+        let events = LoadEvents::new(self.plan.event_log.of(name), false);
+        let config = self.plan.config.for_host(name);
+        match prepare(config, fingerprint, Arc::new(events)).await {
             Ok(prepared) => {
                 note(&self.plan.event_log, format!("another {name} starts"));
                 self.start(prepared);

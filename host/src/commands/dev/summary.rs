@@ -5,23 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_lock::{KeyValue, Token};
 use leasehold_records::RunRecord;
 
-use crate::table::Table;
+use crate::look::Look;
+use crate::table::{Column, Table};
 
 /// Renders the table, one line a job; empty if nothing ran.
-pub(super) fn of(records: &[KeyValue]) -> String {
+pub(super) fn of(records: &[KeyValue], look: Look) -> String {
     let runs = records
         .iter()
         .filter_map(|kv| RunRecord::from_json(&kv.value).ok());
-    table(runs.collect())
+    table(runs.collect(), look)
 }
 
-fn table(mut runs: Vec<RunRecord>) -> String {
+fn table(mut runs: Vec<RunRecord>, look: Look) -> String {
     runs.sort_by_key(|run| (run.token, run.sequence));
     let mut jobs: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
     for run in &runs {
         jobs.entry(&run.job).or_default().push(run);
     }
-    let mut table = Table::new(["JOB", "RUNS", "HOSTS", "TOKENS", "ENDED", "LAST"]);
+    let mut table = Table::new([
+        Column::fixed("JOB"),
+        Column::fixed("RUNS"),
+        Column::text("HOSTS", 12),
+        Column::fixed("TOKENS").droppable(1),
+        Column::text("ENDED", 16),
+        Column::text("LAST", 12).droppable(2),
+    ]);
     for (job, runs) in jobs {
         let hosts: BTreeSet<&str> = runs.iter().map(|run| run.host.as_str()).collect();
         let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
@@ -36,15 +44,19 @@ fn table(mut runs: Vec<RunRecord>) -> String {
             continue;
         };
         table.row([
-            job.to_owned(),
-            runs.iter().map(|run| run.runs()).sum::<u64>().to_string(),
-            hosts.into_iter().collect::<Vec<_>>().join(" "),
-            format!("{} to {}", first_token(first), last.token),
-            outcomes.join(", "),
-            last.detail.clone(),
+            job.into(),
+            runs.iter()
+                .map(|run| run.runs())
+                .sum::<u64>()
+                .to_string()
+                .into(),
+            hosts.into_iter().collect::<Vec<_>>().join(" ").into(),
+            format!("{} to {}", first_token(first), last.token).into(),
+            outcomes.join(", ").into(),
+            last.detail.as_str().into(),
         ]);
     }
-    table.render_or("")
+    table.render_or("", look)
 }
 
 /// Token of the first run in a record.
@@ -70,6 +82,7 @@ mod tests {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
+            version: String::new(),
             started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome,
@@ -79,6 +92,7 @@ mod tests {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: None,
         };
@@ -86,10 +100,10 @@ mod tests {
             run("dev-2", 31, Outcome::Done, "9 transfers, total 8000"),
             run("dev-1", 7, Outcome::Abandoned, ""),
         ];
-        insta::assert_snapshot!(table(runs), @r"
+        insta::assert_snapshot!(table(runs, Look::plain()), @r"
         JOB     RUNS  HOSTS        TOKENS   ENDED                LAST
         ledger  2     dev-1 dev-2  7 to 31  1 abandoned, 1 done  9 transfers, total 8000
         ");
-        assert_eq!(table(Vec::new()), "");
+        assert_eq!(table(Vec::new(), Look::plain()), "");
     }
 }

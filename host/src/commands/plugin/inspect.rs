@@ -13,12 +13,13 @@ use std::time::Instant;
 use crate::commands::plugin::lookup::{config_for, job_of};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress::LoadProgress;
 use facts::PluginFacts;
 use leasehold_config::limits::Limits;
 use leasehold_config::plugin_file::PluginFile;
 use leasehold_config::{Config, JobSource};
 use leasehold_runtime::{Grants, Preparing, inspect as look};
-use leasehold_supervisor::prepare::runtime_for;
+use leasehold_supervisor::prepare::{cache_dir, runtime_for};
 
 /// Most bytes of a plugin that are read if no limit is known.
 const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
@@ -78,14 +79,11 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         (source, Grants::default(), Limits::default())
     };
     let bytes = Arc::from(found.bytes.as_slice());
-    let look = look(
-        Preparing::in_children(),
-        bytes,
-        source.job(),
-        &grants,
-        &limits,
-    )
-    .await;
+    let progress = LoadProgress::of(1);
+    progress.reading(&args.file);
+    let children = Preparing::in_children();
+    let look = look(children, bytes, source.job(), &grants, &limits).await;
+    progress.finish();
     let cache = if args.compile {
         compiled(&config, &args.file, &source, &limits, &grants).await
     } else {
@@ -112,12 +110,8 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
     })
 }
 
-fn cache_dir(config: &Config) -> PathBuf {
-    config.host().data_dir().join("compiled")
-}
-
 fn not_compiled(config: &Config) -> String {
-    let dir = cache_dir(config);
+    let dir = cache_dir(config.host().data_dir());
     let is_empty = match std::fs::read_dir(&dir) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -136,13 +130,16 @@ async fn compiled(
     limits: &Limits,
     grants: &Grants,
 ) -> String {
-    let runtime = match runtime_for(config) {
+    let runtime = match runtime_for(config).await {
         Ok(runtime) => runtime,
         Err(error) => return format!("cannot be used: {error}"),
     };
+    let progress = LoadProgress::of(1);
+    runtime.observe_loads(progress.observer(None));
     let began = Instant::now();
     let loaded = runtime.load(job, file, None, limits, grants).await;
     let took = began.elapsed().as_secs_f64() * 1000.0;
+    progress.finish();
     match loaded {
         Ok(_) if runtime.cache_hits() > 0 => format!("was in the cache: loaded in {took:.1} ms"),
         Ok(_) => format!("was not in the cache: compiled in {took:.1} ms, and is in it now"),

@@ -18,20 +18,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use leasehold_lock::{BootTime, Clock, SystemClock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::commands::plugin::lookup::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
+use crate::progress::LoadProgress;
 use fake::FakeKv;
+use job::RunInputs;
 use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
 };
-use leasehold_supervisor::prepare::{runtime_at, runtime_for};
+use leasehold_supervisor::prepare::runtime_at;
+use leasehold_supervisor::shutdown::{AT_ONCE, Signals};
 use lock::FakeLock;
 use print::RunPrinter;
 
@@ -39,8 +42,9 @@ use print::RunPrinter;
 const EVENTS: usize = 1024;
 /// Writes to standard output that may wait to be passed on; beyond them the guest waits.
 const WRITES: usize = 16;
+
 /// Arguments of `leasehold plugin run`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct PluginRunArgs {
     /// The plugin.
     #[arg(value_name = "FILE")]
@@ -68,18 +72,63 @@ pub(crate) struct PluginRunArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
-    let inputs = job::resolve(
-        &args.file,
-        args.config.as_deref(),
-        args.job.as_deref(),
-        &args.values,
-    )?;
+    let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let loaded = tokio::select! {
+        biased;
+        signal = signals.next() => return Err(interrupted(signal)),
+        loaded = load(args.clone()) => loaded?,
+    };
+    Box::pin(start(args, loaded, signals)).await
+}
+
+/// Inputs and plugin of a trial, with the runtime that loaded it.
+struct LoadedTrial {
+    inputs: RunInputs,
+    runtime: Runtime,
+    plugin: Plugin,
+}
+
+/// Resolves the inputs of the run, on a thread that may block, and loads the plugin.
+async fn load(args: PluginRunArgs) -> Result<LoadedTrial, Failure> {
+    let (file, is_usual) = (args.file.clone(), args.config.is_none());
+    let resolved = tokio::task::spawn_blocking(move || {
+        let inputs = job::resolve(
+            &args.file,
+            args.config.as_deref(),
+            args.job.as_deref(),
+            &args.values,
+        )?;
+        let runtime = runtime(&inputs.config, is_usual)?;
+        Ok::<_, Failure>((inputs, runtime))
+    });
+    let resolved = resolved.await.map_err(|error| Failure::internal(&error))?;
+    let (inputs, runtime) = resolved?;
     let job = &inputs.job;
-    let runtime = runtime(&inputs.config, args.config.is_none())?;
+    let progress = LoadProgress::of(1);
+    runtime.observe_loads(progress.observer(None));
     let plugin = runtime
-        .load(&job.source(), &args.file, None, job.limits(), job.allow())
+        .load(&job.source(), &file, None, job.limits(), job.allow())
         .await
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
+    Ok(LoadedTrial {
+        inputs,
+        runtime,
+        plugin,
+    })
+}
+
+/// Runs the loaded plugin under the simulated lock.
+async fn start(
+    args: PluginRunArgs,
+    loaded: LoadedTrial,
+    mut signals: Signals,
+) -> Result<Exit, Failure> {
+    let LoadedTrial {
+        inputs,
+        runtime,
+        plugin,
+    } = loaded;
+    let job = &inputs.job;
     let secrets = Secrets::read(job.secrets())
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
     let (env, env_secrets) = secrets::environment(job.env());
@@ -91,6 +140,7 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
         (None, None)
     };
     let spec = RunSpec {
+        tap: None,
         raw_stdout,
         job: job.name().to_owned(),
         run_id: "trial-1".to_owned(),
@@ -124,9 +174,7 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
         raw,
     };
     RunPrinter::started(job.name(), job.lock(), args.lock);
-    let mut interrupts =
-        signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
-    Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
+    Ok(Box::pin(trial.work(args.lock, &mut signals)).await)
 }
 
 /// Creates the runtime, with the compile cache of the host that will run the plugin, so that it is
@@ -141,7 +189,7 @@ fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
             return Ok(runtime);
         }
     }
-    runtime_for(config).map_err(|error| Failure::internal(&error))
+    runtime_at(config, config.host().data_dir()).map_err(|error| Failure::internal(&error))
 }
 
 /// A plugin under trial.
@@ -159,10 +207,10 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Runs until the plugin is done for good. Keeps the lock between runs that the plugin
     /// requests.
-    async fn work(mut self, lock: FakeLock, interrupts: &mut Signal) -> Exit {
+    async fn work(mut self, lock: FakeLock, signals: &mut Signals) -> Exit {
         let mut number = 1;
         loop {
-            let (report, asked) = self.once(interrupts).await;
+            let (report, asked) = self.once(signals).await;
             self.printer.ended(&report, asked);
             let RunEnd::Again(pause) = &report.end else {
                 return exit_of(&report.end, lock);
@@ -170,7 +218,7 @@ impl Trial<'_> {
             let ended = tokio::select! {
                 () = tokio::time::sleep(*pause) => false,
                 _ = self.authority.tenure().ended() => true,
-                _ = interrupts.recv() => return Exit::Ok,
+                _ = signals.next() => return Exit::Ok,
             };
             if ended {
                 RunPrinter::lost_between_runs();
@@ -182,7 +230,7 @@ impl Trial<'_> {
     }
 
     /// Runs the plugin once, and returns the time at which its stop was requested.
-    async fn once(&mut self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
+    async fn once(&mut self, signals: &mut Signals) -> (RunReport, Option<BootTime>) {
         let (events, mut box_) = mpsc::channel::<GuestEvent>(EVENTS);
         let stop = self.spec.stop.clone();
         let slot = self.runtime.slots().take().await;
@@ -202,8 +250,8 @@ impl Trial<'_> {
                         Some(event) => RunPrinter::event(&event),
                         None => break,
                     },
-                    _ = interrupts.recv() => {
-                        if asked.is_some() {
+                    signal = signals.next() => {
+                        if asked.is_some() || signal == AT_ONCE {
                             stop.abort.cancel();
                         } else {
                             asked = Some(self.clock.now());

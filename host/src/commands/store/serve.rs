@@ -16,6 +16,7 @@ use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
 use leasehold_config::{Embedded, LoopbackError, default_store_dir, parse_loopback, parse_size};
 use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_level::EventLevel;
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::shutdown::Signals;
 
@@ -96,7 +97,7 @@ fn quota(text: &str) -> Result<u64, String> {
 }
 
 /// Serves until a signal ends it.
-pub(crate) async fn run(args: ServeArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: ServeArgs, level: EventLevel) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let (embedded, options) = if args.memory {
@@ -113,7 +114,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit, Failure> {
     let store = EmbeddedStore::open_with(&embedded, options, args.listen).await?;
     let event_log = EventLog::start(
         Arc::new(SystemClock),
-        args.log_format.into(),
+        (args.log_format.into(), level),
         "store",
         Out::Stdout,
     )

@@ -2,9 +2,9 @@
 
 use leasehold_records::{HoldKind, HoldMark, JobRecord, JobState, TriggerRecord, UnixMs};
 
-use crate::age::age;
-use crate::orders::is_running;
+use crate::orders::halting::HeldRun;
 use crate::orders::sentence::join;
+use leasehold_records::wall_text::age;
 
 /// State of a job over all hosts, as far as a request for a run depends on it.
 pub(super) struct JobSituation {
@@ -16,6 +16,8 @@ pub(super) struct JobSituation {
     pub(super) host: Option<String>,
     /// The drain of that host.
     pub(super) drained: Option<HoldMark>,
+    /// Its run, if one is under way.
+    pub(super) running: Option<HeldRun>,
     /// The job on each host that has it.
     pub(super) jobs: Vec<JobRecord>,
     /// A request that no host has taken.
@@ -39,12 +41,15 @@ pub(super) fn find_refusal(job: &str, now: &JobSituation, at: UnixMs) -> Option<
             "{host} is drained {drained}: `leasehold undrain {host}` ends that"
         ));
     }
-    if let Some(running) = now.jobs.iter().find(|job| is_running(job)) {
+    if let Some(running) = &now.running {
+        // The record of the job has the start of the run; the entry of the lock has the start of the wait.
+        let record = now.jobs.iter().find(|job| job.token == Some(running.token));
+        let since = record.map_or(running.since, |record| record.since_unix_ms);
         return Some(format!(
             "{job} runs already, on {} for {} (token {})",
             running.host,
-            age(at.since(running.since_unix_ms)),
-            running.token.unwrap_or_default()
+            age(at.since(since)),
+            running.token
         ));
     }
     if let Some(open) = &now.open {
@@ -111,18 +116,16 @@ mod tests {
             lock: "billing".into(),
             state,
             since_unix_ms: UnixMs::new(0),
-            token: is_running_state(state).then_some(Token::new(42)),
+            token: None,
             next_unix_ms: None,
             last: None,
             detail: String::new(),
             progress: None,
             holds: Vec::new(),
             pending: None,
+            plan: None,
+            files: None,
         }
-    }
-
-    fn is_running_state(state: JobState) -> bool {
-        matches!(state, JobState::Running | JobState::Pausing)
     }
 
     fn situation(state: JobState) -> JobSituation {
@@ -131,6 +134,7 @@ mod tests {
             all_paused: None,
             host: None,
             drained: None,
+            running: None,
             jobs: vec![job(state)],
             open: None,
         }
@@ -164,6 +168,12 @@ mod tests {
             host: None,
             state: TriggerState::Open,
         };
+        let running = HeldRun {
+            job: "ledger".into(),
+            host: "web1".into(),
+            token: Token::new(42),
+            since: UnixMs::new(0),
+        };
         let hold = JobHold {
             kind: HoldKind::Drained,
             mark: mark(),
@@ -175,7 +185,7 @@ mod tests {
                 now.host = Some("web1".into());
                 now.drained = Some(mark());
             }),
-            refusal(|now| now.jobs = vec![job(JobState::Running)]),
+            refusal(|now| now.running = Some(running)),
             refusal(|now| now.jobs = vec![job(JobState::Waiting)]),
             refusal(|now| now.open = Some(open)),
             refusal(|now| now.jobs.clear()),

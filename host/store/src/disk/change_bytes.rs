@@ -18,7 +18,7 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 
 /// Appends a change's bytes.
-pub(super) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
+pub(crate) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
     match &change.kind {
         ChangeKind::Put {
             create_revision,
@@ -44,7 +44,7 @@ pub(super) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
 }
 
 /// Returns the number of bytes that [`encode`] appends.
-pub(super) fn encoded_length(change: &KeyChange) -> usize {
+pub(crate) fn encoded_length(change: &KeyChange) -> usize {
     let head = match &change.kind {
         ChangeKind::Put { value, .. } => 3 * size_of::<i64>() + size_of::<u32>() + value.len(),
         ChangeKind::Delete => 0,
@@ -54,7 +54,7 @@ pub(super) fn encoded_length(change: &KeyChange) -> usize {
 
 /// Reads the change of a row; `key` turns bytes into a key that other changes may share. Returns `None` when the
 /// bytes are not a change.
-pub(super) fn decode(
+pub(crate) fn decode(
     (revision, sub): (i64, u32),
     bytes: &[u8],
     key: impl FnOnce(&[u8]) -> SharedKey,

@@ -33,8 +33,9 @@ use super::location::DiskLocation;
 use super::log::{self, CommitLog, GenerationMark};
 use super::medium::{MeasuredMedium, MediumContent};
 use super::recovery::{lay_out, mismatch, read_log};
-use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
+use super::rows::{batch_row_bytes, durably, remove_rows, write_batches, write_numbers};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
+use super::times::DiskTimes;
 use crate::options::StoreMedia;
 
 /// Bytes of the file that redb caches. The store's own data is all in memory already; redb needs the few pages on
@@ -65,6 +66,7 @@ pub(crate) struct FileDisk {
     used: u64,
     /// Rows dropped in one transaction.
     pub(super) rows_per_drop: usize,
+    times: Arc<DiskTimes>,
 }
 
 impl FileDisk {
@@ -91,6 +93,12 @@ impl FileDisk {
     /// The same as for [`FileDisk::open`].
     pub(crate) fn open_media(media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
         Self::open_at(DiskLocation::Medium, media)
+    }
+
+    /// Counts the durations of its work there from now on.
+    pub(crate) fn timed(mut self, times: &Arc<DiskTimes>) -> Self {
+        self.times = Arc::clone(times);
+        self
     }
 
     fn open_at(location: DiskLocation, media: StoreMedia) -> Result<(Self, DiskImage), DiskError> {
@@ -139,12 +147,23 @@ impl FileDisk {
             length,
             used: 0,
             rows_per_drop: ROWS_PER_DROP,
+            times: Arc::default(),
         };
         let image = match found {
             FileContent::New => disk.create()?,
             FileContent::Store(_) => disk.resume()?,
         };
         Ok((disk, image))
+    }
+
+    /// Sets the numbers of a store that is made of a backup, once its changes are written.
+    pub(super) fn set_numbers(&mut self, image: &DiskImage) -> Result<(), DiskError> {
+        self.apply_log(|numbers| write_numbers(numbers, image))
+    }
+
+    /// Closes the files as dropping does, and reports a failure.
+    pub(super) fn close_in_order(mut self) -> Result<(), DiskError> {
+        self.apply_log(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into))
     }
 
     /// Makes a new store durable.
@@ -155,11 +174,7 @@ impl FileDisk {
             transaction.open_table(LEASES)?;
             let mut numbers = transaction.open_table(META)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
-            numbers.insert(meta::CLUSTER, image.cluster)?;
-            numbers.insert(meta::MEMBER, image.member)?;
-            numbers.insert(meta::TERM, image.term)?;
-            numbers.insert(meta::REVISION, image.revision.cast_unsigned())?;
-            numbers.insert(meta::COMPACTED, image.compacted.cast_unsigned())?;
+            write_numbers(&mut numbers, &image)?;
             numbers.insert(meta::LOGGED, 0)?;
             numbers.insert(meta::OPEN, 1)?;
             Ok(0)
@@ -260,7 +275,8 @@ impl FileDisk {
         if !self.log.has_room(self.payload.len()) {
             self.apply_log(|_| Ok(()))?;
         }
-        let appended = self.log.append(&self.payload);
+        let record = &mut self.log;
+        let appended = (self.times.log_record).time(|| record.append(&self.payload));
         self.close_on_error(appended)?;
         self.pending_bytes += batch_row_bytes(batch);
         self.pending.push(batch.clone());
@@ -316,7 +332,9 @@ impl FileDisk {
         };
         // On an error the database is closed with the closure: nothing of the batch is written after that.
         let (database, grown) = catch_panic(&self.location, || {
-            durably(&database, work)
+            let times = &self.times.file_transaction;
+            times
+                .time(|| durably(&database, work))
                 .map_err(|error| DiskError::redb(&self.location, DOING, error))
                 .map(|grown| (database, grown))
         })?;

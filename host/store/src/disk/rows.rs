@@ -5,7 +5,7 @@
 use redb::{Database, Table, WriteTransaction};
 
 use super::change_bytes;
-use super::interface::CommitBatch;
+use super::interface::{CommitBatch, DiskImage};
 use super::load::LEASE_ROW_BYTES;
 use super::tables::{CHANGES, LEASES, META, meta, row_bytes};
 
@@ -30,6 +30,19 @@ pub(super) fn batch_row_bytes(batch: &CommitBatch) -> u64 {
         .map(|change| row_bytes(change_bytes::encoded_length(change)))
         .sum();
     rows + batch.granted.len() as u64 * LEASE_ROW_BYTES
+}
+
+/// Writes a store's ids and its revision.
+pub(super) fn write_numbers(
+    numbers: &mut Table<'_, &'static str, u64>,
+    image: &DiskImage,
+) -> Result<(), redb::Error> {
+    numbers.insert(meta::CLUSTER, image.cluster)?;
+    numbers.insert(meta::MEMBER, image.member)?;
+    numbers.insert(meta::TERM, image.term)?;
+    numbers.insert(meta::REVISION, image.revision.cast_unsigned())?;
+    numbers.insert(meta::COMPACTED, image.compacted.cast_unsigned())?;
+    Ok(())
 }
 
 /// Writes batches, and drops these rows only. Returns the bytes by which the rows grew.

@@ -8,16 +8,19 @@ use etcd_client::proto::{
 use tonic::service::Routes;
 
 use super::context::ServiceContext;
+use super::counted::CountLayer;
 use super::faults::FaultLayer;
 use super::layer::LayeredService;
 use super::limits::MAX_MESSAGE_BYTES;
 use super::metered::MeterLayer;
 use super::txn_count::TxnCountLayer;
-use super::{auth, cluster, election, kv, lease, lock, maintenance, watch};
+use super::{auth, cluster, election, health_check, kv, lease, lock, maintenance, watch};
 
 /// The services that every client calls.
-pub(crate) type EtcdApi =
-    LayeredService<FaultLayer, LayeredService<MeterLayer, LayeredService<TxnCountLayer, Routes>>>;
+pub(crate) type EtcdApi = LayeredService<CountLayer, LayeredService<FaultLayer, MeteredApi>>;
+
+/// The services behind the budget of their connection.
+type MeteredApi = LayeredService<MeterLayer, LayeredService<TxnCountLayer, Routes>>;
 
 /// Builds all services over one store.
 pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
@@ -38,13 +41,18 @@ pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
         .add_service(sized!(PbLeaseServer::new(lease)))
         .add_service(sized!(PbClusterServer::new(cluster)))
         .add_service(sized!(PbMaintenanceServer::new(
-            maintenance::MaintenanceService::new(core())
+            maintenance::MaintenanceService::new(context)
         )))
         .add_service(auth::AuthServer::new(core()))
+        .add_service(health_check::HealthServer::new(
+            core(),
+            context.cancel.clone(),
+        ))
         .add_service(lock::LockServer::new(context))
         .add_service(election::ElectionServer::new(context))
         .prepare();
     let layer = TxnCountLayer::new(Arc::new(kv::KvService::new(core())));
-    let counted = LayeredService::new(layer, routes);
-    LayeredService::new(FaultLayer, LayeredService::new(MeterLayer, counted))
+    let limited = LayeredService::new(layer, routes);
+    let bounded = LayeredService::new(FaultLayer, LayeredService::new(MeterLayer, limited));
+    LayeredService::new(CountLayer::new(Arc::clone(&context.counts)), bounded)
 }

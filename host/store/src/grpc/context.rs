@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::endpoints::EndpointList;
+use super::request_counts::RequestCounts;
 use crate::core::StoreCore;
 
 /// Values that the services share.
@@ -16,6 +17,8 @@ pub(crate) struct ServiceContext {
     pub(crate) core: Arc<StoreCore>,
     /// The store's endpoints, for the list of members.
     pub(crate) endpoints: Arc<EndpointList>,
+    /// Numbers of requests, for metrics.
+    pub(crate) counts: Arc<RequestCounts>,
     /// Ends every stream and every wait.
     pub(crate) cancel: CancellationToken,
     /// Tasks that outlive their request.

@@ -2,40 +2,48 @@
 //!
 //! It must never change a key, a lease or a revision.
 
-use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcd_client::proto::{
     PbAlarmMember, PbAlarmRequest, PbAlarmResponse, PbDefragmentRequest, PbDefragmentResponse,
     PbDowngradeRequest, PbDowngradeResponse, PbHashKvRequest, PbHashKvResponse, PbHashRequest,
     PbHashResponse, PbMaintenanceService, PbMoveLeaderRequest, PbMoveLeaderResponse,
-    PbSnapshotRequest, PbSnapshotResponse, PbStatusRequest, PbStatusResponse,
+    PbSnapshotRequest, PbStatusRequest, PbStatusResponse,
 };
 use etcd_client::{AlarmAction, AlarmType};
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::context::ServiceContext;
+use super::snapshot::{SnapshotSender, SnapshotStream};
 use super::status::unsupported;
 use crate::core::StoreCore;
 
 /// The version of etcd that clients receive. Some parse it as three numbers and choose their requests by it, so it
 /// is not a text of our own. The API is that of 3.5, and no etcd was ever released as `.99`.
-const API_VERSION: &str = "3.5.99";
+pub(crate) const API_VERSION: &str = "3.5.99";
+
+/// The version of the cluster, as etcd derives it from those of its members.
+pub(crate) const CLUSTER_VERSION: &str = "3.5.0";
 
 /// The service.
 pub(crate) struct MaintenanceService {
     core: Arc<StoreCore>,
+    snapshots: SnapshotSender,
 }
 
 impl MaintenanceService {
-    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
-        Self { core }
+    pub(crate) fn new(context: &ServiceContext) -> Self {
+        Self {
+            core: Arc::clone(&context.core),
+            snapshots: SnapshotSender::new(context),
+        }
     }
 }
 
 #[tonic::async_trait]
 impl PbMaintenanceService for MaintenanceService {
-    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
+    type SnapshotStream = SnapshotStream;
 
     /// The store raises its one alarm itself, when a write is refused for lack of space, and ends it once space is
     /// free again. Clients of etcd list and disarm alarms; none of them raises one.
@@ -131,15 +139,15 @@ impl PbMaintenanceService for MaintenanceService {
         }))
     }
 
-    /// etcd sends its own file, which `etcdctl snapshot restore` reads. It could not read the store's file.
+    /// etcd sends its own file. The store sends a backup of its own form, with etcd's checksum at the end.
     async fn snapshot(
         &self,
         _request: Request<PbSnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(unsupported(
-            "has no snapshot that an etcd could restore",
-            "to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get \"\" --from-key`, with `--limit` where they are more than 64 MiB)",
-        ))
+        let taken = SystemTime::now().duration_since(UNIX_EPOCH);
+        let taken_unix_ms = taken.map_or(0, |taken| taken.as_millis());
+        let taken_unix_ms = u64::try_from(taken_unix_ms).unwrap_or(u64::MAX);
+        Ok(Response::new(self.snapshots.start(taken_unix_ms)?))
     }
 
     async fn move_leader(
@@ -254,12 +262,6 @@ mod tests {
             };
             refusals.push(format!("{:?}: {}", status.code(), status.message()));
         };
-        let mut snapshot = client.snapshot().await;
-        if let Ok(stream) = &mut snapshot {
-            add(stream.message().await.unwrap_err());
-        } else {
-            add(snapshot.err().unwrap());
-        }
         add(client.move_leader(1).await.unwrap_err());
         add(client
             .member_add(["http://127.0.0.1:1"], None)
@@ -269,7 +271,6 @@ mod tests {
         let user = ConnectOptions::new().with_user("root", "secret");
         add(Client::connect([address], Some(user)).await.err().unwrap());
         insta::assert_snapshot!(refusals.join("\n"), @r#"
-        Unimplemented: leasehold: the embedded store has no snapshot that an etcd could restore; to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get "" --from-key`, with `--limit` where they are more than 64 MiB)
         Unimplemented: leasehold: the embedded store has one member, which always leads; the cluster has no other member
         Unimplemented: leasehold: the embedded store has one member and never more; a real etcd can be a cluster
         Unimplemented: leasehold: the embedded store has no users and no roles; only this machine reaches it, and a real etcd has both

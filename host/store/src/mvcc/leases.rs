@@ -64,6 +64,11 @@ impl LeaseTable {
         self.0.get(&id)
     }
 
+    /// Returns each lease's id and its TTL in seconds.
+    pub(super) fn ttls(&self) -> impl ExactSizeIterator<Item = (i64, i64)> + '_ {
+        self.0.iter().map(|(id, lease)| (*id, lease.ttl))
+    }
+
     pub(super) fn contains(&self, id: i64) -> bool {
         self.0.contains_key(&id)
     }

@@ -16,7 +16,7 @@ use super::leases::LeaseTable;
 use super::memory::{LEASE_BYTES, change_memory};
 use super::read::KeyView;
 use super::versions::KeyVersions;
-use crate::change::{RevisionChanges, SharedKey};
+use crate::change::{KeyChange, RevisionChanges, SharedKey};
 use crate::disk::{CommitBatch, DiskImage};
 
 /// Keys, history and leases.
@@ -119,6 +119,21 @@ impl MvccState {
     /// Returns the approximate memory of the data, and true if writes are refused for lack of space.
     pub(crate) const fn memory_use(&self) -> (u64, bool) {
         (self.bytes, self.is_full)
+    }
+
+    /// Returns the number of keys with history, and the number of leases.
+    pub(crate) fn key_and_lease_counts(&self) -> (usize, usize) {
+        (self.index.len(), self.leases.ttls().len())
+    }
+
+    /// Returns the last change of each live key at the last durable revision, in order of keys, and the leases with
+    /// their TTL in seconds.
+    pub(crate) fn live_content(&self) -> (Vec<Arc<KeyChange>>, BTreeMap<i64, i64>) {
+        let live = self
+            .index
+            .values()
+            .filter_map(|versions| versions.live_at(self.published));
+        (live.map(Arc::clone).collect(), self.leases.ttls().collect())
     }
 
     /// Returns the durable revisions from `from` on, at most `limit`; below the compaction there are none.

@@ -3,8 +3,8 @@
 //! Every request names its `:authority`. Go's client of etcd puts a socket's path there, or a whole address with its
 //! scheme. The transport refuses both as malformed, where a Go server takes anything. Nothing here depends on that
 //! name, so it is replaced before the transport sees it. The replacement has the same length: the two ends compress
-//! headers with tables that must stay the same size. This file must never change anything else, and passes on frames
-//! that it cannot parse.
+//! headers with tables that must stay the same size. This file must never change anything else. It passes on frames
+//! that it cannot parse, and a connection that does not begin as HTTP/2 does.
 
 use std::io;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ impl<IO> AuthorityRewriter<IO> {
     pub(super) fn new(io: IO) -> Self {
         Self {
             io,
-            frames: Frames::Passing(PREFACE.len()),
+            frames: Frames::Greeting(0),
             ready: Vec::new(),
             taken: 0,
         }
@@ -106,6 +106,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for AuthorityRewriter<IO> {
 
 /// Position of a connection in the sequence of frames.
 enum Frames {
+    /// This many bytes of the greeting have arrived.
+    Greeting(usize),
+    /// The connection is not HTTP/2: all bytes are passed on.
+    Foreign,
     /// This many bytes are passed on unread.
     Passing(usize),
     /// A frame's header has begun.
@@ -119,6 +123,21 @@ impl Frames {
     fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             match self {
+                Self::Greeting(seen) => {
+                    let missing = PREFACE.get(*seen..).unwrap_or_default();
+                    let some = split(&mut bytes, missing.len());
+                    out.extend_from_slice(some);
+                    *seen += some.len();
+                    if !missing.starts_with(some) {
+                        *self = Self::Foreign;
+                    } else if *seen == PREFACE.len() {
+                        *self = Self::Passing(0);
+                    }
+                }
+                Self::Foreign => {
+                    out.extend_from_slice(bytes);
+                    bytes = &[];
+                }
                 Self::Passing(0) => *self = Self::Header(Vec::with_capacity(FRAME_HEADER_BYTES)),
                 Self::Passing(left) => {
                     let some = split(&mut bytes, *left);

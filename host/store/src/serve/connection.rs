@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -24,8 +25,8 @@ pub(crate) struct ArrivedConnection<IO> {
 
 /// A connection as the transport sees it.
 pub(crate) struct ServedConnection<IO> {
-    /// The rest of the greeting, which was read already.
-    greeting: &'static [u8],
+    /// The rest of the first bytes, which were read already.
+    greeting: Bytes,
     io: IO,
     peer: ClientPeer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -33,14 +34,15 @@ pub(crate) struct ServedConnection<IO> {
 }
 
 impl<IO> ServedConnection<IO> {
-    /// Returns a connection that has greeted, and ends when it is cut.
+    /// Returns a connection that began with `greeting`, and ends when it is cut.
     pub(crate) fn new(
         arrived: ArrivedConnection<IO>,
+        greeting: Bytes,
         peer: ClientPeer,
         cut: &CancellationToken,
     ) -> Self {
         Self {
-            greeting: &PREFACE,
+            greeting,
             io: arrived.io,
             peer,
             cut: Box::pin(cut.clone().cancelled_owned()),
@@ -69,11 +71,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for ServedConnection<IO> {
     ) -> Poll<io::Result<()>> {
         self.poll_cut(context)?;
         if !self.greeting.is_empty() {
-            let (some, rest) = self
-                .greeting
-                .split_at(self.greeting.len().min(buffer.remaining()));
-            buffer.put_slice(some);
-            self.greeting = rest;
+            let length = self.greeting.len().min(buffer.remaining());
+            let some = self.greeting.split_to(length);
+            buffer.put_slice(&some);
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_read(context, buffer)

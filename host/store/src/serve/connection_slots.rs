@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -64,6 +65,7 @@ pub(super) struct ConnectionSlots {
     patience: Duration,
     full: Warning,
     failed: Warning,
+    refused: AtomicU64,
 }
 
 impl ConnectionSlots {
@@ -74,7 +76,24 @@ impl ConnectionSlots {
             patience,
             full: Warning::default(),
             failed: Warning::default(),
+            refused: AtomicU64::new(0),
         }
+    }
+
+    /// Returns the number of slots.
+    pub(super) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Returns the number of slots that are taken: open connections, and one that each listener takes before the next
+    /// connection arrives.
+    pub(super) fn taken(&self) -> usize {
+        self.most.saturating_sub(self.free.available_permits())
+    }
+
+    /// Returns the number of connections that were turned away.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Returns the number of free slots.
@@ -112,6 +131,7 @@ impl ConnectionSlots {
                 slot = free() => return slot.ok(),
                 io = self.accept(listener) => {
                     drop(io);
+                    self.refused.fetch_add(1, Ordering::Relaxed);
                     self.full.count(Instant::now(), |refused| tracing::warn!(
                         refused,
                         connections = self.most,

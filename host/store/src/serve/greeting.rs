@@ -1,35 +1,46 @@
 //! The greeting of a connection: the 24 bytes of HTTP/2, within a time limit.
 //!
-//! Until they have arrived, the transport is not set up and nothing is sent. This file must never handle later
-//! bytes.
+//! Until they have arrived, the transport is not set up and nothing is sent. A connection that begins as HTTP/1 does
+//! is passed on with the bytes that were read. This file must never handle later bytes.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
 use super::connection::{ArrivedConnection, PREFACE};
 
-/// The answer to a client that speaks an older HTTP.
-const OLDER_HTTP: &str = "this is the embedded store of leasehold: it speaks etcd's v3 API over HTTP/2 (gRPC), \
-    as etcdctl and clients of etcd do; there is no HTTP/1 here, no JSON gateway, no /health and no /metrics\n";
+/// A connection, by the protocol that it begins with.
+pub(super) enum GreetedConnection<IO> {
+    /// HTTP/2: etcd's API.
+    Api(ArrivedConnection<IO>),
+    /// HTTP/1, and the bytes that were read.
+    Pages(ArrivedConnection<IO>, Bytes),
+}
 
-/// Bytes of such a client's request that are read before the connection ends, so that the client reads the answer.
-const DRAIN_BYTES: usize = 64 << 10;
-
-/// Returns the connection once it has greeted; ends it if that takes too long.
+/// Returns the connection once it has greeted; ends it if that takes too long, or if it is of another protocol.
 pub(super) async fn greet<IO>(
     mut arrived: ArrivedConnection<IO>,
     patience: Duration,
-) -> Option<ArrivedConnection<IO>>
+) -> Option<GreetedConnection<IO>>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: AsyncRead + Unpin,
 {
-    let greeted = timeout(patience, greets(&mut arrived.io)).await;
-    matches!(greeted, Ok(true)).then_some(arrived)
+    match timeout(patience, read_greeting(&mut arrived.io)).await {
+        Ok(Greeting::Http2) => Some(GreetedConnection::Api(arrived)),
+        Ok(Greeting::Http1(begun)) => Some(GreetedConnection::Pages(arrived, begun)),
+        Ok(Greeting::Foreign) | Err(_) => None,
+    }
 }
 
-async fn greets<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> bool {
+enum Greeting {
+    Http2,
+    Http1(Bytes),
+    Foreign,
+}
+
+async fn read_greeting<IO: AsyncRead + Unpin>(io: &mut IO) -> Greeting {
     let mut begun = [0; PREFACE.len()];
     let mut length = 0;
     while let Some(room) = begun.get_mut(length..)
@@ -37,36 +48,22 @@ async fn greets<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> bool {
     {
         match io.read(room).await {
             Ok(read @ 1..) => length += read,
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return Greeting::Foreign,
         }
-        let (begun, wanted) = (begun.get(..length), PREFACE.get(..length));
-        if begun != wanted {
-            if begun.is_some_and(is_older_http) {
-                // The client may have closed the connection already.
-                let _ = refuse(io).await;
-            }
-            return false;
+        let begun = begun.get(..length).unwrap_or_default();
+        if !PREFACE.starts_with(begun) {
+            return if is_older_http(begun) {
+                Greeting::Http1(Bytes::copy_from_slice(begun))
+            } else {
+                Greeting::Foreign
+            };
         }
     }
-    true
+    Greeting::Http2
 }
 
 /// Returns true if this begins as a request of HTTP/1 does: with a method. TLS begins with a byte that is not a
 /// letter.
 fn is_older_http(begun: &[u8]) -> bool {
     begun.first().is_some_and(u8::is_ascii_uppercase)
-}
-
-async fn refuse<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> std::io::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain; charset=utf-8\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{OLDER_HTTP}",
-        OLDER_HTTP.len()
-    );
-    io.write_all(answer.as_bytes()).await?;
-    io.shutdown().await?;
-    // Closing a connection with unread bytes resets it, and the answer would be lost.
-    let mut unread = AsyncReadExt::take(io, DRAIN_BYTES as u64);
-    tokio::io::copy(&mut unread, &mut tokio::io::sink()).await?;
-    Ok(())
 }

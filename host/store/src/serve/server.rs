@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, future};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
@@ -12,15 +13,17 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{ArrivedConnection, ServedConnection};
+use super::connection::{ArrivedConnection, PREFACE, ServedConnection};
 use super::connection_slots::ConnectionSlots;
+use super::greeting::{self, GreetedConnection};
 use super::in_process::{InProcessConnector, InProcessService};
 use super::limits::ServerLimits;
 use super::listen::{ListenAddress, ListenError};
-use super::{greeting, socket, tcp};
+use super::pages::StorePages;
+use super::{socket, tcp};
 use crate::budget::{ConnectionAccount, MemoryBudget};
 use crate::core::StoreCore;
-use crate::grpc::{self, EndpointList, ServiceContext};
+use crate::grpc::{self, EndpointList, RequestCounts, ServiceContext};
 use crate::peer::{ClientPeer, ClientReach};
 
 /// Streams on one connection at one time: as many as its share of memory holds, with room for their content. A
@@ -41,8 +44,8 @@ const MAX_HEADER_BYTES: u32 = 8 << 10;
 
 /// The listeners of a store, and the tasks behind them.
 pub(crate) struct Server {
-    #[cfg(test)]
     pub(crate) core: Arc<StoreCore>,
+    counts: Arc<RequestCounts>,
     limits: ServerLimits,
     endpoints: Arc<EndpointList>,
     /// Ends accepting, streams and waits.
@@ -68,10 +71,10 @@ impl Server {
     pub(crate) fn with_limits(core: Arc<StoreCore>, limits: ServerLimits) -> Self {
         let (endpoints, cancel, tasks) =
             (Arc::default(), CancellationToken::new(), TaskTracker::new());
-        #[cfg(test)]
-        let shared = Arc::clone(&core);
+        let counts = Arc::<RequestCounts>::default();
         let api = grpc::build_api(&ServiceContext {
-            core,
+            core: Arc::clone(&core),
+            counts: Arc::clone(&counts),
             endpoints: Arc::clone(&endpoints),
             cancel: cancel.clone(),
             tasks: tasks.clone(),
@@ -85,8 +88,8 @@ impl Server {
             under_way: TaskTracker::new(),
         };
         Self {
-            #[cfg(test)]
-            core: shared,
+            core,
+            counts,
             limits,
             endpoints,
             cancel,
@@ -148,6 +151,16 @@ impl Server {
         }
     }
 
+    fn pages(&self) -> StorePages {
+        StorePages {
+            core: Arc::clone(&self.core),
+            counts: Arc::clone(&self.counts),
+            budget: Arc::clone(&self.budget),
+            tcp_slots: Arc::clone(&self.tcp_slots),
+            socket_slots: Arc::clone(&self.socket_slots),
+        }
+    }
+
     /// Serves arriving connections. Each listener is one task; its connections belong to the transport, which ends
     /// after them.
     fn serve<IO>(
@@ -157,21 +170,29 @@ impl Server {
     ) where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (limits, cut, budget) = (self.limits, self.cut.clone(), Arc::clone(&self.budget));
+        let limits = self.limits;
+        let (cut, budget, pages) = (self.cut.clone(), Arc::clone(&self.budget), self.pages());
         let connections = arriving
-            .map(move |arrived| greeting::greet(arrived, limits.greeting_timeout))
-            .buffer_unordered(limits.tcp_connections.max(limits.socket_connections))
-            .filter_map(move |greeted| {
-                let connection = greeted.map(|arrived| {
+            .map(move |arrived| {
+                let (cut, budget, pages) = (cut.clone(), Arc::clone(&budget), pages.clone());
+                async move {
                     let account = ConnectionAccount::new(&budget);
-                    Ok::<_, std::io::Error>(ServedConnection::new(
-                        arrived,
-                        ClientPeer { account, reach },
-                        &cut,
-                    ))
-                });
-                std::future::ready(connection)
-            });
+                    let peer = ClientPeer { account, reach };
+                    match greeting::greet(arrived, limits.greeting_timeout).await? {
+                        GreetedConnection::Api(arrived) => {
+                            let greeting = Bytes::from_static(&PREFACE);
+                            Some(ServedConnection::new(arrived, greeting, peer, &cut))
+                        }
+                        GreetedConnection::Pages(arrived, begun) => {
+                            let connection = ServedConnection::new(arrived, begun, peer, &cut);
+                            pages.serve(connection, limits.greeting_timeout).await;
+                            None
+                        }
+                    }
+                }
+            })
+            .buffer_unordered(limits.tcp_connections.max(limits.socket_connections))
+            .filter_map(|greeted| std::future::ready(greeted.map(Ok::<_, std::io::Error>)));
         let serving = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -18,6 +18,7 @@ mod closing;
 mod hostile;
 mod inside;
 mod methods;
+mod pages;
 mod reach;
 
 /// Longer than anything here takes, on a machine that is busy with other things.

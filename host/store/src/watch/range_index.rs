@@ -133,7 +133,6 @@ impl<T> RangeIndex<T> {
     }
 
     /// Returns the number of values.
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

@@ -98,7 +98,6 @@ impl WatchRegistry {
     }
 
     /// Returns the number of ranges, each counted once a subscriber.
-    #[cfg(test)]
     pub(crate) fn ranges(&self) -> usize {
         lock(&self.subscribers).by_range.len()
     }

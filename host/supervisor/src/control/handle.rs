@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_config::wall::{UnixMs, WallClock};
 use leasehold_lock::Token;
-use leasehold_records::{JobHold, StopRequest};
+use leasehold_records::{HoldKind, JobHold, StopRequest};
 use tokio::sync::watch;
 
 use super::state::{ControlState, SeenTrigger};
@@ -46,7 +46,10 @@ impl ControlHandle {
     /// Returns the lack of a job that is held now.
     pub(crate) fn lack(&self, job: &str) -> Option<RunLack> {
         let hold = self.holds(job).into_iter().next()?;
-        Some(RunLack::Held(hold.to_string()))
+        Some(RunLack::Held {
+            reason: hold.to_string(),
+            is_everywhere: hold.kind != HoldKind::Drained,
+        })
     }
 
     /// Resolves when the orders have changed since the last call. Never resolves once they are not followed any more.
@@ -190,13 +193,17 @@ mod tests {
         assert!(held.as_mut().now_or_never().is_none());
         assert_eq!(control.released("j").now_or_never(), Some(None));
         state.send_replace(paused("a", None));
-        let lack = RunLack::Held("all jobs are paused by ann@vm: a".into());
-        assert_eq!(held.now_or_never(), Some(lack));
+        let lack = |reason: &str| RunLack::Held {
+            reason: reason.into(),
+            is_everywhere: true,
+        };
+        let first = lack("all jobs are paused by ann@vm: a");
+        assert_eq!(held.now_or_never(), Some(first));
 
         let mut released = std::pin::pin!(control.released("j"));
         assert!(released.as_mut().now_or_never().is_none());
         state.send_replace(paused("b", None));
-        let other = RunLack::Held("all jobs are paused by ann@vm: b".into());
+        let other = lack("all jobs are paused by ann@vm: b");
         assert_eq!(released.now_or_never(), Some(Some(other)));
         // An end in the past ends the hold.
         state.send_replace(paused("b", Some(100)));

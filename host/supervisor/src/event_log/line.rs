@@ -11,14 +11,25 @@ use super::form::Form;
 use super::sentence::sentence;
 use super::story::story;
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 
 /// Formats an event as its line, or lines, with their ends; empty when this form leaves the event out.
 /// The columns for names grow with `columns`.
 pub(super) fn render(event: &Event, form: Form, columns: &mut NameColumns) -> String {
     match form {
         Form::Json => json(event),
+        Form::Text | Form::Story { .. } if is_for_programs(&event.kind) => String::new(),
         Form::Text => text(event, columns),
         Form::Story { began, colours } => story(event, began, colours, columns),
+    }
+}
+
+/// True for an event that lines for people leave out: a load that a command shows, or that the cache made quick.
+const fn is_for_programs(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::PluginCompiling(start) => start.is_shown,
+        EventKind::PluginReady(end) => end.is_shown || end.cached,
+        _ => false,
     }
 }
 
@@ -27,6 +38,7 @@ struct JsonLine<'a> {
     time: String,
     boot_ns: u64,
     host: &'a str,
+    severity: EventLevel,
     #[serde(flatten)]
     context: &'a EventContext,
     #[serde(flatten)]
@@ -38,6 +50,7 @@ fn json(event: &Event) -> String {
         time: humantime::format_rfc3339_millis(event.wall).to_string(),
         boot_ns: event.at.as_nanos(),
         host: &event.host,
+        severity: event.kind.level(),
         context: &event.context,
         kind: &event.kind,
     };

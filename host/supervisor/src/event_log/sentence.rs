@@ -1,6 +1,7 @@
 //! The sentence of an event, after its time, host and job.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::line::is_report;
 use crate::event::{AbandonedRun, DisbelievedTick, EventKind, MissedTicks, NotifyFailure};
@@ -46,6 +47,8 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::JobAdded { .. }
         | EventKind::JobChanged { .. }
         | EventKind::JobRemoved
+        | EventKind::PluginCompiling(_)
+        | EventKind::PluginReady(_)
         | EventKind::PluginRefused { .. }
         | EventKind::ConfigRefused { .. }
         | EventKind::ConfigGone { .. }
@@ -226,9 +229,11 @@ fn no_run(kind: &EventKind) -> String {
             "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
              it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
         ),
-        EventKind::StandingBack { reason } => {
-            format!("STANDBACK  other hosts may run it meanwhile: {reason}")
-        }
+        EventKind::StandingBack {
+            reason,
+            elsewhere: true,
+        } => format!("STANDBACK  other hosts may run it meanwhile: {reason}"),
+        EventKind::StandingBack { reason, .. } => format!("STANDBACK  {reason}"),
         EventKind::Quarantined {
             sha256,
             until,
@@ -264,6 +269,19 @@ fn change(kind: &EventKind) -> String {
             line
         }
         EventKind::JobRemoved => "REMOVED".into(),
+        EventKind::PluginCompiling(start) => {
+            let kib = start.size_bytes.div_ceil(1024);
+            format!("COMPILING  {}, {kib} KiB", start.file)
+        }
+        EventKind::PluginReady(end) => {
+            let took = Duration::from_millis(end.took_ms).as_secs_f64();
+            let how = if end.cached {
+                "LOADED    "
+            } else {
+                "COMPILED  "
+            };
+            format!("{how} {} in {took:.1} s", end.file)
+        }
         EventKind::PluginRefused { file, error, kept } => {
             let goes_on = if *kept {
                 "; the version before goes on"

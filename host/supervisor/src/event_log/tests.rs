@@ -71,7 +71,13 @@ fn slow_reader_receives_all_lines_and_the_last_gap() {
     const LINES: u64 = 10_000;
     let (mut reader, writer) = io::pipe().expect("a pipe");
     let out = Out::File(std::os::fd::OwnedFd::from(writer).into());
-    let log = EventLog::start(Arc::new(SystemClock), Form::Json, "a", out).expect("a log");
+    let log = EventLog::start(
+        Arc::new(SystemClock),
+        (Form::Json, EventLevel::Debug),
+        "a",
+        out,
+    )
+    .expect("a log");
     let text = "x".repeat(400);
     for _ in 0..LINES {
         let text = text.clone();

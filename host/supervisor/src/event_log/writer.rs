@@ -16,6 +16,7 @@ use super::form::Form;
 use super::line;
 use super::sink::EventSink;
 use crate::event::{Event, EventContext, EventKind};
+use crate::event_level::EventLevel;
 use crate::last_words::LAST_WORDS;
 
 /// Number of lines that may wait for a slow reader.
@@ -50,12 +51,14 @@ pub(super) struct LineWriter {
     latest_dropped: Mutex<Option<Arc<Event>>>,
     /// Number of writes that the output has taken.
     writes: Arc<AtomicU64>,
+    /// The least important events that are written.
+    level: EventLevel,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl LineWriter {
     /// Starts the writing thread.
-    pub(super) fn start(form: Form, out: Out) -> io::Result<Self> {
+    pub(super) fn start(form: Form, level: EventLevel, out: Out) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
         let writes = Arc::new(AtomicU64::new(0));
         let counter = writes.clone();
@@ -68,6 +71,7 @@ impl LineWriter {
             dropped_in_all: AtomicU64::new(0),
             latest_dropped: Mutex::new(None),
             writes,
+            level,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -115,6 +119,9 @@ impl LineWriter {
 
 impl EventSink for LineWriter {
     fn receive(&self, event: &Arc<Event>) {
+        if event.kind.level() > self.level {
+            return;
+        }
         self.report_gap(event);
         if !self.push(event.clone()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -134,6 +134,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         attempt: claim.attempt,
         tick_unix_ms: Some(claim.tick_unix_ms),
         plugin_sha256: String::new(),
+        version: String::new(),
         started_unix_ms: claim.claimed_unix_ms,
         ended_unix_ms: None,
         outcome: Outcome::Abandoned,
@@ -142,6 +143,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        output_kept_in: String::new(),
         merged: None,
         manual: None,
     }

@@ -13,8 +13,6 @@ use leasehold_runtime::{RunEnd, RunReport};
 
 /// Time limit for reading from the store why a lock was lost.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of output kept in a run's record; the rest is in the log.
-const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the request that ended the run; `None` for an end of its own. A guest that finishes its work in its grace
 /// time has finished it, unless it is one that keeps running.
@@ -63,14 +61,20 @@ pub(super) async fn describe_end(context: &JobContext, grant: &Grant, end: &RunE
 }
 
 /// Fills in the fields that are known only after the run.
-pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
-    let (output, cut) = last_bytes(&report.output, RECORD_OUTPUT);
+///
+/// The record keeps `kept` bytes of output; `kept_in` is the directory with all of it, if the host keeps it.
+pub(super) fn fill(record: &mut RunRecord, report: &RunReport, kept: u64, kept_in: Option<String>) {
+    let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+    let (output, cut) = last_bytes(&report.output, kept);
     record.outcome = outcome(&report.end);
     record.calls_admitted = report.admitted;
     record.calls_refused = report.refused;
     record.peak_memory_bytes = report.peak_memory_bytes;
     output.clone_into(&mut record.output);
     record.output_truncated_bytes = report.output_truncated_bytes + cut;
+    if record.output_truncated_bytes > 0 {
+        record.output_kept_in = kept_in.unwrap_or_default();
+    }
 }
 
 /// Returns the loss as it is logged at once, before the store is queried about it.
@@ -184,11 +188,20 @@ pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
     }
 }
 
-/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut.
+/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut. A line that was cut at its beginning
+/// is left out, unless it is the last one.
 fn last_bytes(text: &str, most: usize) -> (&str, u64) {
     let mut cut = text.len().saturating_sub(most);
     while !text.is_char_boundary(cut) {
         cut += 1;
+    }
+    if cut > 0 && !text[..cut].ends_with('\n') {
+        let line_end = text[cut..]
+            .find('\n')
+            .map_or(text.len(), |end| cut + end + 1);
+        if line_end < text.len() {
+            cut = line_end;
+        }
     }
     (&text[cut..], cut as u64)
 }
@@ -272,5 +285,8 @@ mod tests {
     fn output_in_a_record_is_cut_between_characters() {
         assert_eq!(last_bytes("abc", 9), ("abc", 0));
         assert_eq!(last_bytes("äöü", 3), ("ü", 4));
+        assert_eq!(last_bytes("one\ntwo\nend\n", 10), ("two\nend\n", 4));
+        assert_eq!(last_bytes("one\ntwo\nend\n", 8), ("two\nend\n", 4));
+        assert_eq!(last_bytes("one line\n", 5), ("line\n", 4));
     }
 }

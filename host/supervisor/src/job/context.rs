@@ -15,6 +15,8 @@ use crate::budget::{Budgets, SharedBudget};
 use crate::control::ControlHandle;
 use crate::event::EventContext;
 use crate::event_log::EventLog;
+use crate::file_digest::settings_digest;
+use crate::output::OutputRegistry;
 use crate::quarantine::Quarantine;
 use crate::record_writer::RecordWriter;
 use leasehold_config::Job;
@@ -28,6 +30,8 @@ pub(crate) struct JobContext {
     pub(crate) lock: Arc<str>,
     pub(crate) job: Job,
     pub(crate) plugin: Plugin,
+    /// Digest of the job's settings, for its record.
+    pub(crate) settings: String,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) locks: Locks,
     pub(crate) root: Root,
@@ -35,6 +39,7 @@ pub(crate) struct JobContext {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budget: SharedBudget,
     pub(crate) quarantine: Arc<Quarantine>,
     /// The slot that a configured job does not leave to dropped-in ones.
@@ -62,6 +67,7 @@ pub(crate) struct JobContextMaker {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) event_log: EventLog,
     pub(crate) record_writer: RecordWriter,
+    pub(crate) outputs: OutputRegistry,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
@@ -73,11 +79,13 @@ impl JobContextMaker {
     /// Returns a context for this job, without any request to stop.
     pub(crate) fn make(&self, job: Job, plugin: Plugin) -> JobContext {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
+        self.record_writer.set_history(job.name(), job.history());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         JobContext {
             host: self.host.clone(),
             name,
             lock: job.lock().into(),
+            settings: settings_digest(&job),
             job,
             plugin,
             runtime: self.runtime.clone(),
@@ -87,6 +95,7 @@ impl JobContextMaker {
             wall: self.wall.clone(),
             event_log: self.event_log.clone(),
             record_writer: self.record_writer.clone(),
+            outputs: self.outputs.clone(),
             budget,
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),

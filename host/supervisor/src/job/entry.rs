@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use leasehold_config::UpdateTime;
 use leasehold_config::wall::UnixMs;
 use leasehold_lock::{BootTime, Token};
 use leasehold_records::{JobHold, JobRecord, JobState, Outcome, PendingVersion, Progress};
@@ -13,6 +14,7 @@ use super::context::JobContext;
 use super::held_lock::HeldLock;
 use super::lack::RunLack;
 use super::machine::{JobEnding, JobMachine, JobRules, LackEnd, MachineState, WakeTime};
+use super::plan::{files_of, plan_of};
 use super::provision::RunProvisions;
 use super::task::{TaskRequest, TaskResult};
 use crate::record_writer::text;
@@ -230,7 +232,10 @@ impl JobEntry {
             || matches!(self.manual, ManualTurn::Running { .. });
         if runs {
             self.note_outdated(&context);
-            context.update = self.context.update.clone();
+            match context.job.update() {
+                UpdateTime::Restart => self.context.update.cancel(),
+                UpdateTime::NextRun => context.update = self.context.update.clone(),
+            }
         }
         if !is_ending && self.context.job.queues_like(&context.job) {
             // Work under way for this job waits for these.
@@ -299,6 +304,7 @@ impl JobEntry {
             ManualTurn::Waiting { .. } | ManualTurn::Idle => (self.since, self.state.token()),
         };
         let pending = self.pending();
+        let detail = self.detail(pending.as_ref());
         Some(JobRecord {
             job: text(&self.context.name),
             host: text(&self.context.host),
@@ -308,7 +314,9 @@ impl JobEntry {
             token,
             next_unix_ms: next,
             last: self.last,
-            detail: self.detail(pending.as_ref()),
+            plan: Some(plan_of(self.context.job.schedule(), &self.state, &detail)),
+            files: Some(files_of(self.next.as_deref().unwrap_or(&self.context))),
+            detail,
             progress: self.progress.clone(),
             holds: self.holds.clone(),
             pending,

@@ -9,16 +9,29 @@ pub(crate) enum RunLack {
     Clock(String),
     /// A secret, a directory or memory. It is checked again after a pause.
     Other(String),
-    /// The right to start: an operator paused the job or drained the host. It is waited for.
-    Held(String),
+    /// The right to start: an operator paused the job or drained the host. Its end is waited for.
+    Held {
+        reason: String,
+        /// True if the order is to all hosts.
+        is_everywhere: bool,
+    },
 }
 
 impl RunLack {
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) | Self::Held(reason) => {
-                reason
-            }
+            Self::Slot(reason)
+            | Self::Clock(reason)
+            | Self::Other(reason)
+            | Self::Held { reason, .. } => reason,
+        }
+    }
+
+    /// True if other hosts may run the job meanwhile.
+    pub(crate) const fn leaves_others(&self) -> bool {
+        match self {
+            Self::Slot(_) | Self::Clock(_) | Self::Other(_) => true,
+            Self::Held { is_everywhere, .. } => !*is_everywhere,
         }
     }
 
@@ -32,9 +45,10 @@ impl RunLack {
 
     pub(crate) fn into_reason(self) -> String {
         match self {
-            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) | Self::Held(reason) => {
-                reason
-            }
+            Self::Slot(reason)
+            | Self::Clock(reason)
+            | Self::Other(reason)
+            | Self::Held { reason, .. } => reason,
         }
     }
 }

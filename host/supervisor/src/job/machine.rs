@@ -60,9 +60,9 @@ pub(crate) use self::event::{
     AcquireMiss, MachineEvent, PauseEnd, RunVerdict, TickClaim, TickLook, TickMark,
 };
 pub(crate) use self::job_machine::{JobMachine, JobRules, MachineGrant, StartCause};
-#[cfg(test)]
-pub(crate) use self::state::JobSleep;
-pub(crate) use self::state::{JobEnding, LackEnd, MachineState, RunTurn, TimeNow, WakeTime};
+pub(crate) use self::state::{
+    JobEnding, JobSleep, LackEnd, MachineState, RunTurn, TimeNow, WakeTime,
+};
 
 #[cfg(test)]
 mod tests;

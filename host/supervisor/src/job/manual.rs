@@ -85,7 +85,9 @@ async fn acquire_and_claim(
         };
         let (held, provisions) = match acquired {
             TaskResult::Acquired { grant, provisions } => (grant, provisions),
-            TaskResult::Missed(AcquireMiss::Cancelled | AcquireMiss::Lacks(RunLack::Held(_))) => {
+            TaskResult::Missed(
+                AcquireMiss::Cancelled | AcquireMiss::Lacks(RunLack::Held { .. }),
+            ) => {
                 return ManualWait::Held;
             }
             other => {
@@ -143,7 +145,8 @@ fn log_miss(context: &JobContext, logged: &mut BTreeSet<String>, miss: TaskResul
         _ => return,
     };
     if logged.insert(reason.clone()) {
-        let event = EventKind::StandingBack { reason };
+        let elsewhere = true;
+        let event = EventKind::StandingBack { reason, elsewhere };
         context.event_log.emit(context.event_context(), event);
     }
 }

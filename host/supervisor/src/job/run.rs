@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
-use leasehold_records::{ManualRun, Outcome, RunRecord, StopKind};
+use leasehold_records::{ManualRun, Outcome, OutputEnd, RunRecord, StopKind};
 use tokio::sync::mpsc;
 
 use super::closing;
 use super::context::JobContext;
+use super::guest_events;
 use super::halt::{self, HaltRequest};
 use super::held_lock::{HeldLock, log_acquired};
 use super::machine::{RunTurn, RunVerdict, StartCause};
@@ -23,13 +24,14 @@ use super::run_trigger::{describe_trigger, trigger_of};
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
 use crate::fenced::{FencedKv, KvAllotment};
+use crate::output::ActiveOutput;
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{LimitKey, Remedy, Schedule};
 use leasehold_runtime::{
-    Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
+    Authority, OutputTap, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
 };
 
 /// Number of events of one guest that may wait to be logged.
@@ -57,7 +59,7 @@ pub(crate) async fn run(
             ..context.stop.clone()
         },
     };
-    let (report, halt) = run.run_guest(provisions).await;
+    let (report, halt, output) = run.run_guest(provisions).await;
     let keeps_running = matches!(context.job.schedule(), Schedule::KeepRunning);
     let halt = closing::find_halt(&report.end, halt, keeps_running);
     let detail = closing::describe_end(&context, &held.grant, &report.end).await;
@@ -80,6 +82,13 @@ pub(crate) async fn run(
             )
         }
     };
+    if let Some(output) = output {
+        output.end(OutputEnd {
+            at_unix_ms: UnixMs::from_system(SystemTime::now()),
+            outcome,
+            detail: detail.clone(),
+        });
+    }
     run.log_end(&report, outcome, &detail);
     held.sequence += 1;
     TaskResult::RunEnded {
@@ -119,8 +128,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs the guest and forwards its events. Also returns the request to end this run alone, if there was one.
-    async fn run_guest(&self, provisions: RunProvisions) -> (RunReport, Option<HaltRequest>) {
+    /// Runs the guest and forwards its events. Also returns the request to end this run alone, if there was one, and the
+    /// output of a guest that was started.
+    async fn run_guest(
+        &self,
+        provisions: RunProvisions,
+    ) -> (RunReport, Option<HaltRequest>, Option<ActiveOutput>) {
         let (context, grant) = (self.context, self.grant);
         // The job may have changed since the resources were obtained; a run is of one version.
         let RunProvisions { slot, secrets, .. } = match provisions.renew(context).await {
@@ -129,7 +142,7 @@ impl Run<'_> {
                 let now = context.clock.now();
                 let deadline = grant.tenure().last_deadline();
                 let end = RunEnd::Unstarted(lack.into_reason());
-                return (RunReport::of_nothing(end, now, deadline), None);
+                return (RunReport::of_nothing(end, now, deadline), None, None);
             }
         };
         let kv = FencedKv::new(
@@ -141,6 +154,8 @@ impl Run<'_> {
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
+        let kept = context.job.limits().output_kept_bytes;
+        let output = context.outputs.begin(self.record(), kept);
         let (events, mut received) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
         // next tick.
@@ -154,7 +169,7 @@ impl Run<'_> {
                 tokio::select! {
                     biased;
                     event = received.recv() => match event {
-                        Some(event) => log_guest_event(context, &about, event),
+                        Some(event) => guest_events::log(context, &about, event),
                         None => break (is_loss_logged, halt),
                     },
                     reason = grant.tenure().ended(), if !is_loss_logged => {
@@ -167,7 +182,7 @@ impl Run<'_> {
             }
         };
         let mark = first.as_ref().map(FirstRun::mark);
-        let spec = self.make_spec(secrets, mark);
+        let spec = self.make_spec(secrets, mark, output.tap());
         let run = context
             .runtime
             .run(&context.plugin, authority, spec, events, slot);
@@ -179,7 +194,7 @@ impl Run<'_> {
         if let (RunEnd::Lost(reason), false) = (&report.end, is_loss_logged) {
             self.log_loss(reason);
         }
-        (report, halt)
+        (report, halt, Some(output))
     }
 
     /// Asks the guest to stop, which leaves it its grace time.
@@ -216,11 +231,17 @@ impl Run<'_> {
         }
     }
 
-    fn make_spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
+    fn make_spec(
+        &self,
+        secrets: Secrets,
+        mark: Option<PollMark>,
+        tap: Arc<dyn OutputTap>,
+    ) -> RunSpec {
         let context = self.context;
         let (env, env_secrets) = secrets::environment(context.job.env());
         RunSpec {
             raw_stdout: None,
+            tap: Some(tap),
             job: text(&context.name),
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
@@ -303,7 +324,9 @@ impl Run<'_> {
         );
         let mut record = self.record();
         record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
-        closing::fill(&mut record, report);
+        let kept = self.context.job.limits().output_kept_bytes;
+        let kept_in = self.context.outputs.kept_in(&self.context.name);
+        closing::fill(&mut record, report, kept, kept_in);
         record.outcome = outcome;
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
@@ -323,6 +346,7 @@ impl Run<'_> {
             attempt: self.turn.attempt,
             tick_unix_ms: self.turn.tick,
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
             outcome: Outcome::Running,
@@ -332,6 +356,7 @@ impl Run<'_> {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            output_kept_in: String::new(),
             merged: None,
             manual: match &self.order {
                 RunOrder::Own(_) => None,
@@ -348,42 +373,4 @@ async fn prove_later(first: Option<&FirstRun>) -> Infallible {
         first.prove().await;
     }
     std::future::pending().await
-}
-
-fn log_guest_event(context: &JobContext, about: &EventContext, event: GuestEvent) {
-    match event {
-        GuestEvent::Line(line) => context.event_log.emit_at(
-            line.at,
-            about.clone(),
-            EventKind::Guest {
-                stream: line.stream.as_str(),
-                level: line.level.map(leasehold_runtime::Level::as_str),
-                text: line.text,
-                fields: line.fields,
-            },
-        ),
-        GuestEvent::Progress {
-            done,
-            total,
-            message,
-            at,
-        } => {
-            let progress = leasehold_records::Progress {
-                done,
-                total,
-                message: message.clone(),
-            };
-            // Only the newest progress matters; a value that finds no room is replaced by the next.
-            let _ = context.progress.try_send((context.name.clone(), progress));
-            context.event_log.emit_at(
-                at,
-                about.clone(),
-                EventKind::Progress {
-                    done,
-                    total,
-                    message,
-                },
-            );
-        }
-    }
 }

@@ -5,25 +5,34 @@
 
 use leasehold_records::RunRecord;
 
-/// Size of the largest record of a run, in bytes of JSON: twice the output that is kept, for line ends and quotes
-/// double.
-pub(super) const RUN_BYTES: usize = 36 << 10;
+/// Size of a record of a run without output, in bytes of JSON.
+const FACTS_BYTES: usize = 4 << 10;
+/// Size of the largest record of a run whose output is short.
+const SHORT_BYTES: usize = 36 << 10;
+/// Largest output that a record may keep: the greatest value of `limits.output_kept`.
+const LARGEST_OUTPUT: usize = 128 << 10;
 /// Number of bytes kept of a sentence, if even a record without output is too large.
 const SENTENCE_BYTES: usize = 1 << 10;
 
-/// Returns the record as JSON of at most [`RUN_BYTES`]. The output keeps its end, a sentence its beginning.
-pub(super) fn run(record: &RunRecord) -> Vec<u8> {
+/// Returns the most bytes of JSON of a record: twice its output, for line ends and quotes double.
+fn most_bytes(record: &RunRecord) -> usize {
+    SHORT_BYTES.max(2 * record.output.len().min(LARGEST_OUTPUT) + FACTS_BYTES)
+}
+
+/// Returns the record as JSON of bounded size. The output keeps its end, a sentence its beginning.
+pub(crate) fn run(record: &RunRecord) -> Vec<u8> {
     let json = record.to_json();
-    if json.len() <= RUN_BYTES {
+    let most = most_bytes(record);
+    if json.len() <= most {
         return json;
     }
-    let cut = head(&record.output, json.len() - RUN_BYTES);
+    let cut = head(&record.output, json.len() - most);
     let mut short = record.clone();
     short.output.drain(..cut);
     short.output_truncated_bytes += u64::try_from(cut).unwrap_or(u64::MAX);
     // The number of cut bytes is part of the record, so its length is measured again.
     let json = short.to_json();
-    if json.len() <= RUN_BYTES {
+    if json.len() <= most {
         return json;
     }
     short.output_truncated_bytes += u64::try_from(short.output.len()).unwrap_or(u64::MAX);
@@ -81,7 +90,11 @@ mod tests {
                         ..super::super::sample(7)
                     };
                     let json = run(&record);
-                    assert!(json.len() <= RUN_BYTES, "{} of {text:?}", json.len());
+                    assert!(
+                        json.len() <= most_bytes(&record),
+                        "{} of {text:?}",
+                        json.len()
+                    );
                     let read = RunRecord::from_json(&json).unwrap();
                     // The end of the output shows the cause, and every byte that is cut is counted.
                     assert!(record.output.ends_with(&read.output));
@@ -98,7 +111,7 @@ mod tests {
             output: "\u{1b}".repeat(16 << 10),
             ..super::super::sample(7)
         };
-        assert!(run(&record).len() > RUN_BYTES - 128);
+        assert!(run(&record).len() > most_bytes(&record) - 128);
         let record = RunRecord {
             output: "line\n".repeat(3_000),
             ..super::super::sample(7)

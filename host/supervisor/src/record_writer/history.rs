@@ -11,14 +11,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use leasehold_lock::{Batch, Kv, Revision, StoreError, Token};
-use leasehold_records::{Outcome, Root, RunRecord};
+use leasehold_records::{Outcome, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
+use super::aged::count_aged;
 use super::outbox::RunMark;
+use super::rules::HistoryRules;
 use super::sizes::Sizes;
 
-/// Number of records kept for each job.
-const KEPT: usize = 100;
 /// Number of records kept of a job however large they are.
 const FEWEST: usize = 5;
 /// Bytes of the records kept for each job, beyond [`FEWEST`]: a hundred with 10 kB of output each.
@@ -60,6 +60,8 @@ pub(super) struct HistoryVisit {
     pub(super) from: Option<Arc<str>>,
     /// Number of records to keep.
     kept: usize,
+    /// Age from which a record is deleted.
+    age: Option<Duration>,
 }
 
 /// Changes that a history needs.
@@ -83,18 +85,27 @@ struct FailedRun {
 /// The histories of all jobs that have run here.
 #[derive(Debug, Default)]
 pub(super) struct Histories {
+    rules: Arc<HistoryRules>,
     jobs: HashMap<String, KnownHistory>,
     queue: BTreeSet<(Instant, String)>,
 }
 
 impl Histories {
+    /// Returns histories that are bounded by these rules.
+    pub(super) fn new(rules: Arc<HistoryRules>) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
     /// Records the size of a run's record.
     pub(super) fn wrote(&mut self, job: &str, key: Arc<str>, bytes: usize) {
         let known = match self.jobs.get_mut(job) {
             Some(known) => known,
             None => self.jobs.entry(job.to_owned()).or_default(),
         };
-        known.sizes.add(key, bytes, KEPT);
+        known.sizes.add(key, bytes, self.rules.most_runs(job));
     }
 
     /// Records that a run was recorded for the first time.
@@ -118,6 +129,7 @@ impl Histories {
 
     /// Removes the state of a removed job.
     pub(super) fn forget(&mut self, job: &str) {
+        self.rules.forget(job);
         if let Some(KnownHistory {
             waiting: Some((_, _, due)),
             ..
@@ -150,11 +162,13 @@ impl Histories {
             known.visited = Some(now);
             known.runs_since = 0;
             let [older, newer] = std::mem::take(&mut known.looked_from);
+            let most = self.rules.most_runs(&job);
             visits.push(HistoryVisit {
                 from: older.clone().or_else(|| newer.clone()),
                 own: own.clone(),
                 mark,
-                kept: known.sizes.fitting(bytes, KEPT).max(FEWEST),
+                kept: known.sizes.fitting(bytes, most).max(FEWEST).min(most),
+                age: self.rules.get(&job).age(),
             });
             known.looked_from = [newer.or(older), Some(own)];
         }
@@ -180,11 +194,12 @@ pub(super) async fn look(
     kv: Kv,
     root: Root,
     visits: Vec<HistoryVisit>,
+    now: UnixMs,
 ) -> Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)> {
     let looks = visits.into_iter().map(|visit| {
         let (kv, root) = (&kv, &root);
         async move {
-            let found = look_at(kv, root, &visit).await;
+            let found = look_at(kv, root, &visit, now).await;
             (visit, found)
         }
     });
@@ -195,10 +210,15 @@ async fn look_at(
     kv: &Kv,
     root: &Root,
     visit: &HistoryVisit,
+    now: UnixMs,
 ) -> Result<HistoryFindings, StoreError> {
     let keys = kv.keys(&root.runs_of(&visit.mark.job)).await?;
+    let aged = match visit.age {
+        Some(age) => count_aged(kv, &keys, age, now).await?,
+        None => 0,
+    };
     let mut findings = HistoryFindings {
-        surplus: surplus(&keys, visit.kept),
+        surplus: surplus(&keys, visit.kept, aged),
         unended: Vec::new(),
         failed: None,
     };
@@ -230,13 +250,17 @@ fn looked_from<'a>(keys: &'a [String], visit: &HistoryVisit) -> Option<&'a str> 
     (earlier > 0).then(|| keys.get(at).map(String::as_str))?
 }
 
-/// Returns the oldest runs, once there are a tenth more than are `kept`: they are deleted together.
-fn surplus(keys: &[String], kept: usize) -> Option<(String, String)> {
-    if keys.len() <= kept + kept / 10 {
-        return None;
-    }
-    let end = keys.get(keys.len() - kept)?;
-    Some((keys.first()?.clone(), end.clone()))
+/// Returns the oldest runs: those that are `aged`, and those beyond the `kept` ones once there are a tenth more, which
+/// are deleted together.
+fn surplus(keys: &[String], kept: usize, aged: usize) -> Option<(String, String)> {
+    let beyond = if keys.len() > kept + kept / 10 {
+        keys.len() - kept
+    } else {
+        0
+    };
+    let end = beyond.max(aged);
+    let first = keys.first().filter(|_| end > 0)?;
+    Some((first.clone(), keys.get(end)?.clone()))
 }
 
 fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {

@@ -99,6 +99,8 @@ fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
         progress: None,
         holds: Vec::new(),
         pending: None,
+        plan: None,
+        files: None,
     }
 }
 
@@ -109,6 +111,7 @@ fn host() -> HostRecord {
         version: "0".into(),
         started_unix_ms: UnixMs::new(1),
         jobs: vec!["j".into()],
+        files: String::new(),
     }
 }
 
@@ -321,4 +324,110 @@ async fn cut_off_run_is_recorded_unless_its_host_did() {
         .collect();
     assert_eq!(outcomes, [(7, Outcome::Done), (8, Outcome::Abandoned)]);
     scene.end(record_writer, task).await;
+}
+
+/// Returns the bounds of a job with these keys.
+fn bounds(keys: &str) -> JobHistory {
+    let text = format!(
+        "[store]\nembedded = true\n[jobs.j]\nplugin = \"/j.wasm\"\nhistory = {{ {keys} }}\n"
+    );
+    let config = leasehold_config::Config::parse(&text, std::path::Path::new("test.toml"));
+    config.unwrap().jobs()[0].history()
+}
+
+impl Scene {
+    async fn put(&self, key: &str, value: &[u8]) {
+        let put = self.kv().put(key, value, LeaseId::NONE).await;
+        put.unwrap();
+    }
+
+    /// Puts runs that ended so many days ago, under tokens from 1.
+    async fn put_runs(&self, job: &str, days_ago: &[u64]) {
+        let now = UnixMs::from_system(std::time::SystemTime::now());
+        for (token, days) in (1..).zip(days_ago) {
+            let at = now.before(Duration::from_hours(24 * days));
+            let record = RunRecord {
+                started_unix_ms: at,
+                ended_unix_ms: Some(at),
+                ..ended(job, token)
+            };
+            let key = self.root.run(&run_key(&record));
+            self.put(&key, &record.to_json()).await;
+        }
+    }
+
+    async fn tokens(&self, job: &str) -> Vec<u64> {
+        let runs = self.runs(job).await;
+        runs.iter().map(|run| run.token.get()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_keeps_its_number_and_age_of_runs() {
+    for (keys, kept) in [
+        ("runs = 3", vec![5, 6, 200]),
+        ("age = \"30d\"", vec![4, 5, 6, 200]),
+        ("runs = 2, age = \"30d\"", vec![6, 200]),
+        ("runs = 100", vec![1, 2, 3, 4, 5, 6, 200]),
+    ] {
+        let scene = Scene::new().await;
+        scene.put_runs("j", &[90, 60, 31, 29, 2, 1]).await;
+        let (record_writer, task) = scene.record_writer();
+        record_writer.set_history("j", bounds(keys));
+        record_writer.run_started(started("j", 200));
+        record_writer.run_ended(ended("j", 200));
+        let is_kept = async |scene: &Scene| (scene.tokens("j").await == kept).then_some(());
+        scene.wait(&format!("{keys}: {kept:?}"), is_kept).await;
+        scene.end(record_writer, task).await;
+    }
+}
+
+#[tokio::test]
+async fn run_under_way_is_never_old() {
+    let scene = Scene::new().await;
+    let record = started("j", 1);
+    let key = scene.root.run(&run_key(&record));
+    scene.put(&key, &record.to_json()).await;
+    let keys = vec![key, scene.root.run(&run_key(&started("j", 2)))];
+    let now = UnixMs::from_system(std::time::SystemTime::now());
+    let day = Duration::from_hours(24);
+    let aged = aged::count_aged(&scene.kv(), &keys, day, now).await;
+    assert_eq!(aged.unwrap(), 0);
+    scene.locks.close().await;
+    scene.store.close().await;
+}
+
+/// Runs of a job that no host has are deleted by any host, once the newest is old.
+#[tokio::test]
+async fn runs_of_a_job_without_hosts_are_deleted_when_old() {
+    let scene = Scene::new().await;
+    for (job, days) in [
+        ("alive", &[400_u64, 300][..]),
+        ("gone", &[400, 91]),
+        ("paused-lately", &[400, 89]),
+        ("zz", &[100]),
+    ] {
+        scene.put_runs(job, days).await;
+    }
+    let now = UnixMs::from_system(std::time::SystemTime::now());
+    let sweep = async || {
+        let swept = aged::sweep(scene.kv(), scene.root.clone(), now).await;
+        swept.unwrap()
+    };
+    assert_eq!(sweep().await, [""; 0], "no host is alive");
+    let record = HostRecord {
+        jobs: vec!["alive".into()],
+        ..host()
+    };
+    let own = scene.root.host("h");
+    scene.put(&own, &record.to_json()).await;
+    assert_eq!(sweep().await, ["gone", "zz"]);
+    assert_eq!(scene.tokens("alive").await, [1, 2]);
+    assert_eq!(scene.tokens("paused-lately").await, [1, 2]);
+    assert_eq!(scene.tokens("gone").await, [0; 0]);
+    scene.put(&scene.root.host("x"), b"?").await;
+    scene.put_runs("gone", &[400]).await;
+    assert_eq!(sweep().await, [""; 0], "a host's jobs are unknown");
+    scene.locks.close().await;
+    scene.store.close().await;
 }

@@ -7,20 +7,22 @@ mod results;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use leasehold_lock::{Backoff, Kv, LeaseId, Locks, Revision, StoreError, renewal_interval};
-use leasehold_records::{Root, RunRecord};
+use leasehold_records::{Root, RunRecord, UnixMs};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::aged;
 use super::cut_off::{CutOff, CutOffRun};
 use super::history::{self, Histories, HistoryFindings, HistoryVisit};
 use super::losses::Losses;
 use super::outbox::{Outbox, WriteBatch};
+use super::rules::HistoryRules;
 use super::{Counts, RecordNote, run_key};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -28,6 +30,10 @@ use lease::{Lease, LeaseFacts};
 
 /// Number of transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
 const LANES: usize = 4;
+/// Longest time until the first search for runs of jobs that no host has, and between two of them. Hosts that start
+/// together search at different times.
+const SWEEP_FIRST: Duration = Duration::from_hours(1);
+const SWEEP_EVERY: Duration = Duration::from_hours(8);
 /// Length of a sleep without a wake-up time.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -39,6 +45,7 @@ enum WorkResult {
     /// Runs that were found without an end, and have one now.
     Mended(Vec<HistoryVisit>, Vec<RunRecord>, Result<(), StoreError>),
     CutOff(CutOffRun, Result<bool, StoreError>),
+    Swept(Result<Vec<String>, StoreError>),
 }
 
 /// Writes records until every sender has been dropped and all are written.
@@ -61,6 +68,8 @@ pub(super) struct Writer {
     lanes: usize,
     /// True while histories are being read or changed.
     is_visiting: bool,
+    /// Time of the next search for runs of jobs that no host has; `None` while one is under way.
+    sweep_at: Option<Instant>,
     backoff: Backoff,
     /// Earliest time of the next write.
     not_before: Instant,
@@ -76,7 +85,7 @@ impl Writer {
         locks: Locks,
         root: Root,
         ttl: Duration,
-        counts: Arc<Counts>,
+        (counts, rules): (Arc<Counts>, Arc<HistoryRules>),
         event_log: EventLog,
     ) -> Self {
         let now = Instant::now();
@@ -88,7 +97,7 @@ impl Writer {
             counts,
             event_log,
             outbox: Outbox::default(),
-            histories: Histories::default(),
+            histories: Histories::new(rules),
             cut_off: CutOff::default(),
             losses: Losses::default(),
             lease: Lease {
@@ -101,6 +110,7 @@ impl Writer {
             under_way: FuturesUnordered::new(),
             lanes: 0,
             is_visiting: false,
+            sweep_at: Some(now + SWEEP_FIRST.mul_f64(0.2 + 0.8 * fastrand::f64())),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
             not_before: now,
             failure: None,
@@ -221,6 +231,7 @@ impl Writer {
             visit.map(|at| at.max(self.not_before)),
             look,
             self.losses.wake(),
+            self.sweep_at.map(|at| at.max(self.not_before)),
         ];
         let wake = wakes.into_iter().flatten().min();
         wake.unwrap_or(now + LONG).max(now)
@@ -261,19 +272,33 @@ impl Writer {
                 WorkResult::CutOff(run, written)
             });
         }
+        self.launch_sweep(now);
         if !self.is_visiting {
             let visits = self.histories.due(now);
             if !visits.is_empty() {
                 self.is_visiting = true;
                 let (kv, root) = (self.kv.clone(), self.root.clone());
-                self.begin(
-                    async move { WorkResult::Looked(history::look(kv, root, visits).await) },
-                );
+                self.begin(async move {
+                    WorkResult::Looked(history::look(kv, root, visits, wall()).await)
+                });
             }
+        }
+    }
+
+    /// Starts the search for runs of jobs that no host has, if it is due.
+    fn launch_sweep(&mut self, now: Instant) {
+        if !self.is_closing && self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = None;
+            let (kv, root) = (self.kv.clone(), self.root.clone());
+            self.begin(async move { WorkResult::Swept(aged::sweep(kv, root, wall()).await) });
         }
     }
 
     fn begin(&mut self, work: impl Future<Output = WorkResult> + Send + 'static) {
         self.under_way.push(Box::pin(work));
     }
+}
+
+fn wall() -> UnixMs {
+    UnixMs::from_system(SystemTime::now())
 }

@@ -13,18 +13,12 @@ use crate::event::{EventContext, EventKind};
 
 /// Time that a plugin which looks unfinished has, from its last change, to become whole.
 const UNFINISHED: Duration = Duration::from_secs(1);
-/// Versions made at the same time; the runtime itself compiles fewer.
-const TASKS: usize = 4;
 
 impl Reloader {
     /// Starts loading the items whose files have changed.
     pub(super) fn start_loading(&mut self) {
         let mut soonest = LOOK_EVERY;
         for (key, item) in &mut self.items {
-            if self.loads.len() >= TASKS {
-                // The end of a load starts the next one.
-                break;
-            }
             let seen = item.source.look();
             if item.loading || item.seen == Some(seen) {
                 continue;
@@ -38,9 +32,13 @@ impl Reloader {
                 soonest = soonest.min(wait);
                 continue;
             }
+            let Some(tasks) = self.loads.room_for(&seen) else {
+                // The end of a load starts the next one.
+                continue;
+            };
             item.loading = true;
             let (key, source, runtime) = (key.clone(), item.source.clone(), self.runtime.clone());
-            self.loads.spawn(async move {
+            tasks.spawn(async move {
                 let made = match &source {
                     SourceFiles::Configured(job) => version::configured(&runtime, job).await,
                     SourceFiles::Dropped(config, path) => {

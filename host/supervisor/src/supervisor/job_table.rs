@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::manual_runs::TaskOutput;
+use super::task_output::TaskOutput;
 use crate::end::HostEnd;
 use crate::event::EventKind;
 use crate::event_log::{EventLog, JobView};
@@ -220,7 +220,8 @@ impl JobTable {
         };
         if entry.stand_back(lack) && !is_logged {
             let reason = lack.reason().to_owned();
-            self.log(at, EventKind::StandingBack { reason });
+            let elsewhere = lack.leaves_others();
+            self.log(at, EventKind::StandingBack { reason, elsewhere });
         }
     }
 

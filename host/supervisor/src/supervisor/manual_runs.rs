@@ -5,21 +5,11 @@ use std::time::SystemTime;
 use leasehold_records::Outcome;
 
 use super::job_table::JobTable;
+use super::task_output::TaskOutput;
 use crate::control::{ControlHandle, SeenTrigger};
 use crate::job::entry::ManualTurn;
 use crate::job::machine::MachineGrant as _;
 use crate::job::manual::{self, ManualWait};
-use crate::job::task::TaskResult;
-
-/// Result of a task of a job.
-pub(super) enum TaskOutput {
-    /// A piece of work of the job's own turn has ended.
-    Turn(TaskResult),
-    /// The wait for the requested run under this key has ended.
-    ManualWait(String, ManualWait),
-    /// A requested run has ended, and the lock was given back.
-    ManualRun(Outcome),
-}
 
 impl JobTable {
     /// Starts waiting for the requested runs that are open, the oldest of each job.

@@ -9,6 +9,7 @@ use leasehold_records::{DrainMark, HoldKind, HoldMark, JobHold};
 use super::job_table::JobTable;
 use crate::control::ControlHandle;
 use crate::event::{EventContext, EventKind};
+use crate::job::entry::JobEntry;
 
 /// State of the drain of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl OrderFollower {
         let DrainState::Ends(drain) = &self.drain else {
             return None;
         };
-        let is_busy = jobs.entries.values().any(|entry| entry.is_busy());
+        let is_busy = jobs.entries.values().any(JobEntry::is_busy);
         (!is_busy).then(|| format!("drained {}", drain.mark))
     }
 

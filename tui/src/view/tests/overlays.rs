@@ -6,7 +6,11 @@ use leasehold_lock::LeaseId;
 
 use super::stage::{SIZES, at_night, select, text};
 use crate::app::{App, OpenOverlay, RowKey, View};
+use crate::fact::{Fact, FactKind, OutputFact};
 use crate::keymap::Command;
+use leasehold_follow::{OutputItem, RunHead};
+use leasehold_lock::Token;
+use leasehold_records::{OutputLine, OutputStream, RunKey, UnixMs};
 
 const USUAL: (u16, u16) = (120, 35);
 
@@ -73,6 +77,103 @@ fn logs() {
     let (mut app, now) = at_night(View::Jobs);
     app.overlay = Some(OpenOverlay::Logs { up: 0 });
     insta::assert_snapshot!("logs", text(&mut app, now, (80, 24)));
+}
+
+/// Applies live output of the selected job.
+fn output(app: &mut App, now: u64, fact: OutputFact) {
+    let (job, _) = app.job(now).expect("a job is selected");
+    app.apply(Fact {
+        at_unix_ms: now,
+        kind: FactKind::Output(job, Box::new(fact)),
+    });
+}
+
+fn live_line(stream: OutputStream, text: &str) -> OutputFact {
+    let run = live_head().key;
+    let line = OutputLine {
+        at_unix_ms: UnixMs::new(1),
+        stream,
+        level: None,
+        text: text.into(),
+    };
+    OutputFact::Item(OutputItem::Line { run, line })
+}
+
+fn live_head() -> RunHead {
+    RunHead {
+        key: RunKey {
+            job: "etl".into(),
+            token: Token::new(7),
+            sequence: 0,
+        },
+        host: "host-4".into(),
+        attempt: 1,
+        started_unix_ms: UnixMs::new(1_764_500_401_000),
+    }
+}
+
+#[test]
+fn live_output_follows_and_holds_still_when_scrolled_up() {
+    let (mut app, now) = at_night(View::Jobs);
+    app.overlay = Some(OpenOverlay::Logs { up: 0 });
+    output(&mut app, now, OutputFact::Began);
+    output(
+        &mut app,
+        now,
+        OutputFact::Item(OutputItem::Began(live_head())),
+    );
+    output(
+        &mut app,
+        now,
+        live_line(OutputStream::Stderr, "no \u{1b}[31mroom"),
+    );
+    for number in 0..30 {
+        output(
+            &mut app,
+            now,
+            live_line(OutputStream::Stdout, &format!("line {number}")),
+        );
+    }
+    let following = text(&mut app, now, (70, 18));
+    assert!(
+        following.contains("following") && following.contains("line 29"),
+        "{following}"
+    );
+    app.overlay = Some(OpenOverlay::Logs { up: 30 });
+    let paused = text(&mut app, now, (70, 18));
+    assert!(
+        paused.contains("no \u{fffd}[31mroom") && paused.contains("paused"),
+        "{paused}"
+    );
+    for number in 30..50 {
+        output(
+            &mut app,
+            now,
+            live_line(OutputStream::Stdout, &format!("line {number}")),
+        );
+    }
+    // The rows stay; their numbers are the same.
+    let later = text(&mut app, now, (70, 18));
+    assert!(
+        later.contains("no \u{fffd}[31mroom") && !later.contains("line 49"),
+        "{later}"
+    );
+}
+
+#[test]
+fn user_who_may_not_follow_sees_a_sentence_and_the_record() {
+    let (mut app, now) = at_night(View::Jobs);
+    app.overlay = Some(OpenOverlay::Logs { up: 0 });
+    let before = text(&mut app, now, (80, 24));
+    let refused = OutputFact::Refused("no live output: this user may not write".into());
+    output(&mut app, now, refused);
+    let after = text(&mut app, now, (80, 24));
+    assert!(
+        after.contains("no live output: this user may not write"),
+        "{after}"
+    );
+    let last = before.lines().rev().find(|line| line.contains("batch"));
+    assert!(last.is_none_or(|line| after.contains(line)), "{after}");
 }
 
 #[test]

@@ -545,6 +545,7 @@ fn every_key_of_a_job_is_among_its_values() {
     let tables = [
         ("", schema::JOB),
         ("restart.", schema::RESTART),
+        ("history.", schema::HISTORY),
         ("allow.", schema::ALLOW),
         ("limits.", schema::LIMITS),
     ];
@@ -552,7 +553,7 @@ fn every_key_of_a_job_is_among_its_values() {
         for key in keys {
             let name = format!("{table}{key}");
             let is_there = shown.lines().any(|line| line == name);
-            let is_a_table = ["restart", "allow", "limits", "config"].contains(key);
+            let is_a_table = ["restart", "history", "allow", "limits", "config"].contains(key);
             assert!(is_there || is_a_table, "`{name}` is not among the values");
         }
     }

@@ -139,6 +139,34 @@ fn code_that_was_swept_away_is_missing_and_no_alarm() {
     assert!(store.find(&DIGEST).is_none());
 }
 
+/// Sets the times of a file's last access and change.
+fn age(path: &Path, age: Duration) {
+    let at = SystemTime::now() - age;
+    let times = fs::FileTimes::new().set_accessed(at).set_modified(at);
+    File::options()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_times(times))
+        .unwrap();
+}
+
+#[test]
+fn unused_code_is_swept_away_and_code_in_use_is_not() {
+    let root = Root::new();
+    let store = root.open();
+    let entry = store
+        .keep(&DIGEST, plugin(false), &worked(&store, "code"))
+        .unwrap();
+    age(&root.code(), UNUSED);
+    // The use is noted.
+    assert!(is_sealed(&store.state(&DIGEST, &entry)));
+    store.sweep(MOST_BYTES);
+    assert!(is_sealed(&store.state(&DIGEST, &entry)));
+    age(&root.code(), UNUSED);
+    store.sweep(MOST_BYTES);
+    assert!(matches!(store.state(&DIGEST, &entry), EntryState::Missing));
+}
+
 #[test]
 fn a_compiler_that_left_nothing_or_too_much_is_not_believed() {
     let root = Root::new();

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use leasehold_records::printable;
 use serde_json::{Value, json};
 
+use crate::size_text::about_size;
 use leasehold_config::limits::Limits;
 use leasehold_config::manifest::Manifest;
 use leasehold_config::plugin_file::PluginFile;
-use leasehold_config::{Job, JobSource, LimitKey, Remedy, Schedule, format_size, hex};
+use leasehold_config::{Job, JobSource, LimitKey, Remedy, Schedule, hex};
 use leasehold_runtime::{CONTRACT_VERSION, ImportState, Inspection, LoadProblem};
 
 /// Facts to print.
@@ -48,7 +49,7 @@ impl PluginFacts<'_> {
         };
         row("file", &found.path.display().to_string());
         let size = found.bytes.len() as u64;
-        row("size", &format!("{} ({size} bytes)", about(size)));
+        row("size", &format!("{} ({size} bytes)", about_size(size)));
         row("sha256", &hex(&found.digest));
         match &self.look {
             Err(problem) => row("form", &format!("none: the file {}", self.refusal(problem))),
@@ -75,8 +76,8 @@ impl PluginFacts<'_> {
                 };
                 let memory = format!(
                     "{} to start, of {} allowed{fits}",
-                    about(needs),
-                    about(most)
+                    about_size(needs),
+                    about_size(most)
                 );
                 row("memory", &memory);
             }
@@ -224,39 +225,5 @@ impl PluginFacts<'_> {
             "compiled": self.cache,
             "dropped_in": drop_in,
         }))
-    }
-}
-
-/// Prints a size in a unit for people.
-fn about(bytes: u64) -> String {
-    const KIB: u64 = 1024;
-    const MIB: u64 = 1024 * KIB;
-    if bytes.is_multiple_of(KIB) || bytes < KIB {
-        return format_size(bytes);
-    }
-    let (unit, name) = if bytes >= MIB {
-        (MIB, "MiB")
-    } else {
-        (KIB, "KiB")
-    };
-    let tenths = bytes.saturating_mul(10) / unit;
-    format!("{}.{}{name}", tenths / 10, tenths % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn size_is_printed_in_one_number() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (1_000, "1000B"),
-            (1_500, "1.4KiB"),
-            (64 * 1024, "64KiB"),
-            (1_572_865, "1.5MiB"),
-        ] {
-            assert_eq!(about(bytes), text);
-        }
     }
 }

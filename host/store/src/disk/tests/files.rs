@@ -40,7 +40,7 @@ fn a_missing_directory_is_created_private_and_reopened() {
     file.commit(&batch).unwrap();
     let (length, used) = file.size();
     let on_disk = files.map(|file| fs::metadata(file).unwrap().len());
-    assert_eq!(length, on_disk.iter().sum());
+    assert_eq!(length, on_disk.iter().sum::<u64>());
     assert!(used > 0 && used < length);
     drop(file);
 

@@ -17,7 +17,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Returns the rewritten bytes when they arrive in pieces of this size.
 fn fed(bytes: &[u8], piece: usize) -> Vec<u8> {
-    let mut frames = Frames::Passing(PREFACE.len());
+    let mut frames = Frames::Greeting(0);
     let mut out = Vec::new();
     for piece in bytes.chunks(piece) {
         frames.feed(piece, &mut out);
@@ -110,5 +110,13 @@ fn long_names_keep_their_length() {
         let mut at = 0;
         assert_eq!(number(&written, &mut at, 7), Some(length));
         assert_eq!(at, written.len());
+    }
+}
+
+#[test]
+fn a_connection_of_another_protocol_is_passed_on_whole() {
+    let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:2379\r\nAccept: */*\r\n\r\n";
+    for piece in [1, 7, request.len()] {
+        assert_eq!(fed(request, piece), request);
     }
 }

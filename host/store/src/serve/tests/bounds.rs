@@ -163,7 +163,7 @@ async fn an_older_http_is_answered_and_other_bytes_are_not() {
         let _ = connection.read_to_end(&mut answer).await;
         let answer = String::from_utf8(answer).unwrap();
         assert_eq!(
-            answer.starts_with("HTTP/1.1 505 "),
+            answer.starts_with("HTTP/1.1 404 "),
             is_http,
             "{text}: {answer}"
         );

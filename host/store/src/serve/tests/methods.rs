@@ -9,36 +9,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::*;
-
-/// The services of etcd 3.5 and their methods, from its definitions.
-const METHODS: [(&str, &str); 9] = [
-    ("etcdserverpb.KV", "Range Put DeleteRange Txn Compact"),
-    ("etcdserverpb.Watch", "Watch"),
-    (
-        "etcdserverpb.Lease",
-        "LeaseGrant LeaseRevoke LeaseKeepAlive LeaseTimeToLive LeaseLeases",
-    ),
-    (
-        "etcdserverpb.Cluster",
-        "MemberAdd MemberRemove MemberUpdate MemberList MemberPromote",
-    ),
-    (
-        "etcdserverpb.Maintenance",
-        "Alarm Status Defragment Hash HashKV Snapshot MoveLeader Downgrade",
-    ),
-    (
-        "etcdserverpb.Auth",
-        "AuthEnable AuthDisable AuthStatus Authenticate UserAdd UserGet UserList UserDelete UserChangePassword \
-         UserGrantRole UserRevokeRole RoleAdd RoleGet RoleList RoleDelete RoleGrantPermission \
-         RoleRevokePermission",
-    ),
-    ("v3lockpb.Lock", "Lock Unlock"),
-    (
-        "v3electionpb.Election",
-        "Campaign Proclaim Leader Observe Resign",
-    ),
-    ("grpc.health.v1.Health", "Check Watch"),
-];
+use crate::grpc::method_table::METHODS;
 
 /// The declared answer to each method.
 fn declared() -> BTreeMap<String, String> {

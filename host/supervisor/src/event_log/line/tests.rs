@@ -163,6 +163,7 @@ fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
     );
     let lacking = EventKind::StandingBack {
         reason: "no free slot on this host (max_runs = 32)".into(),
+        elsewhere: true,
     };
     insta::assert_snapshot!(
         sentence(&lacking),

@@ -98,7 +98,7 @@ impl<G, P> JobMachine<G, P> {
     ) -> NextStep {
         let until = match lack {
             RunLack::Slot(_) => LackEnd::Slot,
-            RunLack::Held(_) => LackEnd::Hold,
+            RunLack::Held { .. } => LackEnd::Hold,
             RunLack::Clock(_) | RunLack::Other(_) => {
                 LackEnd::At(now.boot.after(self.backoff(jitter)))
             }

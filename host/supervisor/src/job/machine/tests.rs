@@ -776,8 +776,15 @@ fn stopping_host_ends_a_job_that_stands_back_without_a_log_line() {
     assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
+fn held_by(reason: &str) -> RunLack {
+    RunLack::Held {
+        reason: reason.into(),
+        is_everywhere: true,
+    }
+}
+
 fn held() -> RunLack {
-    RunLack::Held("paused by ann@vm".into())
+    held_by("paused by ann@vm")
 }
 
 /// Brings a job to its lock and has it stand back there by an order.
@@ -844,7 +851,7 @@ fn newest_tick_of_a_hold_is_caught_up_with() {
 fn another_order_replaces_the_reason_of_a_hold() {
     let mut machine = machine("");
     let state = hold(&mut machine, 100);
-    let other = RunLack::Held("this host is drained by ann@vm".into());
+    let other = held_by("this host is drained by ann@vm");
     let (state, _) = machine.step(state, Event::Lacks(other), at(101), 0.0);
     assert_eq!(state.detail(), "this host is drained by ann@vm");
 }

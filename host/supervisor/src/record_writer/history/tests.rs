@@ -80,7 +80,8 @@ fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
         own: key(own).into(),
         mark: mark(u64::from(own)),
         from: from.map(|from| key(from).into()),
-        kept: KEPT,
+        kept: 100,
+        age: None,
     };
     let at = |own, from| looked_from(&keys, &visit(own, from)).map(str::to_owned);
     assert_eq!(at(50, None), Some(key(45)));
@@ -94,9 +95,12 @@ fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
 #[test]
 fn the_newest_hundred_are_kept_and_the_rest_goes_together() {
     let keys = |count| (1..=count).map(key).collect::<Vec<_>>();
-    assert_eq!(surplus(&keys(110), KEPT), None);
-    assert_eq!(surplus(&keys(111), KEPT), Some((key(1), key(12))));
-    assert_eq!(surplus(&keys(6), FEWEST), Some((key(1), key(2))));
+    assert_eq!(surplus(&keys(110), 100, 0), None);
+    assert_eq!(surplus(&keys(111), 100, 0), Some((key(1), key(12))));
+    // Old records go at once, and with those beyond the number.
+    assert_eq!(surplus(&keys(9), 100, 3), Some((key(1), key(4))));
+    assert_eq!(surplus(&keys(111), 100, 3), Some((key(1), key(12))));
+    assert_eq!(surplus(&keys(6), FEWEST, 0), Some((key(1), key(2))));
 }
 
 /// Writes so many records of these sizes of some jobs, and visits them; returns the number kept of each.
@@ -119,14 +123,14 @@ fn kept(jobs: u32, records: u32, bytes: usize) -> Vec<usize> {
 
 #[test]
 fn a_history_is_bounded_by_bytes_too() {
-    assert_eq!(kept(1, 200, 400), [KEPT]);
+    assert_eq!(kept(1, 200, 400), [100]);
     assert_eq!(kept(1, 2, 32 << 10), [JOB_BYTES / (32 << 10)]);
     assert_eq!(kept(1, 200, 32 << 10), [JOB_BYTES / (32 << 10)]);
-    assert_eq!(kept(1, 0, 0), [KEPT]);
+    assert_eq!(kept(1, 0, 0), [100]);
     // A thousand jobs share the bound for all.
     assert!(kept(1000, 2, 8 << 10).iter().all(|kept| *kept == 8));
     assert!(kept(1000, 2, 32 << 10).iter().all(|kept| *kept == FEWEST));
-    assert!(kept(1000, 2, 400).iter().all(|kept| *kept == KEPT));
+    assert!(kept(1000, 2, 400).iter().all(|kept| *kept == 100));
 }
 
 #[test]

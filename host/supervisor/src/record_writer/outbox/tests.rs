@@ -40,6 +40,8 @@ fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
         progress: None,
         holds: Vec::new(),
         pending: None,
+        plan: None,
+        files: None,
     }
 }
 

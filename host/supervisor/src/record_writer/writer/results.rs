@@ -1,10 +1,10 @@
 //! Results of the writer's pieces of work.
 
 use leasehold_lock::{LeaseId, RefusalKind, Revision, StoreError};
-use leasehold_records::RunRecord;
+use leasehold_records::{RunRecord, printable};
 use tokio::time::Instant;
 
-use super::{WorkResult, Writer};
+use super::{SWEEP_EVERY, WorkResult, Writer};
 use crate::event::{AbandonedRun, EventContext, EventKind};
 use crate::record_writer::history::{self, HistoryFindings, HistoryVisit};
 use crate::record_writer::outbox::WriteBatch;
@@ -37,6 +37,20 @@ impl Writer {
                 if let Some(error) = failed {
                     tracing::debug!(%error, "cannot record the cut-off run of another host");
                     self.not_before = now + self.backoff.next();
+                }
+            }
+            WorkResult::Swept(swept) => {
+                self.sweep_at = Some(now + SWEEP_EVERY.mul_f64(0.75 + 0.25 * fastrand::f64()));
+                match swept {
+                    Ok(jobs) => {
+                        for job in jobs {
+                            let job = printable::line(&job);
+                            tracing::info!(%job, "deleted the old runs of a job that no host has");
+                        }
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot search for runs of jobs that no host has");
+                    }
                 }
             }
             WorkResult::Mended(visits, ended, mended) => {

@@ -1,0 +1,173 @@
+//! `leasehold explain`: the reasons for which a job runs or does not, as sentences.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use leasehold_config::wall::UnixMs;
+use leasehold_records::explain::{Explanation, explain};
+use leasehold_records::printable;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::known_hosts::unknown_host;
+use crate::known_jobs::unknown_job;
+use crate::look::Look;
+use crate::record_reader::{RecordReader, unread};
+use crate::show_format::{ShowFormat, print, print_json};
+use crate::store_reading::StoreReading;
+use crate::wrap::wrap;
+
+/// Arguments of `leasehold explain`.
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// The job.
+    job: String,
+    /// The configuration, a file or a folder, for its [store].
+    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+    config: PathBuf,
+    /// Only the reasons on this host.
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Output format.
+    #[arg(long, value_enum, default_value = "table")]
+    format: ShowFormat,
+}
+
+/// Prints the reasons for which a job runs or does not.
+pub(crate) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
+    let reader = RecordReader::open(&args.config).await?;
+    let reading = read(&reader, &args).await;
+    reader.locks.close().await;
+    let reading = reading?;
+    reading.warn_not_permitted();
+    let now = UnixMs::from_system(SystemTime::now());
+    let mut explanation = explain(&reading.facts(), &args.job, now);
+    if let Some(host) = &args.host {
+        explanation.keep_only(host);
+    }
+    match args.format {
+        ShowFormat::Json => print_json(&explanation),
+        ShowFormat::Table => {
+            let text = render(&explanation, args.host.as_deref(), Look::of_stdout());
+            print(&text)
+        }
+    }
+}
+
+/// Reads the store, and returns an error for a job or a host that nothing knows.
+async fn read(reader: &RecordReader, args: &ExplainArgs) -> Result<StoreReading, Failure> {
+    let reading = StoreReading::read(reader)
+        .await
+        .map_err(|error| unread(&error))?;
+    if !reading.job_names().contains(&args.job) {
+        let kv = reader.locks.kv();
+        let unknown = unknown_job(&kv, &reader.root, reader.config.jobs(), &args.job).await;
+        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
+            return Err(failure);
+        }
+    }
+    let unknown = args
+        .host
+        .as_deref()
+        .and_then(|host| unknown_host(host, &reading.host_names()));
+    unknown.map_or(Ok(reading), Err)
+}
+
+/// Renders the explanation: a line about the job, and one for each reason.
+fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
+    let job = printable::line(&explanation.job);
+    let place = host.map_or_else(String::new, |host| format!(" on {}", printable::line(host)));
+    let mut lines = vec![if explanation.running {
+        format!("{job} runs{place}; nothing hinders it.")
+    } else {
+        format!("{job} does not run{place}.")
+    }];
+    for reason in &explanation.reasons {
+        let hosts: Vec<String> = reason
+            .hosts
+            .iter()
+            .map(|host| printable::line(host))
+            .collect();
+        let line = if hosts.is_empty() {
+            format!("  {}", reason.text)
+        } else {
+            format!("  {}: {}", hosts.join(", "), reason.text)
+        };
+        lines.push(wrap(&line, look.width, 4));
+    }
+    if explanation.reasons.is_empty() {
+        lines.push("  the host does not have it".into());
+    }
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_lock::Token;
+    use leasehold_records::explain::StoreFacts;
+    use leasehold_records::{JobPlan, JobRecord, JobState};
+
+    fn record(host: &str, state: JobState) -> JobRecord {
+        JobRecord {
+            job: "ledger".into(),
+            host: host.into(),
+            lock: "billing".into(),
+            state,
+            since_unix_ms: UnixMs::new(3_600_000),
+            token: (state == JobState::Running).then_some(Token::new(7)),
+            next_unix_ms: None,
+            last: None,
+            detail: String::new(),
+            progress: None,
+            holds: Vec::new(),
+            pending: None,
+            plan: None,
+            files: None,
+        }
+    }
+
+    #[test]
+    fn explanation_is_a_line_and_its_reasons() {
+        let now = UnixMs::new(3_660_000);
+        let records = vec![
+            record("web1", JobState::Running),
+            record("web2", JobState::Waiting),
+        ];
+        let facts = StoreFacts::new(vec![], records);
+        let mut explanation = explain(&facts, "ledger", now);
+        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r"
+        ledger runs; nothing hinders it.
+          web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
+          web2: is joining the queue of lock `billing` since 01:00 UTC (1m00s)
+        ");
+        explanation.keep_only("web2");
+        insta::assert_snapshot!(render(&explanation, Some("web2"), Look::wide(40)), @r"
+        ledger does not run on web2.
+          web2: is joining the queue of lock
+            `billing` since 01:00 UTC (1m00s)
+        ");
+    }
+
+    #[test]
+    fn job_that_waits_for_a_tick_is_explained_once_for_all_hosts() {
+        let sleeping = |host| JobRecord {
+            next_unix_ms: Some(UnixMs::new(7_200_000)),
+            plan: Some(JobPlan {
+                schedule: "every = \"1h\"".into(),
+                tick_unix_ms: Some(UnixMs::new(7_200_000)),
+                ..JobPlan::default()
+            }),
+            ..record(host, JobState::Sleeping)
+        };
+        let facts = StoreFacts::new(vec![], vec![sleeping("web1"), sleeping("web2")]);
+        let explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
+        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r#"
+        ledger does not run.
+          web1, web2: next tick at 02:00 UTC (in 59m00s), by every = "1h"
+        "#);
+    }
+}

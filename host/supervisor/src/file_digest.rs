@@ -1,0 +1,78 @@
+//! Digests of the files that define jobs, by which a reader finds hosts that differ.
+//!
+//! The path of a plugin is left out, for machines may keep it in different folders. Values whose names suggest a
+//! secret are hidden before they are hashed.
+
+use std::fmt::Write as _;
+
+use leasehold_config::Job;
+use sha2::{Digest as _, Sha256};
+
+/// Bytes of a digest in a record: enough to tell the files of some hosts apart.
+const BYTES: usize = 6;
+
+/// Returns the digest of a job's settings.
+pub(crate) fn settings_digest(job: &Job) -> String {
+    let mut hash = Sha256::new();
+    for value in job.values().iter().filter(|value| value.key() != "plugin") {
+        feed(&mut hash, value.key());
+        feed(&mut hash, value.text());
+    }
+    finish(hash)
+}
+
+/// Returns the digest of a host's jobs: of their names, their settings' digests and their plugins'.
+pub(crate) fn files_digest<'a>(jobs: impl IntoIterator<Item = (&'a Job, &'a str)>) -> String {
+    let mut jobs: Vec<_> = jobs.into_iter().collect();
+    jobs.sort_by_key(|(job, _)| job.name());
+    let mut hash = Sha256::new();
+    for (job, plugin_sha256) in jobs {
+        feed(&mut hash, job.name());
+        feed(&mut hash, &settings_digest(job));
+        feed(&mut hash, plugin_sha256);
+    }
+    finish(hash)
+}
+
+/// Feeds one text, ended by a byte that no text holds.
+fn feed(hash: &mut Sha256, text: &str) {
+    hash.update(text.as_bytes());
+    hash.update([0xff]);
+}
+
+fn finish(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    let mut text = String::new();
+    for byte in digest.iter().take(BYTES) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use leasehold_config::Config;
+
+    fn job(keys: &str) -> Job {
+        let text = format!("[store]\nembedded = true\n[jobs.j]\n{keys}\n");
+        let config = Config::parse(&text, Path::new("test.toml")).unwrap();
+        config.jobs()[0].clone()
+    }
+
+    #[test]
+    fn digest_differs_by_settings_and_plugin_and_not_by_path() {
+        let one = job("plugin = \"/a/j.wasm\"\nevery = \"1m\"");
+        let moved = job("plugin = \"/b/j.wasm\"\nevery = \"1m\"");
+        let other = job("plugin = \"/a/j.wasm\"\nevery = \"2m\"");
+        assert_eq!(settings_digest(&one), settings_digest(&moved));
+        assert_ne!(settings_digest(&one), settings_digest(&other));
+        let files = files_digest([(&one, "00")]);
+        assert_eq!(files, files_digest([(&moved, "00")]));
+        assert_ne!(files, files_digest([(&moved, "01")]));
+        assert_eq!(files.len(), 12);
+    }
+}

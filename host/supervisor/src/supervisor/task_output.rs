@@ -1,0 +1,16 @@
+//! Results of the tasks that work for jobs.
+
+use leasehold_records::Outcome;
+
+use crate::job::manual::ManualWait;
+use crate::job::task::TaskResult;
+
+/// Result of a task of a job.
+pub(super) enum TaskOutput {
+    /// A piece of work of the job's own turn has ended.
+    Turn(TaskResult),
+    /// The wait for the requested run under this key has ended.
+    ManualWait(String, ManualWait),
+    /// A requested run has ended, and the lock was given back.
+    ManualRun(Outcome),
+}
