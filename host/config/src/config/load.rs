@@ -144,7 +144,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         is_piped: named.iter().any(|named| named.is_piped),
         host: host.host?,
         store: store?,
-        notify: notify?,
+        notify: notify.ok()?,
         plugins: rest.plugins.plugins.clone().filter(|_| rest.plugins.is_set),
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {

@@ -14,7 +14,7 @@ use super::files;
 use super::node::Node;
 use super::read;
 use super::schema;
-use super::section::Section;
+use super::section::{InvalidField, Section};
 
 /// Longest address of a service, in bytes.
 const LONGEST_URL: usize = 2048;
@@ -157,8 +157,8 @@ impl Notify {
     }
 }
 
-/// Reads `[notify]`; `None` if it is invalid, and `Some(None)` if it is absent.
-pub(super) fn read(root: &Section<'_>) -> Option<Option<Notify>> {
+/// Reads `[notify]`, if it is there.
+pub(super) fn read(root: &Section<'_>) -> Result<Option<Notify>, InvalidField> {
     let section = root.table("notify", "notify", schema::NOTIFY);
     let on = section.take("on", occasions);
     let command = section.take("command", command);
@@ -174,18 +174,24 @@ pub(super) fn read(root: &Section<'_>) -> Option<Option<Notify>> {
     let job_per_hour = section.take("job_per_hour", hourly);
     let is_complete = judge_recipients(&section);
     let notify = Notify {
-        on: on.or_default(NotifyKind::ALL.to_vec())?,
-        command: command.optional().ok()?,
-        http: http.optional().ok()?,
-        headers_file: headers_file.optional().ok()?,
-        timeout: timeout.or_default(TIMEOUT)?,
-        per_hour: per_hour.or_default(60)?,
-        job_per_hour: job_per_hour.or_default(6)?,
+        on: on
+            .or_default(NotifyKind::ALL.to_vec())
+            .ok_or(InvalidField)?,
+        command: command.optional()?,
+        http: http.optional()?,
+        headers_file: headers_file.optional()?,
+        timeout: timeout.or_default(TIMEOUT).ok_or(InvalidField)?,
+        per_hour: per_hour.or_default(60).ok_or(InvalidField)?,
+        job_per_hour: job_per_hour.or_default(6).ok_or(InvalidField)?,
     };
     if section.is_absent() {
-        return Some(None);
+        return Ok(None);
     }
-    is_complete.then_some(Some(notify))
+    if is_complete {
+        Ok(Some(notify))
+    } else {
+        Err(InvalidField)
+    }
 }
 
 /// Reports a table without a recipient, and headers without requests.
