@@ -31,7 +31,7 @@ struct SinkState {
     /// Time of the newest event.
     now: Option<BootTime>,
     /// Messages left out since the last one.
-    dropped: u64,
+    unreported: u64,
     /// Messages left out in all.
     dropped_in_all: u64,
     /// Messages queued in all.
@@ -44,7 +44,7 @@ impl NotifySink {
             jobs: BTreeMap::new(),
             limit: HourlyLimit::new(notify.per_hour()),
             now: None,
-            dropped: 0,
+            unreported: 0,
             dropped_in_all: 0,
             queued: 0,
         };
@@ -92,14 +92,14 @@ impl NotifySink {
             LimitPass::Always => true,
             LimitPass::Never => false,
         };
-        let is_sent = may_pass && send(&self.queue, state.dropped, state.queued, judged.notice);
+        let is_sent = may_pass && send(&self.queue, state.unreported, state.queued, judged.notice);
         if is_sent {
             memory.limit.take();
             state.limit.take();
-            state.dropped = 0;
+            state.unreported = 0;
             state.queued += 1;
         } else {
-            state.dropped += 1;
+            state.unreported += 1;
             state.dropped_in_all += 1;
         }
         if matches!(kind, NotifyKind::Failure | NotifyKind::LostLock) {
