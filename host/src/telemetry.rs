@@ -1,4 +1,5 @@
-//! Metrics and health checks of this process, where `listen` in `[host]` asks for them.
+//! Metrics and health checks of this process, where `listen` in `[host]` asks for them, and messages, where `[notify]`
+//! does.
 
 use std::io;
 use std::sync::Arc;
@@ -8,15 +9,17 @@ use leasehold_lock::{Clock, ConnectOptions};
 use leasehold_runtime::CONTRACT_VERSION;
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, EventSink};
-use leasehold_telemetry::{BuildInfo, ListenError, Telemetry, TelemetryServer};
+use leasehold_telemetry::{BuildInfo, ListenError, Notifier, Telemetry, TelemetryServer};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// The server for metrics and checks, and the state that it shows. Both are absent without `listen`.
+/// The server for metrics and checks, and the state that it shows, both absent without `listen`; and the sender of
+/// messages.
 pub(crate) struct ProcessTelemetry {
     state: HostTelemetry,
     server: Option<TelemetryServer>,
+    notifier: Option<Notifier>,
 }
 
 /// The part that hosts report to. Cheap to clone.
@@ -26,10 +29,12 @@ pub(crate) struct HostTelemetry(Option<Telemetry>);
 impl ProcessTelemetry {
     /// Starts to listen, before anything slow is done, so that checks are answered while plugins are compiled.
     pub(crate) fn start(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        let notifier = config.notify().map(Notifier::start);
         let Some(listen) = config.host().listen() else {
             return Ok(Self {
                 state: HostTelemetry(None),
                 server: None,
+                notifier,
             });
         };
         let build = BuildInfo {
@@ -42,6 +47,7 @@ impl ProcessTelemetry {
         Ok(Self {
             state: HostTelemetry(Some(telemetry)),
             server: Some(server),
+            notifier,
         })
     }
 
@@ -50,8 +56,19 @@ impl ProcessTelemetry {
         &self.state
     }
 
-    /// Counts the lines that this log drops, and logs the address.
+    /// Returns the sinks for the event log.
+    pub(crate) fn sinks(&self) -> Vec<Box<dyn EventSink>> {
+        let metrics = self.state.0.iter().map(Telemetry::sink);
+        metrics
+            .chain(self.notifier.iter().map(Notifier::sink))
+            .collect()
+    }
+
+    /// Counts the lines that this log drops, logs the address, and logs messages that cannot be delivered.
     pub(crate) fn watch_log(&self, event_log: &EventLog) {
+        if let Some(notifier) = &self.notifier {
+            notifier.watch_log(event_log);
+        }
         if let (Some(telemetry), Some(server)) = (&self.state.0, &self.server) {
             telemetry.watch_log(event_log);
             let address = server.address().to_string();
@@ -60,8 +77,11 @@ impl ProcessTelemetry {
         }
     }
 
-    /// Ends the server, and waits for that.
-    pub(crate) fn finish(self) {
+    /// Delivers the last messages and ends the server, and waits for that.
+    pub(crate) async fn finish(self) {
+        if let Some(notifier) = self.notifier {
+            notifier.finish().await;
+        }
         if let Some(server) = self.server {
             server.finish();
         }
@@ -81,11 +101,6 @@ impl HostTelemetry {
         if let Some(telemetry) = &self.0 {
             telemetry.set_plugins_loaded(host);
         }
-    }
-
-    /// Returns the sinks for the event log.
-    pub(crate) fn sinks(&self) -> Vec<Box<dyn EventSink>> {
-        self.0.iter().map(Telemetry::sink).collect()
     }
 
     /// Observes the lock client that is made with these options, for this host.

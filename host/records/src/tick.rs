@@ -83,6 +83,9 @@ pub struct TickRecord {
     /// The latest tick of another host before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<TickBefore>,
+    /// The schedule that it is a tick of, as text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schedule: String,
     /// True if its job was dropped into a folder; false if a configuration names it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,

@@ -147,7 +147,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let telemetry = ProcessTelemetry::start(&config, &clock)?;
     let (form, out) = (args.form(&*clock), args.out()?);
-    let sinks = telemetry.hosts().sinks();
+    let sinks = telemetry.sinks();
     let event_log = EventLog::start_with(clock.clone(), (form, level), "dev", out, sinks)
         .map_err(|error| Failure::internal(&error))?;
     telemetry.watch_log(&event_log);
@@ -198,8 +198,8 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
     store.close().await;
     event_log.emit(EventContext::default(), EventKind::StoreClosed);
     drop(strays);
+    telemetry.finish().await;
     event_log.finish();
-    telemetry.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
         // After a signal, a pipe that is not read must not keep the process.

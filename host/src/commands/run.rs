@@ -63,7 +63,7 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
     let telemetry = ProcessTelemetry::start(&config, &clock)?;
     let (form, id) = (args.log_format.into(), config.host().id().to_owned());
     telemetry.hosts().add_host(&id);
-    let sinks = telemetry.hosts().sinks();
+    let sinks = telemetry.sinks();
     let event_log = EventLog::start_with(clock.clone(), (form, level), &id, Out::Stdout, sinks)
         .map_err(|error| Failure::internal(&error))?;
     telemetry.watch_log(&event_log);
@@ -82,8 +82,8 @@ pub(crate) async fn run(args: RunArgs, level: EventLevel) -> Result<Exit, Failur
         is_shown: args.log_format != LogFormat::Json,
     };
     let exit = start.run(shutdown).await;
+    telemetry.finish().await;
     event_log.finish();
-    telemetry.finish();
     drop(listener);
     drop(strays);
     drop(hangups);

@@ -3,6 +3,7 @@
 //! Their JSON is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists them.
 
 mod context;
+mod found;
 mod plugin_load;
 mod skip_cause;
 
@@ -13,6 +14,7 @@ use leasehold_lock::BootTime;
 use serde::Serialize;
 
 pub use context::EventContext;
+pub use found::{AbandonedRun, DisbelievedTick, MissedTicks, NotifyFailure};
 pub use plugin_load::{CompileStart, LoadEnd};
 pub use skip_cause::SkipCause;
 
@@ -238,17 +240,12 @@ pub enum EventKind {
         /// Path of the file.
         file: String,
     },
+    /// No host has begun these ticks.
+    TicksMissed(MissedTicks),
+    /// A run on another host has no end: that host vanished or could not reach the store. The context is that run's.
+    RunAbandoned(AbandonedRun),
     /// A tick that a host with a wrong clock had claimed was overwritten.
-    TickDisbelieved {
-        /// Nominal time of the tick.
-        tick: String,
-        /// The host that claimed it.
-        by: String,
-        /// Clock of that host.
-        its_clock: String,
-        /// Clock of this host.
-        our_clock: String,
-    },
+    TickDisbelieved(DisbelievedTick),
     /// The job pauses after a failure.
     Backoff {
         /// Length of the pause, in milliseconds.
@@ -403,6 +400,8 @@ pub enum EventKind {
         /// The reason.
         reason: String,
     },
+    /// Messages of `[notify]` cannot be delivered. Logged once a cause.
+    NotifyFailed(NotifyFailure),
     /// Lines were dropped, because the reader of the log is slow.
     LinesDropped {
         /// Number of lines.

@@ -34,7 +34,10 @@ impl EventKind {
             | Self::IdTaken { .. }
             | Self::LockLost { .. }
             | Self::TickUnmarked { .. }
-            | Self::TickDisbelieved { .. }
+            | Self::TickDisbelieved(_)
+            | Self::TicksMissed(_)
+            | Self::RunAbandoned(_)
+            | Self::NotifyFailed(_)
             | Self::StandingBack { .. }
             | Self::Backoff { .. }
             | Self::ConfigGone { .. }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use leasehold_lock::{BootTime, Clock};
+use leasehold_lock::{BootTime, Clock, Token};
+use leasehold_records::RunRecord;
 
 pub use form::Form;
 pub use sink::{EventSink, JobView};
@@ -126,6 +127,20 @@ impl EventLog {
         if !self.muted.load(Ordering::Relaxed) {
             for sink in &self.shared.sinks {
                 sink.job_changed(&self.host, job);
+            }
+        }
+    }
+
+    /// Returns the host whose events these are.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Passes a failed run of another host to the sinks.
+    pub(crate) fn failed_elsewhere(&self, run: &RunRecord, success: Option<Token>) {
+        if !self.muted.load(Ordering::Relaxed) {
+            for sink in &self.shared.sinks {
+                sink.failed_elsewhere(&self.host, run, success);
             }
         }
     }

@@ -35,11 +35,13 @@
 //! - `sink`, `observer`: the ways in
 //! - `health`, [`status`]: checks, and JSON
 //! - `server`: HTTP
+//! - `notify`: messages about failures, which need no `listen`
 
 mod health;
 mod host_state;
 mod job_table;
 mod metrics;
+mod notify;
 mod observer;
 mod process_state;
 #[cfg(test)]
@@ -51,6 +53,7 @@ mod telemetry;
 
 pub use job_table::MOST_JOBS;
 pub use metrics::{MetricInfo, describe_metrics, metric_infos};
+pub use notify::Notifier;
 pub use process_state::BuildInfo;
 pub use server::{ListenError, TelemetryServer};
 pub use telemetry::Telemetry;

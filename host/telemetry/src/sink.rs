@@ -27,7 +27,7 @@ impl MetricsSink {
 
 impl EventSink for MetricsSink {
     fn receive(&self, event: &Arc<Event>) {
-        // Notes and lines about the store of the process are of no host.
+        // Notes and lines about the store, the log and the messages of the process are of no host.
         if is_of_process(&event.kind) {
             return;
         }
@@ -87,6 +87,7 @@ const fn is_of_process(kind: &EventKind) -> bool {
             | EventKind::SignalIgnored { .. }
             | EventKind::Note { .. }
             | EventKind::LinesDropped { .. }
+            | EventKind::NotifyFailed { .. }
     )
 }
 

@@ -33,6 +33,10 @@ pub(super) enum FileKind {
     Directory,
     /// The folder for plugins.
     PluginFolder,
+    /// A program that messages go to.
+    Program,
+    /// Headers of requests that carry messages.
+    Headers,
 }
 
 impl FileKind {
@@ -45,18 +49,29 @@ impl FileKind {
             Self::Secret => "secret file",
             Self::Directory => "directory",
             Self::PluginFolder => "plugin folder",
+            Self::Program => "program",
+            Self::Headers => "header file",
         }
     }
 
     pub(super) const fn is_secret(self) -> bool {
-        matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
+        matches!(
+            self,
+            Self::Password | Self::PrivateKey | Self::Secret | Self::Headers
+        )
     }
 
-    /// Returns true if a job needs it to run; false if the host needs it to reach its store.
+    /// Returns true if only a host that runs jobs needs it; false if it is needed to reach the store.
     pub(super) const fn is_for_a_job(self) -> bool {
         matches!(
             self,
-            Self::Plugin | Self::PluginFolder | Self::Secret | Self::Authority | Self::Directory
+            Self::Plugin
+                | Self::PluginFolder
+                | Self::Secret
+                | Self::Authority
+                | Self::Directory
+                | Self::Program
+                | Self::Headers
         )
     }
 }

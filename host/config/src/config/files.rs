@@ -24,6 +24,8 @@ use crate::owned::{OpenRefusal, open as open_regular};
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
+/// The mode bits that let a file be executed.
+const EXECUTE: u32 = 0o111;
 
 /// Reads a path and records that its file must exist.
 pub(super) fn claimed(node: &Node<'_>, kind: FileKind) -> Option<PathBuf> {
@@ -127,6 +129,14 @@ fn check_file(kind: FileKind, given: &Path, claim: &FileClaim) -> Option<ConfigE
             });
         }
     };
+    if kind == FileKind::Program {
+        let mode = file
+            .metadata()
+            .map(|metadata| metadata.permissions().mode());
+        let is_executable = mode.is_ok_and(|mode| mode & EXECUTE != 0);
+        return (!is_executable)
+            .then(|| say("is not executable").help(format!("run `chmod +x {path}`")));
+    }
     if !kind.is_secret() || credentials::holds(given) {
         return None;
     }

@@ -14,6 +14,7 @@ use super::ignored_in_eq::IgnoredInEq;
 use super::job::Job;
 use super::loaded::{Config, DropInBase};
 use super::lockname::LockClaim;
+use super::notify;
 use super::parts::{NamedText, SortedErrors};
 use super::plugins;
 use super::plugins::RawPlugins;
@@ -138,6 +139,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         parts::holder(roots, "store"),
         host.host.as_ref().map(Host::data_dir),
     );
+    let notify = notify::read(parts::holder(roots, "notify"));
     let rest = read_rest(roots, host.drift);
     let texts = named
         .iter()
@@ -147,6 +149,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         is_piped: named.iter().any(|named| named.is_piped),
         host: host.host?,
         store: store?,
+        notify: notify.ok()?,
         plugins: rest.plugins.plugins.clone().filter(|_| rest.plugins.is_set),
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {

@@ -5,6 +5,7 @@ use super::embedded::Embedded;
 use super::host::Host;
 use super::ignored_in_eq::IgnoredInEq;
 use super::job::Job;
+use super::notify::Notify;
 use super::plugins::Plugins;
 use super::plugins::RawPlugins;
 use super::raw_job::RawJob;
@@ -37,6 +38,7 @@ pub struct Config {
     pub(super) is_piped: bool,
     pub(super) host: Host,
     pub(super) store: Store,
+    pub(super) notify: Option<Notify>,
     pub(super) plugins: Option<Plugins>,
     pub(super) jobs: Vec<Job>,
     pub(super) kept: IgnoredInEq<Arc<DropInBase>>,
@@ -61,6 +63,11 @@ impl Config {
     /// The store.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Messages about failures. Default: none.
+    pub const fn notify(&self) -> Option<&Notify> {
+        self.notify.as_ref()
     }
 
     /// Copies the configuration for a host of this name.

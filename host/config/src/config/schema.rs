@@ -111,7 +111,7 @@ pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_KEYS, Dir) }>(DIR_KEYS
 pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(DIR_KEYS, NeededDir);
 
 /// Tables at the top of the file.
-pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
+pub(super) const ROOT: &[&str] = &["host", "store", "notify", "defaults", "plugins", "jobs"];
 /// `[host]`
 pub(super) const HOST: &[&str] = &[
     "id",
@@ -124,6 +124,16 @@ pub(super) const HOST: &[&str] = &[
 ];
 /// `keep_output` in `[host]`
 pub(super) const KEEP_OUTPUT: &[&str] = &["size", "age"];
+/// `[notify]`
+pub(super) const NOTIFY: &[&str] = &[
+    "on",
+    "command",
+    "http",
+    "headers_file",
+    "timeout",
+    "per_hour",
+    "job_per_hour",
+];
 /// `[store]`
 pub(super) const STORE: &[&str] = &[
     "embedded",
@@ -164,6 +174,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("host.keep_output", KEEP_OUTPUT),
     ("store", STORE),
     ("store.tls", TLS),
+    ("notify", NOTIFY),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
     ("jobs.<name>.history", HISTORY),

@@ -4,6 +4,7 @@
 //! A tick is named by its own moment, which all hosts compute alike, whatever their clocks show.
 //! That is why periods count from 1970 and not from the start of a host.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -128,6 +129,16 @@ impl Beat {
                 let gaps = ticks.windows(2).map(|pair| pair[1].since(pair[0]));
                 gaps.min().unwrap_or(LONGEST)
             }
+        }
+    }
+}
+
+/// Prints the ticks in one line. Equal ones print alike.
+impl fmt::Display for Beat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(period) => write!(f, "every {}", format_duration(*period)),
+            Self::Cron(cron) => write!(f, "cron {cron}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The orders as the jobs and runs of one host see them: each waits here for the order that concerns it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_config::wall::{UnixMs, WallClock};
@@ -19,11 +20,17 @@ const NAP: Duration = Duration::from_mins(1);
 pub(crate) struct ControlHandle {
     state: watch::Receiver<ControlState>,
     wall: Arc<dyn WallClock>,
+    /// The last moment at which each job was held, for those that were.
+    held_until: Arc<Mutex<BTreeMap<String, UnixMs>>>,
 }
 
 impl ControlHandle {
     pub(crate) fn new(state: watch::Receiver<ControlState>, wall: Arc<dyn WallClock>) -> Self {
-        Self { state, wall }
+        Self {
+            state,
+            wall,
+            held_until: Arc::default(),
+        }
     }
 
     /// Returns the orders as they are now. They must not be kept over an await.
@@ -81,13 +88,32 @@ impl ControlHandle {
             let nap = seen.next_nap();
             match seen.lack(job) {
                 Some(lack) if lack == before => {}
-                changed => return changed,
+                Some(other) => return Some(other),
+                None => {
+                    self.note_held(job);
+                    return None;
+                }
             }
             tokio::select! {
                 () = seen.changed() => {}
                 () = tokio::time::sleep(nap) => {}
             }
         }
+    }
+
+    /// Returns the time at which this job was last released from a hold that it waited for.
+    pub(crate) fn held_until(&self, job: &str) -> Option<UnixMs> {
+        let held_until = self.held_until.lock();
+        held_until
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(job)
+            .copied()
+    }
+
+    fn note_held(&self, job: &str) {
+        let held_until = self.held_until.lock();
+        let mut held_until = held_until.unwrap_or_else(PoisonError::into_inner);
+        held_until.insert(job.to_owned(), self.wall.now());
     }
 
     /// Returns the time of the next hold that ends by itself.

@@ -6,7 +6,7 @@ use std::path::Path;
 /// Source of the events.
 const SOURCE: &str = include_str!("../event.rs");
 /// Source of the fields of events that have a type of their own.
-const FIELDS: &str = include_str!("plugin_load.rs");
+const FIELDS: &str = concat!(include_str!("plugin_load.rs"), include_str!("found.rs"));
 /// Line after which the list begins.
 const MARK: &str = "<!-- The list below is made from src/event.rs. -->\n";
 /// Variable with which this test writes the list.
@@ -99,7 +99,7 @@ fn json_kind(kind: &str) -> String {
         .and_then(|kind| kind.strip_suffix('>'))
         .unwrap_or(kind);
     match inner {
-        "String" | "&'static str" | "Arc<str>" => "text",
+        "String" | "&'static str" | "Arc<str>" | "SkipCause" => "text",
         "u32" | "u64" | "usize" | "Token" => "number",
         "bool" => "true or false",
         "Vec<String>" => "list of texts",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::line::is_report;
-use crate::event::EventKind;
+use crate::event::{AbandonedRun, DisbelievedTick, EventKind, MissedTicks, NotifyFailure};
 
 /// Formats an event as one sentence that begins with a word in capitals.
 pub(super) fn sentence(kind: &EventKind) -> String {
@@ -35,8 +35,10 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         | EventKind::RunEnded { .. }
         | EventKind::Released { .. } => run(kind),
         EventKind::Skipped { .. }
+        | EventKind::TicksMissed(_)
+        | EventKind::RunAbandoned(_)
         | EventKind::TickUnmarked { .. }
-        | EventKind::TickDisbelieved { .. }
+        | EventKind::TickDisbelieved(_)
         | EventKind::StandingBack { .. }
         | EventKind::Quarantined { .. }
         | EventKind::Backoff { .. } => no_run(kind),
@@ -66,6 +68,9 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::HostStopped => "STOPPED".into(),
         EventKind::Note { text } => format!("NOTE       {text}"),
         EventKind::RecordsDropped { reason, .. } => format!("RECORDS    {reason}"),
+        EventKind::NotifyFailed(NotifyFailure { recipient, error }) => {
+            format!("NOTIFY     messages do not reach {recipient}: {error}")
+        }
         EventKind::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because this log was not read")
         }
@@ -191,15 +196,36 @@ fn run(kind: &EventKind) -> String {
 fn no_run(kind: &EventKind) -> String {
     match kind {
         EventKind::Skipped { reason, .. } => format!("SKIPPED    {reason}"),
+        EventKind::TicksMissed(MissedTicks { first, last, count }) => match count {
+            1 => format!("MISSED     no host started a run for the tick of {first}"),
+            _ => format!(
+                "MISSED     no host started a run for {count} ticks, from {first} to {last}"
+            ),
+        },
+        EventKind::RunAbandoned(AbandonedRun {
+            ran_on,
+            attempt,
+            tick,
+        }) => {
+            let mut line = format!("ABANDONED  attempt {attempt}");
+            if let Some(tick) = tick {
+                let _ = write!(line, " at the tick of {tick}");
+            }
+            let _ = write!(
+                line,
+                " on {ran_on} has no end: that host vanished or could not reach the store"
+            );
+            line
+        }
         EventKind::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
-        EventKind::TickDisbelieved {
+        EventKind::TickDisbelieved(DisbelievedTick {
             tick,
             by,
             its_clock,
             our_clock,
-        } => format!(
+        }) => format!(
             "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
              it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
         ),

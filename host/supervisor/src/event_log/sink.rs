@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use leasehold_config::Schedule;
-use leasehold_records::JobRecord;
+use leasehold_lock::Token;
+use leasehold_records::{JobRecord, RunRecord};
 use leasehold_runtime::PluginFacts;
 
 use crate::event::Event;
@@ -35,6 +36,12 @@ pub trait EventSink: Send + Sync {
     /// A job of `host` was removed, and its last run has ended.
     fn job_gone(&self, host: &Arc<str>, job: &str) {
         let _ = (host, job);
+    }
+
+    /// A run on another host had failed before a run of its job on `host`; found in the store, within ten seconds of the
+    /// later one. `success` is the token of the first success after it, which was on `host`. A run may be passed twice.
+    fn failed_elsewhere(&self, host: &Arc<str>, run: &RunRecord, success: Option<Token>) {
+        let _ = (host, run, success);
     }
 
     /// Returns the number of events that it has dropped since its start.

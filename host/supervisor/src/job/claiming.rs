@@ -13,9 +13,10 @@ use super::held_lock::HeldLock;
 use super::machine::{TickClaim, TickLook, TickMark};
 use super::task::TaskResult;
 use super::tick::{
-    self, EndedTick, HeldTicks, ReplacedRecord, StoredTicks, TickClaimant, TickRequest,
+    self, ClaimedBefore, EndedTick, HeldTicks, ReplacedRecord, StoredTicks, TickClaimant,
+    TickRequest,
 };
-use crate::event::EventKind;
+use crate::event::{DisbelievedTick, EventKind, MissedTicks};
 use crate::record_writer::text;
 use crate::shutdown::cut_short;
 use leasehold_config::Schedule;
@@ -53,6 +54,10 @@ pub(crate) async fn claim(
         lock_key: grant.key().to_owned(),
         token: grant.token(),
         run_id: context.run_id(grant.token(), held.sequence),
+        schedule: match context.job.schedule() {
+            Schedule::Ticks(ticks) => ticks.beat().to_string(),
+            Schedule::KeepRunning | Schedule::Once => String::new(),
+        },
     };
     let request = request_tick(&context, tick, newest);
     let store = hold_ticks(&context, grant);
@@ -67,13 +72,16 @@ pub(crate) async fn claim(
             .record_writer
             .run_cut_off(record_of_cut_off(&context, cut_off));
     }
+    if let (TickClaim::Ours { tick, .. }, Some(before)) = (&claim, &over.before) {
+        log_passed(&context, grant, before, *tick);
+    }
     if let Some(overruled) = over.overruled {
-        let disbelieved = EventKind::TickDisbelieved {
+        let disbelieved = EventKind::TickDisbelieved(DisbelievedTick {
             tick: overruled.tick.to_string(),
             by: overruled.host,
             its_clock: overruled.shown.to_string(),
             our_clock: request.now.to_string(),
-        };
+        });
         let about = context.event_context_for(grant.token());
         context.event_log.emit(about, disbelieved);
     }
@@ -89,6 +97,23 @@ pub(crate) async fn claim(
         context.event_log.emit(about, lost);
     }
     TaskResult::Claimed { grant: held, claim }
+}
+
+/// Logs the ticks before the claimed one that no host has begun.
+fn log_passed(context: &JobContext, grant: &Grant, before: &ClaimedBefore, claimed: UnixMs) {
+    let Schedule::Ticks(ticks) = context.job.schedule() else {
+        return;
+    };
+    let held_until = context.control.held_until(&context.name);
+    if let Some(passed) = tick::find_passed(ticks.beat(), before, claimed, held_until) {
+        let missed = EventKind::TicksMissed(MissedTicks {
+            first: passed.first.to_string(),
+            last: passed.last.to_string(),
+            count: passed.count,
+        });
+        let about = context.event_context_for(grant.token());
+        context.event_log.emit(about, missed);
+    }
 }
 
 /// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.

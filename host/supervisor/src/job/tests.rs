@@ -549,6 +549,7 @@ impl World {
             lock_key: format!("/l/locks/j/{token}"),
             token,
             run_id: format!("host-{host}-{token}-{}", me.sequence),
+            schedule: String::new(),
         };
         let ask = self.ask(host, tick, newest);
         let view = self.store_view(host);

@@ -2,6 +2,7 @@
 //!
 //! - `store`: the record in the store. `request`: the requested tick. `decision`: decisions from a record.
 //! - `look`, `claim`, `mark`: the three steps. `owner`: the job that a record belongs to.
+//! - `passed`: ticks between two claims.
 //!
 //! # Flow
 //!
@@ -36,12 +37,14 @@ mod decision;
 mod look;
 mod mark;
 mod owner;
+mod passed;
 mod request;
 mod store;
 
 pub(crate) use self::claim::{ReplacedRecord, TickClaimant, claim};
 pub(crate) use self::look::look;
 pub(crate) use self::mark::{EndedTick, mark};
+pub(crate) use self::passed::{ClaimedBefore, find_passed};
 pub(crate) use self::request::TickRequest;
 pub(crate) use self::store::{HeldTicks, StoredTicks};
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::{Batch, Kv, Revision, StoreError};
+use leasehold_lock::{Batch, Kv, Revision, StoreError, Token};
 use leasehold_records::{Outcome, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
@@ -71,6 +71,15 @@ pub(super) struct HistoryFindings {
     surplus: Option<(String, String)>,
     /// Runs without an end: key, revision of the last change, record.
     unended: Vec<(String, Revision, RunRecord)>,
+    /// The newest failed run.
+    failed: Option<FailedRun>,
+}
+
+/// A failed run, and the first success after it: its host and token.
+#[derive(Debug, PartialEq, Eq)]
+struct FailedRun {
+    record: RunRecord,
+    success: Option<(String, Token)>,
 }
 
 /// The histories of all jobs that have run here.
@@ -211,15 +220,18 @@ async fn look_at(
     let mut findings = HistoryFindings {
         surplus: surplus(&keys, visit.kept, aged),
         unended: Vec::new(),
+        failed: None,
     };
     if let Some(from) = looked_from(&keys, visit) {
         for entry in kv.scan_range(from, &visit.own).await?.found {
-            if let Ok(record) = RunRecord::from_json(&entry.value)
-                && is_abandoned(&record, &visit.mark)
-            {
-                findings
-                    .unended
-                    .push((entry.key, entry.mod_revision, record));
+            let Ok(record) = RunRecord::from_json(&entry.value) else {
+                continue;
+            };
+            if is_abandoned(&record, &visit.mark) {
+                let unended = &mut findings.unended;
+                unended.push((entry.key, entry.mod_revision, record));
+            } else {
+                findings.note(record);
             }
         }
     }
@@ -255,8 +267,12 @@ fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
     record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
 }
 
-/// Deletes the oldest runs of some histories, and records the end of runs whose host died.
-pub(super) async fn mend(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), StoreError> {
+/// Deletes the oldest runs of some histories, and records the end of runs whose host died. Adds those to `ended`.
+pub(super) async fn mend(
+    kv: Kv,
+    findings: Vec<HistoryFindings>,
+    ended: &mut Vec<RunRecord>,
+) -> Result<(), StoreError> {
     let mut deletes = Batch::default();
     for found in findings {
         if let Some((first, end)) = &found.surplus {
@@ -269,8 +285,10 @@ pub(super) async fn mend(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), S
                 record.host
             );
             // A run that has ended meanwhile has another revision, and stays as it is.
-            kv.compare_and_put(&key, revision, &record.to_json())
-                .await?;
+            let json = record.to_json();
+            if kv.compare_and_put(&key, revision, &json).await? {
+                ended.push(record);
+            }
         }
     }
     if !deletes.is_empty() {
@@ -284,6 +302,29 @@ impl HistoryFindings {
     pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
         self.unended.retain(|(key, _, _)| !is_known(key));
         self
+    }
+
+    /// Takes the next run in the order of tokens.
+    fn note(&mut self, record: RunRecord) {
+        if record.outcome.is_failure() {
+            self.failed = Some(FailedRun {
+                record,
+                success: None,
+            });
+        } else if matches!(record.outcome, Outcome::Done | Outcome::Again)
+            && let Some(failed) = &mut self.failed
+        {
+            failed.success.get_or_insert((record.host, record.token));
+        }
+    }
+
+    /// Returns the newest failed run before the visit's own, if it was on another host than `host` and no success on
+    /// a further host has followed it. Also returns the token of the success that has followed it on `host`.
+    pub(super) fn failed_elsewhere(&self, host: &str) -> Option<(&RunRecord, Option<Token>)> {
+        let failed = self.failed.as_ref()?;
+        let success = failed.success.as_ref();
+        let concerns = failed.record.host != host && success.is_none_or(|(on, _)| on == host);
+        concerns.then_some((&failed.record, success.map(|(_, token)| *token)))
     }
 
     /// True if there is nothing to change.

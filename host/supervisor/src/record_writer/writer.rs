@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use leasehold_lock::{Backoff, Kv, LeaseId, Locks, Revision, StoreError, renewal_interval};
-use leasehold_records::{Root, UnixMs};
+use leasehold_records::{Root, RunRecord, UnixMs};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -42,7 +42,8 @@ enum WorkResult {
     WriteBatch(WriteBatch, LeaseId, Result<Revision, StoreError>),
     Lease(Result<LeaseFacts, StoreError>),
     Looked(Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)>),
-    Mended(Vec<HistoryVisit>, Result<(), StoreError>),
+    /// Runs that were found without an end, and have one now.
+    Mended(Vec<HistoryVisit>, Vec<RunRecord>, Result<(), StoreError>),
     CutOff(CutOffRun, Result<bool, StoreError>),
     Swept(Result<Vec<String>, StoreError>),
 }

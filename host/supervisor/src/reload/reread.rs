@@ -141,6 +141,7 @@ impl Reloader {
         let tables = [
             ("[host]", old.host() != config.host()),
             ("[store]", old.store() != config.store()),
+            ("[notify]", old.notify() != config.notify()),
             (
                 "[plugins]",
                 old.plugins().is_some() != config.plugins().is_some(),

@@ -96,6 +96,7 @@ fn tick(state: TickState, outcome: Option<Outcome>) -> TickRecord {
         ended_unix_ms: None,
         outcome,
         before: None,
+        schedule: String::new(),
         dropped: false,
         retry_unix_ms: None,
     }

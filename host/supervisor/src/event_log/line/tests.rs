@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use leasehold_lock::{BootTime, Token};
 
 use super::*;
+use crate::event::DisbelievedTick;
 
 fn event(host: &str, token: Option<u64>, kind: EventKind) -> Event {
     Event {
@@ -150,12 +151,12 @@ fn refused_configuration_has_a_log_line_for_each_line() {
 
 #[test]
 fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
-    let disbelieved = EventKind::TickDisbelieved {
+    let disbelieved = EventKind::TickDisbelieved(DisbelievedTick {
         tick: "2031-01-08T00:00:00Z".into(),
         by: "web3".into(),
         its_clock: "2031-01-08T00:00:01Z".into(),
         our_clock: "2026-11-30T00:00:02Z".into(),
-    };
+    });
     insta::assert_snapshot!(
         sentence(&disbelieved),
         @"CLOCK      web3 claimed the tick of 2031-01-08T00:00:00Z when its clock showed 2031-01-08T00:00:01Z, and ours shows 2026-11-30T00:00:02Z: it is not believed and written over; set the clock of web3, and keep it right with chrony or ntpd"

@@ -8,6 +8,7 @@ use leasehold_records::{TickRecord, TickState};
 
 use super::decision::{TickDecision, decide, find_doubt, is_ahead, keep_believed, previous_tick};
 use super::owner::filter_by_owner;
+use super::passed::ClaimedBefore;
 use super::request::TickRequest;
 use super::store::TickStore;
 use crate::job::machine::TickClaim;
@@ -29,6 +30,8 @@ pub(crate) struct TickClaimant {
     pub(crate) lock_key: String,
     pub(crate) token: Token,
     pub(crate) run_id: String,
+    /// The job's schedule, as text.
+    pub(crate) schedule: String,
 }
 
 /// A tick that was not believed and was overwritten.
@@ -47,6 +50,8 @@ pub(crate) struct ReplacedRecord {
     pub(crate) overruled: Option<OverruledTick>,
     /// A claim whose run was cut off: its host has died or has lost the lock.
     pub(crate) cut_off: Option<TickRecord>,
+    /// The tick that was claimed last.
+    pub(crate) before: Option<ClaimedBefore>,
 }
 
 impl ReplacedRecord {
@@ -63,6 +68,7 @@ impl ReplacedRecord {
         Self {
             overruled,
             cut_off: cut_off.cloned(),
+            before: None,
         }
     }
 }
@@ -117,6 +123,10 @@ async fn try_claim(
         .as_ref()
         .and_then(|record| previous_tick(record, revision, &claimant.host));
     let record = record.and_then(|record| keep_believed(record, request.now));
+    replaced.before = record.as_ref().map(|record| ClaimedBefore {
+        tick: record.tick_unix_ms,
+        schedule: record.schedule.clone(),
+    });
     let (tick, attempt) = match decide(record.as_ref(), request) {
         TickDecision::Run { tick, attempt } => (tick, attempt),
         TickDecision::Over { known, reason } => return Ok(Some(TickClaim::Over { known, reason })),
@@ -220,6 +230,7 @@ fn claimed_record(
         outcome: None,
         retry_unix_ms: None,
         before: None,
+        schedule: claimant.schedule.clone(),
         dropped: request.is_dropped,
     }
 }

@@ -39,6 +39,7 @@ fn record(tick: u64, state: TickState) -> TickRecord {
         outcome: None,
         retry_unix_ms: None,
         before: None,
+        schedule: String::new(),
         dropped: false,
     }
 }
@@ -61,6 +62,7 @@ fn me() -> TickClaimant {
         lock_key: "/l/locks/j/a9".into(),
         token: Token::new(9),
         run_id: "a-9-0".into(),
+        schedule: String::new(),
     }
 }
 

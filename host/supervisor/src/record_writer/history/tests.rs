@@ -145,3 +145,41 @@ fn only_an_earlier_run_under_the_same_lock_is_over() {
     assert!(!is_abandoned(&record(Outcome::Running, "m", 3), &mark(4)));
     assert!(!is_abandoned(&record(Outcome::Done, "l", 3), &mark(4)));
 }
+
+fn ended(token: u64, host: &str, outcome: Outcome) -> RunRecord {
+    RunRecord {
+        host: host.into(),
+        outcome,
+        ..crate::record_writer::sample(token)
+    }
+}
+
+/// Only the host of the first success after a failure learns of it.
+#[test]
+fn failure_elsewhere_concerns_the_host_that_succeeds_next() {
+    let found = |runs: &[(u64, &str, Outcome)]| {
+        let mut findings = HistoryFindings::default();
+        for (token, host, outcome) in runs {
+            findings.note(ended(*token, host, *outcome));
+        }
+        let found = findings.failed_elsewhere("a");
+        found.map(|(run, success)| (run.token.get(), success.map(Token::get)))
+    };
+    let (failed, done) = (Outcome::Trap, Outcome::Done);
+    assert_eq!(found(&[(1, "b", done)]), None);
+    assert_eq!(found(&[(1, "b", failed)]), Some((1, None)));
+    assert_eq!(
+        found(&[(1, "b", failed), (2, "a", done), (3, "b", done)]),
+        Some((1, Some(2)))
+    );
+    assert_eq!(found(&[(1, "b", failed), (2, "c", done)]), None);
+    assert_eq!(
+        found(&[(1, "a", failed)]),
+        None,
+        "known on this host already"
+    );
+    assert_eq!(
+        found(&[(1, "b", failed), (2, "c", done), (3, "c", failed)]),
+        Some((3, None))
+    );
+}

@@ -1,10 +1,11 @@
 //! Results of the writer's pieces of work.
 
 use leasehold_lock::{LeaseId, RefusalKind, Revision, StoreError};
-use leasehold_records::printable;
+use leasehold_records::{RunRecord, printable};
 use tokio::time::Instant;
 
 use super::{SWEEP_EVERY, WorkResult, Writer};
+use crate::event::{AbandonedRun, EventContext, EventKind};
 use crate::record_writer::history::{self, HistoryFindings, HistoryVisit};
 use crate::record_writer::outbox::WriteBatch;
 
@@ -26,6 +27,11 @@ impl Writer {
             }
             WorkResult::Looked(looks) => self.looked(looks, now),
             WorkResult::CutOff(run, written) => {
+                if matches!(written, Ok(true))
+                    && let Ok(record) = RunRecord::from_json(&run.json)
+                {
+                    self.log_abandoned(&record);
+                }
                 let failed = written.err().filter(|_| !self.is_closing);
                 self.cut_off.ended(failed.as_ref().map(|_| run));
                 if let Some(error) = failed {
@@ -47,8 +53,11 @@ impl Writer {
                     }
                 }
             }
-            WorkResult::Mended(visits, mended) => {
+            WorkResult::Mended(visits, ended, mended) => {
                 self.is_visiting = false;
+                for record in &ended {
+                    self.log_abandoned(record);
+                }
                 if let Err(error) = mended {
                     tracing::debug!(%error, "cannot tidy up the history of runs");
                     for visit in visits {
@@ -124,6 +133,9 @@ impl Writer {
         for (visit, found) in looks {
             match found {
                 Ok(found) => {
+                    if let Some((run, success)) = found.failed_elsewhere(self.event_log.host()) {
+                        self.event_log.failed_elsewhere(run, success);
+                    }
                     let found = found.without(|key| self.outbox.has(key));
                     if !found.is_empty() {
                         visits.push(visit);
@@ -139,9 +151,28 @@ impl Writer {
         if !findings.is_empty() {
             self.is_visiting = true;
             let kv = self.kv.clone();
-            self.begin(
-                async move { WorkResult::Mended(visits, history::mend(kv, findings).await) },
-            );
+            self.begin(async move {
+                let mut ended = Vec::new();
+                let mended = history::mend(kv, findings, &mut ended).await;
+                WorkResult::Mended(visits, ended, mended)
+            });
         }
+    }
+
+    /// Logs a run of another host that has no end. The store has accepted this host's record of that, so that no
+    /// other host logs it.
+    fn log_abandoned(&self, run: &RunRecord) {
+        let about = EventContext {
+            job: Some(run.job.as_str().into()),
+            lock: Some(run.lock.as_str().into()),
+            token: Some(run.token),
+            run: Some(run.run_id.as_str().into()),
+        };
+        let abandoned = EventKind::RunAbandoned(AbandonedRun {
+            ran_on: run.host.clone(),
+            attempt: run.attempt,
+            tick: run.tick_unix_ms.map(|tick| tick.to_string()),
+        });
+        self.event_log.emit(about, abandoned);
     }
 }

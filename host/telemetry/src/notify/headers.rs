@@ -1,0 +1,62 @@
+//! Headers of requests, from the file of `headers_file`. No error repeats a value.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use leasehold_config::owned::open as open_regular;
+
+/// Largest file, in bytes.
+const LARGEST: u64 = 16 * 1024;
+
+/// Reads the headers, one a line. It blocks for as long as the file system does.
+pub(super) fn read(path: &Path) -> Result<HeaderMap, String> {
+    let name = path.display();
+    let file = open_regular(path).map_err(|refusal| {
+        let (what, help) = refusal.explain();
+        format!("header file {name} {what}: {help}")
+    })?;
+    let mut text = String::new();
+    file.take(LARGEST)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("header file {name} cannot be read: {error}"))?;
+    parse(&text).map_err(|line| {
+        format!("line {line} of header file {name} is not a header: write it as in `Authorization: Bearer TOKEN`")
+    })
+}
+
+/// Parses lines `Name: value`; the error is the number of a line.
+fn parse(text: &str) -> Result<HeaderMap, usize> {
+    let mut headers = HeaderMap::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let (name, value) = line.split_once(':').ok_or(at + 1)?;
+        let name: HeaderName = name.trim().parse().map_err(|_| at + 1)?;
+        let mut value: HeaderValue = value.trim().parse().map_err(|_| at + 1)?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_a_header() {
+        let headers =
+            parse("Authorization: Bearer a:b\n\n X-Team : on-call \r\n").expect("headers");
+        assert_eq!(headers["authorization"], "Bearer a:b");
+        assert_eq!(headers["x-team"], "on-call");
+        assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
+    fn line_that_is_not_a_header_is_named_by_number() {
+        assert_eq!(parse("A: b\nhunter2\n"), Err(2));
+        assert_eq!(parse("A b: c\n"), Err(1));
+    }
+}

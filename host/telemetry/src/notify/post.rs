@@ -1,0 +1,145 @@
+//! One request that carries a message.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use leasehold_config::{Endpoint, NotifyUrl};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// Reason that a message was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PostError {
+    /// The server answered with this status.
+    Status(StatusCode),
+    /// There was no answer.
+    Unanswered(String),
+}
+
+impl PostError {
+    /// True if a later request may be accepted.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Status(status) => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Unanswered(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) if status.is_redirection() => {
+                write!(f, "it answered {status}; redirects are not followed")
+            }
+            Self::Status(status) => write!(f, "it answered {status}"),
+            Self::Unanswered(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Posts a message, within this time.
+pub(super) async fn post(
+    url: &NotifyUrl,
+    tls: Option<&TlsConnector>,
+    headers: HeaderMap,
+    body: Bytes,
+    timeout: Duration,
+) -> Result<(), PostError> {
+    let posted = tokio::time::timeout(timeout, try_post(url, tls, headers, body)).await;
+    let status = posted
+        .map_err(|_| format!("no answer within {}", humantime::format_duration(timeout)))
+        .and_then(|posted| posted)
+        .map_err(PostError::Unanswered)?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(PostError::Status(status))
+    }
+}
+
+async fn try_post(
+    url: &NotifyUrl,
+    tls: Option<&TlsConnector>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, String> {
+    let Endpoint::Net { host, port, .. } = url.endpoint() else {
+        return Err("it is not an address of the network".to_owned());
+    };
+    let stream = TcpStream::connect((host.as_str(), *port))
+        .await
+        .map_err(|error| format!("connecting: {error}"))?;
+    let request = make_request(url, headers, body)?;
+    let Some(tls) = tls else {
+        return send(stream, request).await;
+    };
+    let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
+    let stream = tls
+        .connect(name, stream)
+        .await
+        .map_err(|error| format!("TLS: {error}"))?;
+    send(stream, request).await
+}
+
+fn make_request(
+    url: &NotifyUrl,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, String> {
+    let shown = url.endpoint().to_string();
+    let authority = shown
+        .split_once("://")
+        .map_or("", |(_, authority)| authority);
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    // The error would show the target, which may hold a token.
+    *request.uri_mut() = url
+        .target()
+        .parse()
+        .map_err(|_| "the path of its address is not valid in a request".to_owned())?;
+    let own = request.headers_mut();
+    own.insert(
+        HOST,
+        HeaderValue::from_str(authority).map_err(|error| error.to_string())?,
+    );
+    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    own.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("leasehold/", env!("CARGO_PKG_VERSION"))),
+    );
+    own.extend(headers);
+    Ok(request)
+}
+
+/// Sends the request over a connection of its own, and returns the status of the answer.
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<StatusCode, String> {
+    let shaken = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
+    let mut connection = pin!(connection);
+    let mut answer = pin!(sender.send_request(request));
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        // A connection that ends has settled the answer.
+        _ = &mut connection => answer.await,
+    };
+    match answer {
+        Ok(answer) => Ok(answer.status()),
+        Err(error) => Err(format!("no answer: {error}")),
+    }
+}
