@@ -107,7 +107,7 @@ mod tests {
     fn message_is_cut_to_the_terminals_line() {
         let view = view(2, "compiling a.wasm 2 s", &[]);
         assert_eq!(message(&view, 72), "compiling a.wasm 2 s");
-        assert_eq!(message(&view, 32), "compiling a.was…");
+        assert_eq!(message(&view, 32), "compiling a.wa…");
         assert_eq!(message(&view, 10), "");
     }
 

@@ -134,7 +134,7 @@ fn run_of_a_dead_host_ends_by_its_record_or_a_later_run() {
     let (mut all, old) = (all(), key(7, 0));
     all.apply(put(&old, 0, &chunk("web1", 0, &["a"])));
     all.apply(deleted(&old, 0));
-    assert_eq!(all.withdrawn(), [old.clone()]);
+    assert_eq!(all.withdrawn(), *std::slice::from_ref(&old));
     assert_eq!(all.found(&old, None), None);
     all.apply(put(&key(9, 0), 0, &chunk("web2", 0, &[])));
     let ended = (0..=LOOKS).find_map(|_| all.found(&old, None)).unwrap();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Integer, Name, OneOf, Path, Percentage,
-    Sha256, Size, Text, TextOrTable, Texts,
+    Any, Boolean, Directories, Duration, DurationOr, Integer, ManyOf, Name, OneOf, Path,
+    Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
 /// Form of a value.
@@ -22,6 +22,8 @@ pub(super) enum ValueForm {
     DurationOr(&'static [&'static str]),
     /// A whole number from the first to the second.
     Integer(u64, u64),
+    /// A list of these words.
+    ManyOf(&'static [&'static str]),
     /// Name of a host or job.
     Name,
     /// One of these words.
@@ -50,6 +52,16 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("host", "grace", Duration),
     ("host", "drift", Percentage),
     ("host", "max_runs", Integer(1, 1_000)),
+    ("host", "listen", Text),
+    ("keep_output", "size", Size),
+    ("keep_output", "age", Duration),
+    ("notify", "on", ManyOf(&["failure", "lost-lock", "missed-tick", "recovery"])),
+    ("notify", "command", Texts(1)),
+    ("notify", "http", Text),
+    ("notify", "headers_file", Path),
+    ("notify", "timeout", Duration),
+    ("notify", "per_hour", Integer(1, 10_000)),
+    ("notify", "job_per_hour", Integer(1, 10_000)),
     ("store", "embedded", Boolean),
     ("store", "dir", Path),
     ("store", "memory", Boolean),
@@ -86,6 +98,8 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("job", "config", Any),
     ("restart", "min", Duration),
     ("restart", "max", Duration),
+    ("history", "runs", Integer(1, 10_000)),
+    ("history", "age", Duration),
     ("allow", "kv", Texts(0)),
     ("allow", "http", Texts(0)),
     ("allow", "http_networks", Texts(0)),
@@ -143,6 +157,7 @@ impl ValueForm {
                 { "$ref": "#/definitions/duration" },
             ] }),
             Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+            ManyOf(words) => json!({ "type": "array", "items": { "enum": words } }),
             Name => json!({ "allOf": [{ "$ref": "#/definitions/name" }] }),
             OneOf(words) => json!({ "enum": words }),
             Path => json!({ "type": "string", "minLength": 1 }),
