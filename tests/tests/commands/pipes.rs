@@ -93,9 +93,12 @@ fn a_log_without_a_reader_stops_nothing() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = flood(&etcd)?;
     let (host, stdout, _dir) = run(&config)?;
+    let mut lines = BufReader::new(stdout);
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    ensure!(Event::parse(&line).is("host-started"), "{line}");
+    while !Event::parse(&line).is("host-started") {
+        line.clear();
+        ensure!(lines.read_line(&mut line)? > 0, "the log ended");
+    }
     goes_on(&etcd, &config, host)
 }
 
