@@ -68,6 +68,9 @@ impl Painter {
 fn message(view: &LoadView, columns: u16) -> String {
     let head = format!("[----------] {}/{} ", view.ended, view.total).len();
     let room = usize::from(columns).saturating_sub(head);
+    if room == 0 {
+        return String::new();
+    }
     console::truncate_str(&view.doing, room, "…").into_owned()
 }
 
