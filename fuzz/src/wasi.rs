@@ -208,6 +208,7 @@ mod engine {
         let tenure = Tenure::detached(clock, end);
         let authority = Authority::simulated("fuzz", tenure, Arc::new(NoStore));
         let spec = RunSpec {
+            tap: None,
             job: "fuzz".to_owned(),
             run_id: "fuzz-1-0".to_owned(),
             attempt: 1,

@@ -70,7 +70,7 @@ impl TextHost {
         let file = |name: &str| fs::File::create(dir.path().join(name));
         let mut command = Command::new(binaries::leasehold()?);
         command
-            .args(["run", "--log-format", "text"])
+            .args(["run", "--log-format", "text", "--log-level", "debug"])
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(file("stdout")?)
