@@ -351,16 +351,8 @@ mod tests {
         let mut command = with_variables(Cli::command(), &[]).term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
-        let serve = ["store", "serve"].as_slice();
-        let backup = ["store", "backup"].as_slice();
-        let restore = ["store", "restore"].as_slice();
-        let store_status = ["store", "status"].as_slice();
-        let new = ["plugin", "new"].as_slice();
-        let build = ["plugin", "build"].as_slice();
-        let inspect = ["plugin", "inspect"].as_slice();
-        let trial = ["plugin", "run"].as_slice();
         for path in [
-            &["run"],
+            &["run"][..],
             &["dev"],
             &["check"],
             &["init"],
@@ -379,14 +371,14 @@ mod tests {
             &["schema"],
             &["completions"],
             &["man"],
-            serve,
-            backup,
-            restore,
-            store_status,
-            new,
-            build,
-            inspect,
-            trial,
+            &["store", "serve"],
+            &["store", "backup"],
+            &["store", "restore"],
+            &["store", "status"],
+            &["plugin", "new"],
+            &["plugin", "build"],
+            &["plugin", "inspect"],
+            &["plugin", "run"],
         ] {
             let start = Some(&mut command);
             let sub = path.iter().fold(start, |found, name| {

@@ -2,6 +2,7 @@
 //!
 //! Their JSON is an interface: names and meanings of fields stay. `EVENTS.md` beside this crate's manifest lists them.
 
+mod changes;
 mod context;
 mod found;
 mod plugin_load;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 use leasehold_lock::BootTime;
 use serde::Serialize;
 
+pub use changes::{ChangedJob, ReloadCounts};
 pub use context::EventContext;
 pub use found::{AbandonedRun, DisbelievedTick, MissedTicks, NotifyFailure};
 pub use plugin_load::{CompileStart, LoadEnd};
@@ -268,17 +270,7 @@ pub enum EventKind {
         sha256: String,
     },
     /// A job changed while the host ran; `from` is the time from which the change is in force.
-    JobChanged {
-        /// Path of the plugin.
-        plugin: String,
-        /// SHA-256 of the plugin, in hex.
-        sha256: String,
-        /// Moment from which the change counts.
-        from: &'static str,
-        /// Reason for which another file defines the job now.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        why: Option<String>,
-    },
+    JobChanged(ChangedJob),
     /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
     /// A process begins to compile a plugin.
@@ -310,17 +302,7 @@ pub enum EventKind {
         signal: &'static str,
     },
     /// The configuration was read again.
-    ConfigReloaded {
-        /// Number of jobs added.
-        added: usize,
-        /// Number of jobs changed.
-        changed: usize,
-        /// Number of jobs removed.
-        removed: usize,
-        /// Changes that need a restart, if any.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        restart: Option<String>,
-    },
+    ConfigReloaded(ReloadCounts),
     /// The job is paused by an operator; without a job, all jobs are. No new run starts.
     Paused {
         /// The operator.

@@ -74,11 +74,11 @@ impl EventKind {
             }
             | Self::JobFinished
             | Self::JobAdded { .. }
-            | Self::JobChanged { .. }
+            | Self::JobChanged(_)
             | Self::JobRemoved
             | Self::PluginCompiling(_)
             | Self::PluginReady(_)
-            | Self::ConfigReloaded { .. }
+            | Self::ConfigReloaded(_)
             | Self::Paused { .. }
             | Self::Resumed
             | Self::Drained { .. }

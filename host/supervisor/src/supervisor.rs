@@ -25,7 +25,7 @@ use self::orders::OrderFollower;
 use self::task_output::TaskOutput;
 use crate::control::ControlHandle;
 use crate::end::HostEnd;
-use crate::event::{EventContext, EventKind};
+use crate::event::{ChangedJob, EventContext, EventKind};
 use crate::event_log::EventLog;
 use crate::job::context::JobContext;
 use crate::job::entry::ChangeStart;
@@ -273,7 +273,7 @@ impl Supervisor {
         self.jobs.unwritten.insert(at);
         self.event_log.emit(
             about,
-            EventKind::JobChanged {
+            EventKind::JobChanged(ChangedJob {
                 plugin,
                 sha256,
                 why,
@@ -281,7 +281,7 @@ impl Supervisor {
                     ChangeStart::Now => "now",
                     ChangeStart::NextRun => "with the next run",
                 },
-            },
+            }),
         );
         if is_over {
             self.jobs.handle_end(at);

@@ -109,7 +109,7 @@ fn count_of_host(host: &HostState, event: &Event) {
         EventKind::ConfigRefused { .. } | EventKind::ConfigGone { .. } => {
             metrics.configs_refused.inc();
         }
-        EventKind::ConfigReloaded { .. } => {
+        EventKind::ConfigReloaded(_) => {
             metrics.reloads.inc();
         }
         EventKind::RecordsDropped { count, .. } => {

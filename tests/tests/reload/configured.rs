@@ -47,11 +47,12 @@ fn jobs_come_change_and_go_with_the_file(version: Version) -> Result<()> {
     ensure!(first_output(&host, mark, "two")? == "2");
 
     let mark = host.mark();
-    host.reconfigure(&saying(base(), Some(&host), "two", "2")?)?;
+    let only_two = saying(base(), Some(&host), "two", "2")?;
+    host.reconfigure(&only_two)?;
     event_after(&host, mark, "job-removed", "one")?;
     // Its record is deleted with it, and `two` continued meanwhile.
     eventually(SLACK, "the record of the job to go", || {
-        let output = leasehold(&two, &["status"])?;
+        let output = leasehold(&only_two, &["status"])?;
         ensure!(
             output.code == Some(0) && output.stderr.is_empty(),
             "{output:?}"

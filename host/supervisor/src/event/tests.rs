@@ -6,7 +6,11 @@ use std::path::Path;
 /// Source of the events.
 const SOURCE: &str = include_str!("../event.rs");
 /// Source of the fields of events that have a type of their own.
-const FIELDS: &str = concat!(include_str!("plugin_load.rs"), include_str!("found.rs"));
+const FIELDS: &str = concat!(
+    include_str!("plugin_load.rs"),
+    include_str!("found.rs"),
+    include_str!("changes.rs")
+);
 /// Line after which the list begins.
 const MARK: &str = "<!-- The list below is made from src/event.rs. -->\n";
 /// Variable with which this test writes the list.

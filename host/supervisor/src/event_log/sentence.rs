@@ -45,14 +45,14 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::JobFailed { error } => format!("FAILED     {error}"),
         EventKind::JobFinished => "FINISHED".into(),
         EventKind::JobAdded { .. }
-        | EventKind::JobChanged { .. }
+        | EventKind::JobChanged(_)
         | EventKind::JobRemoved
         | EventKind::PluginCompiling(_)
         | EventKind::PluginReady(_)
         | EventKind::PluginRefused { .. }
         | EventKind::ConfigRefused { .. }
         | EventKind::ConfigGone { .. }
-        | EventKind::ConfigReloaded { .. } => change(kind),
+        | EventKind::ConfigReloaded(_) => change(kind),
         EventKind::Paused { .. }
         | EventKind::Resumed
         | EventKind::Drained { .. }
@@ -256,14 +256,10 @@ fn change(kind: &EventKind) -> String {
         EventKind::JobAdded { plugin, sha256 } => {
             format!("ADDED      {plugin}, sha256 {}", short(sha256))
         }
-        EventKind::JobChanged {
-            plugin,
-            sha256,
-            from,
-            why,
-        } => {
-            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {}", short(sha256));
-            if let Some(why) = why {
+        EventKind::JobChanged(job) => {
+            let (from, plugin, sha256) = (job.from, &job.plugin, short(&job.sha256));
+            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {sha256}");
+            if let Some(why) = &job.why {
                 let _ = write!(line, ": {why}");
             }
             line
@@ -300,15 +296,12 @@ fn change(kind: &EventKind) -> String {
         EventKind::ConfigGone { file } => {
             format!("CONFIG     {file} is missing; everything goes on as before, until a restart")
         }
-        EventKind::ConfigReloaded {
-            added,
-            changed,
-            removed,
-            restart,
-        } => {
-            let mut line =
-                format!("RELOADED   {added} added, {changed} changed, {removed} removed");
-            if let Some(restart) = restart {
+        EventKind::ConfigReloaded(counts) => {
+            let mut line = format!(
+                "RELOADED   {} added, {} changed, {} removed",
+                counts.added, counts.changed, counts.removed
+            );
+            if let Some(restart) = &counts.restart {
                 let _ = write!(line, "; {restart}");
             }
             line

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Reloader;
 use super::watch::Wholeness;
-use crate::event::{EventContext, EventKind};
+use crate::event::{EventContext, EventKind, ReloadCounts};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Job};
 
@@ -126,12 +126,12 @@ impl Reloader {
             .count();
         self.maker.event_log.emit(
             EventContext::default(),
-            EventKind::ConfigReloaded {
+            EventKind::ConfigReloaded(ReloadCounts {
                 added,
                 changed,
                 removed,
                 restart: self.needs_restart(config),
-            },
+            }),
         );
     }
 
