@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
-use leasehold_records::explain::{Explanation, explain};
+use leasehold_records::explain::{Explanation, ReasonKind, explain};
 use leasehold_records::printable;
 
 use crate::config_place::ConfigArg;
@@ -77,10 +77,12 @@ async fn read(reader: &RecordReader, args: &ExplainArgs) -> Result<StoreReading,
 fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
     let job = printable::line(&explanation.job);
     let place = host.map_or_else(String::new, |host| format!(" on {}", printable::line(host)));
-    let mut lines = vec![if explanation.running {
-        format!("{job} runs{place}; nothing hinders it.")
-    } else {
-        format!("{job} does not run{place}.")
+    let mut reasons = explanation.reasons.iter();
+    let is_paused = reasons.any(|reason| matches!(reason.kind, ReasonKind::Paused { .. }));
+    let mut lines = vec![match (explanation.running, is_paused) {
+        (true, false) => format!("{job} runs{place}; nothing hinders it."),
+        (true, true) => format!("{job} runs{place}; no run starts after this one."),
+        (false, _) => format!("{job} does not run{place}."),
     }];
     for reason in &explanation.reasons {
         let hosts: Vec<String> = reason
@@ -149,6 +151,24 @@ mod tests {
           web2: is joining the queue of lock
             `billing` since 01:00 UTC (1m00s)
         ");
+    }
+
+    #[test]
+    fn run_of_a_paused_job_is_explained_as_its_last() {
+        let facts = StoreFacts::new(vec![], vec![record("web1", JobState::Running)]);
+        let mut explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
+        explanation.reasons[0].kind = ReasonKind::Paused {
+            all: false,
+            by: "ada@desk".into(),
+            why: "kernel".into(),
+            since_unix_ms: UnixMs::new(3_600_000),
+            until_unix_ms: None,
+        };
+        let text = render(&explanation, None, Look::plain());
+        assert!(
+            text.starts_with("ledger runs; no run starts after this one.\n"),
+            "{text}"
+        );
     }
 
     #[test]
