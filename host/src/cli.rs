@@ -203,8 +203,9 @@ impl Command {
 /// Parses the command line, with the variables of its options; ends the process where it cannot be understood.
 fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let command = with_variables(Cli::command(), &arguments);
-    let variables = set_variables(&command);
+    let environment = |name: &str| std::env::var_os(name);
+    let command = with_variables(Cli::command(), &arguments, &environment);
+    let variables = set_variables(&command, &environment);
     let matches = command.try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.unwrap_or_else(|error| {
@@ -216,6 +217,11 @@ fn parse() -> Cli {
         }
         error.exit()
     })
+}
+
+/// Returns the command with the variables of all its options, whatever the environment sets.
+fn with_every_variable() -> clap::Command {
+    with_variables(Cli::command(), &[], &|_| None)
 }
 
 /// Runs the program and returns its exit code.
@@ -296,7 +302,7 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Init(args) => commands::init::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
-        Command::Man(args) => commands::man::run(&args, with_variables(Cli::command(), &[])),
+        Command::Man(args) => commands::man::run(&args, with_every_variable()),
     }
 }
 
@@ -334,7 +340,7 @@ mod tests {
 
     #[test]
     fn every_option_has_a_variable_and_shares_it_by_intent() {
-        let command = with_variables(Cli::command(), &[]);
+        let command = with_every_variable();
         let (mut variables, mut without) = (BTreeMap::new(), Vec::new());
         collect(&command, "", &mut variables, &mut without);
         assert!(
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_help_of_every_command() {
-        let mut command = with_variables(Cli::command(), &[]).term_width(100);
+        let mut command = with_every_variable().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         for path in [

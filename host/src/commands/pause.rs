@@ -35,6 +35,7 @@ pub(crate) struct PauseArgs {
 
 /// Pauses, and waits until the hosts have seen it.
 pub(crate) async fn run(args: PauseArgs) -> Result<Exit, Failure> {
+    refuse_no_target(args.job.as_deref(), args.all)?;
     let zone = until::local_zone();
     let until = args
         .until
@@ -97,6 +98,15 @@ async fn pause(
 pub(crate) fn known_pause(found: Option<&KeyValue>, now: UnixMs) -> Option<HoldMark> {
     let control = JobControl::from_json(&found?.value).ok()?;
     control.pause.filter(|pause| pause.is_in_force(now))
+}
+
+/// Fails unless a job or all jobs are named: a missing name never means all of them.
+pub(crate) fn refuse_no_target(job: Option<&str>, all: bool) -> Result<(), Failure> {
+    if job.is_some() != all {
+        return Ok(());
+    }
+    let text = "name one job, or all of them with --all".to_owned();
+    Err(Failure::new(Exit::Usage, text))
 }
 
 /// The jobs to pause or resume.
@@ -166,6 +176,15 @@ mod tests {
     use leasehold_lock::Token;
 
     use super::*;
+
+    #[test]
+    fn missing_name_never_means_all_jobs() {
+        assert!(refuse_no_target(Some("ledger"), false).is_ok());
+        assert!(refuse_no_target(None, true).is_ok());
+        for (job, all) in [(None, false), (Some("ledger"), true)] {
+            assert_eq!(refuse_no_target(job, all).unwrap_err().exit, Exit::Usage);
+        }
+    }
 
     #[test]
     fn pause_reads_with_the_runs_that_go_on() {
