@@ -16,12 +16,10 @@ use crate::commands::logs::LogsArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
-use crate::commands::restart::RestartArgs;
 use crate::commands::resume::ResumeArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::runs::RunsArgs;
 use crate::commands::status::StatusArgs;
-use crate::commands::stop::StopArgs;
 use crate::commands::store::StoreCommand;
 use crate::commands::top::TopArgs;
 use crate::commands::trigger::TriggerArgs;
@@ -32,6 +30,7 @@ use crate::failure::{Failure, end};
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
+use crate::orders::run_end::RunEndArgs;
 use crate::sink;
 use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
@@ -135,9 +134,9 @@ enum Command {
     ///
     /// The job goes on by its schedule. A job that keeps running starts again, here or elsewhere: `pause JOB
     /// --stop` keeps it off. A later run is never ended by this.
-    Stop(StopArgs),
+    Stop(RunEndArgs),
     /// End the run of a job and run it again at once, with its newest version.
-    Restart(RestartArgs),
+    Restart(RunEndArgs),
     /// Print the JSON schema of the configuration, for editors and validators.
     ///
     /// Editors find it by the first line of a file, such as `#:schema leasehold.schema.json`, a path from that file.

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use leasehold_records::StopKind;
 
-use super::stop::{nothing_runs, request_end, wait_for_end};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::orders::halting::HeldRun;
+use crate::orders::run_end::{RunEndArgs, find_running, nothing_runs, request_end, wait_for_end};
 use crate::orders::sentence::list_runs;
-use crate::orders::{OrderArgs, OrderDesk, halting};
+use crate::orders::{OrderDesk, halting};
 use crate::show_format::print;
 
 /// Longest wait for the next run.
@@ -18,32 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two readings.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Arguments of `leasehold restart`.
-#[derive(Args)]
-pub(crate) struct RestartArgs {
-    /// The job.
-    job: String,
-    /// Only the run on this host.
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    #[command(flatten)]
-    order: OrderArgs,
-}
-
 /// Asks the run under way to end, and waits for the next one.
-pub(crate) async fn run(args: RestartArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: RunEndArgs) -> Result<Exit, Failure> {
     let desk = OrderDesk::open(&args.order).await?;
     let restarted = restart(&desk, &args).await;
     desk.close(restarted).await
 }
 
-async fn restart(desk: &OrderDesk, args: &RestartArgs) -> Result<Exit, Failure> {
+async fn restart(desk: &OrderDesk, args: &RunEndArgs) -> Result<Exit, Failure> {
     let job = args.job.as_str();
-    let running = request_end(desk, (job, args.host.as_deref()), StopKind::Restart).await?;
+    let running = find_running(desk, args).await?;
     if running.is_empty() {
         return print(&nothing_runs(job, args.host.as_deref()));
     }
-    let left = wait_for_end(desk, job, &running).await?;
+    request_end(desk, args, &running, StopKind::Restart).await?;
+    let left = wait_for_end(desk, &running).await?;
     let next = if left.is_empty() {
         wait_for_next(desk, job, &running).await?
     } else {

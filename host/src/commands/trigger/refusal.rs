@@ -171,6 +171,7 @@ mod tests {
         let running = HeldRun {
             job: "ledger".into(),
             host: "web1".into(),
+            key: "/leasehold/locks/billing/42".into(),
             token: Token::new(42),
             since: UnixMs::new(0),
         };
