@@ -41,7 +41,7 @@ use leasehold_supervisor::last_words::LAST_WORDS;
 ///
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
-/// or a run was not triggered;
+/// or a run was not triggered or restarted;
 /// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
 ///
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
@@ -136,6 +136,8 @@ enum Command {
     /// --stop` keeps it off. A later run is never ended by this.
     Stop(RunEndArgs),
     /// End the run of a job and run it again at once, with its newest version.
+    ///
+    /// Refused while the job is paused or the run's host is drained, with exit code 6: it would not run again there.
     Restart(RunEndArgs),
     /// Print the JSON schema of the configuration, for editors and validators.
     ///
