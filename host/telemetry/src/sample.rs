@@ -80,16 +80,10 @@ fn report_job(sink: &dyn EventSink, n: usize) {
     let job = format!("job-{n}");
     let send = |seconds, kind| sink.receive(&event(Some(&job), seconds, kind));
     send(10, EventKind::Acquired { wait_ms: 250 });
-    send(
-        10,
-        EventKind::RunStarted {
-            attempt: 1,
-            trigger: "schedule",
-            tick: Some("2026-11-30T00:00:00Z".into()),
-            plugin_sha256: "00".into(),
-        },
-    );
+    send(10, run_started());
     send(12, run_ended("done", 0));
+    // A run of the same tick, as after `again`.
+    send(12, run_started());
     send(12, run_ended("trap", 1));
     send(
         14,
@@ -106,6 +100,15 @@ fn report_job(sink: &dyn EventSink, n: usize) {
     }
     for state in [JobState::Sleeping, JobState::Waiting] {
         report_state(sink, n, state);
+    }
+}
+
+fn run_started() -> EventKind {
+    EventKind::RunStarted {
+        attempt: 1,
+        trigger: "schedule",
+        tick: Some("2026-11-30T00:00:00Z".into()),
+        plugin_sha256: "00".into(),
     }
 }
 

@@ -138,7 +138,7 @@ fn count_of_job(job: &JobMetrics, event: &Event) {
             job.leave(event.at);
         }
         EventKind::RunStarted { attempt, tick, .. } => {
-            if tick.is_some() && *attempt == 1 {
+            if *attempt == 1 && tick.as_deref().is_some_and(|tick| job.is_new_tick(tick)) {
                 job.count_tick(TICK_RUN);
             }
             if let Some(mut facts) = job.facts() {
