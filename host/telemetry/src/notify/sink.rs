@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use leasehold_config::{Notify, NotifyKind};
 use leasehold_lock::{BootTime, Token};
@@ -11,16 +11,17 @@ use leasehold_supervisor::event::Event;
 use leasehold_supervisor::event_log::EventSink;
 use tokio::sync::mpsc;
 
+use super::draft::NoticeDraft;
 use super::job_memory::{FailureReport, JobMemory};
-use super::judge::{JudgedNotice, LimitPass, concerns, judge, recovery};
+use super::judge::{JudgedNotice, LimitPass, concerns, found_recovery, judge};
 use super::limit::HourlyLimit;
-use super::notice::{Notice, NoticeFacts, NoticeSubject};
+use super::notice::NoticeSubject;
 
 /// Sink of the event log. Clones share their state.
 #[derive(Clone)]
 pub(super) struct NotifySink {
     notify: Notify,
-    queue: mpsc::Sender<Notice>,
+    queue: mpsc::Sender<NoticeDraft>,
     state: Arc<Mutex<SinkState>>,
 }
 
@@ -39,7 +40,7 @@ struct SinkState {
 }
 
 impl NotifySink {
-    pub(super) fn new(notify: Notify, queue: mpsc::Sender<Notice>) -> Self {
+    pub(super) fn new(notify: Notify, queue: mpsc::Sender<NoticeDraft>) -> Self {
         let state = SinkState {
             jobs: BTreeMap::new(),
             limit: HourlyLimit::new(notify.per_hour()),
@@ -78,7 +79,7 @@ impl NotifySink {
 
     /// Queues a message that is on, within the limits.
     fn pass(&self, state: &mut SinkState, job: &Arc<str>, judged: JudgedNotice) {
-        let kind = judged.notice.kind;
+        let kind = judged.draft.kind;
         let Some(now) = state.now.filter(|_| self.notify.is_on(kind)) else {
             return;
         };
@@ -92,7 +93,13 @@ impl NotifySink {
             LimitPass::Always => true,
             LimitPass::Never => false,
         };
-        let is_sent = may_pass && send(&self.queue, state.unreported, state.queued, judged.notice);
+        let draft = NoticeDraft {
+            queued_at: SystemTime::now(),
+            number: state.queued,
+            dropped: state.unreported,
+            ..judged.draft
+        };
+        let is_sent = may_pass && self.queue.try_send(draft).is_ok();
         if is_sent {
             memory.limit.take();
             state.limit.take();
@@ -110,20 +117,6 @@ impl NotifySink {
             });
         }
     }
-}
-
-/// Queues a message with its id, unless the queue is full.
-fn send(queue: &mpsc::Sender<Notice>, dropped: u64, number: u64, notice: Notice) -> bool {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let id = format!("{}-{}-{number}", notice.host, now.as_millis());
-    let notice = Notice {
-        id,
-        dropped,
-        ..notice
-    };
-    queue.try_send(notice).is_ok()
 }
 
 impl EventSink for NotifySink {
@@ -156,11 +149,7 @@ impl EventSink for NotifySink {
                 return Vec::new();
             };
             about.token = Some(success);
-            vec![recovery(
-                &about,
-                (FailureReport::Unknown, 1),
-                NoticeFacts::default(),
-            )]
+            vec![found_recovery(about)]
         });
     }
 

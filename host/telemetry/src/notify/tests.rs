@@ -11,13 +11,14 @@ use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, 
 use leasehold_supervisor::event_log::EventSink as _;
 use tokio::sync::mpsc;
 
+use super::draft::NoticeDraft;
 use super::notice::Notice;
 use super::sink::NotifySink;
 
 /// A sink, and the messages it has queued.
 struct Desk {
     sink: NotifySink,
-    queue: mpsc::Receiver<Notice>,
+    queue: mpsc::Receiver<NoticeDraft>,
 }
 
 fn notify(keys: &str) -> Notify {
@@ -66,7 +67,8 @@ impl Desk {
     /// Returns the queued messages: kind, summary, number of those left out.
     fn take(&mut self) -> Vec<(&'static str, String, u64)> {
         let mut taken = Vec::new();
-        while let Ok(notice) = self.queue.try_recv() {
+        while let Ok(draft) = self.queue.try_recv() {
+            let notice = draft.write();
             taken.push((notice.kind.as_str(), notice.summary, notice.dropped));
         }
         taken
@@ -114,7 +116,7 @@ fn lost() -> EventKind {
 fn message_has_the_documented_fields() {
     let mut desk = Desk::new("", 9);
     desk.run(1, 7, "exit", "exit code 3\u{1b}[31m");
-    let notice = desk.queue.try_recv().expect("a message");
+    let notice = desk.queue.try_recv().expect("a message").write();
     assert!(notice.id.starts_with("web1-") && notice.id.ends_with("-0"));
     let notice = Notice {
         id: "ID".into(),
@@ -127,7 +129,7 @@ fn message_has_the_documented_fields() {
         count: 3,
     });
     desk.send(2, 8, missed);
-    let notice = desk.queue.try_recv().expect("a message");
+    let notice = desk.queue.try_recv().expect("a message").write();
     let notice = Notice {
         id: "ID".into(),
         ..notice
