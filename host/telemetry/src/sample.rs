@@ -10,7 +10,7 @@ use leasehold_lock::{
 };
 use leasehold_records::{JobRecord, JobState, UnixMs};
 use leasehold_runtime::{Form, PluginFacts};
-use leasehold_supervisor::event::{Event, EventContext, EventKind, SkipCause};
+use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, SkipCause};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::process_state::BuildInfo;
@@ -50,6 +50,21 @@ pub(crate) fn telemetry(jobs: usize) -> Telemetry {
         report_job(&*sink, n);
     }
     telemetry
+}
+
+/// Events of a job that may come after it was removed.
+pub(crate) fn late_events(job: &str) -> Vec<Arc<Event>> {
+    let abandoned = AbandonedRun {
+        ran_on: "web2".into(),
+        attempt: 1,
+        tick: None,
+    };
+    let kinds = [
+        EventKind::RunAbandoned(abandoned),
+        EventKind::Released { confirmed: true },
+        run_ended("done", 0),
+    ];
+    kinds.map(|kind| event(Some(job), 30, kind)).into()
 }
 
 /// The host goes on under another name.
@@ -99,7 +114,7 @@ fn report_job(sink: &dyn EventSink, n: usize) {
         send(15, EventKind::Skipped { reason, cause });
     }
     for state in [JobState::Sleeping, JobState::Waiting] {
-        report_state(sink, n, state);
+        report_state(sink, &job, &format!("lock-{n}"), state);
     }
 }
 
@@ -129,11 +144,12 @@ fn run_ended(outcome: &'static str, refused: u64) -> EventKind {
     }
 }
 
-fn report_state(sink: &dyn EventSink, n: usize, state: JobState) {
+/// Reports the state of a job.
+pub(crate) fn report_state(sink: &dyn EventSink, job: &str, lock: &str, state: JobState) {
     let record = JobRecord {
-        job: format!("job-{n}"),
+        job: job.into(),
         host: "web1".into(),
-        lock: format!("lock-{n}"),
+        lock: lock.into(),
         state,
         since_unix_ms: UnixMs::new(1_700_000_000_000),
         token: None,

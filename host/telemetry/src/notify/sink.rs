@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use leasehold_config::{Notify, NotifyKind};
 use leasehold_lock::{BootTime, Token};
 use leasehold_records::RunRecord;
-use leasehold_supervisor::event::Event;
-use leasehold_supervisor::event_log::EventSink;
+use leasehold_supervisor::event::{Event, EventKind};
+use leasehold_supervisor::event_log::{EventSink, JobView};
 use tokio::sync::mpsc;
 
 use super::draft::NoticeDraft;
@@ -60,7 +60,7 @@ impl NotifySink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies `step` to the state of a job, and queues the messages that it returns.
+    /// Applies `step` to the state of a job that is known, and queues the messages that it returns.
     fn update(
         &self,
         job: &Arc<str>,
@@ -69,11 +69,21 @@ impl NotifySink {
     ) {
         let mut state = self.lock();
         state.now = state.now.max(now);
-        let new = || JobMemory::new(HourlyLimit::new(self.notify.job_per_hour()));
-        let memory = state.jobs.entry(job.clone()).or_insert_with(new);
+        let Some(memory) = state.jobs.get_mut(job) else {
+            return;
+        };
         let notices = step(memory);
         for judged in notices {
             self.pass(&mut state, job, judged);
+        }
+    }
+
+    /// Makes the state of a job that is not known.
+    fn remember(&self, job: &str) {
+        let mut state = self.lock();
+        if !state.jobs.contains_key(job) {
+            let limit = HourlyLimit::new(self.notify.job_per_hour());
+            state.jobs.insert(job.into(), JobMemory::new(limit));
         }
     }
 
@@ -125,9 +135,17 @@ impl EventSink for NotifySink {
             return;
         }
         if let Some(about) = NoticeSubject::of_event(event) {
+            // The task that writes records may find an abandoned run after its job was removed.
+            if !matches!(event.kind, EventKind::RunAbandoned(_)) {
+                self.remember(&about.job);
+            }
             let judge = |memory: &mut JobMemory| judge(event, &about, memory);
             self.update(&about.job, Some(event.at), judge);
         }
+    }
+
+    fn job_changed(&self, _: &Arc<str>, view: &JobView<'_>) {
+        self.remember(&view.record.job);
     }
 
     fn job_gone(&self, _: &Arc<str>, job: &str) {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_config::{Config, Notify};
 use leasehold_lock::{BootTime, Token};
-use leasehold_records::{Outcome, RunRecord, UnixMs};
+use leasehold_records::{JobState, Outcome, RunRecord, UnixMs};
 use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, MissedTicks};
 use leasehold_supervisor::event_log::EventSink as _;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::draft::NoticeDraft;
 use super::notice::Notice;
 use super::sink::NotifySink;
+use crate::sample;
 
 /// A sink, and the messages it has queued.
 struct Desk {
@@ -34,6 +35,7 @@ impl Desk {
     fn new(keys: &str, room: usize) -> Self {
         let (sender, queue) = mpsc::channel(room);
         let sink = NotifySink::new(notify(keys), sender);
+        sample::report_state(&sink, "j", "l", JobState::Waiting);
         Self { sink, queue }
     }
 
@@ -254,4 +256,18 @@ fn success_after_a_failure_on_another_host_is_a_recovery() {
     assert_eq!(desk.take(), []);
     desk.run(2, 10, "done", "");
     assert_eq!(desk.take().len(), 1);
+}
+
+/// The task that writes records may find runs after their job was removed.
+#[test]
+fn late_findings_about_a_removed_job_are_not_kept() {
+    let mut desk = Desk::new("", 9);
+    let web1: Arc<str> = "web1".into();
+    desk.run(1, 5, "done", "");
+    desk.sink.job_gone(&web1, "j");
+    desk.sink.receive(&sample::late_events("j")[0]);
+    desk.sink
+        .failed_elsewhere(&web1, &failed_on("web2", 6), None);
+    desk.run(2, 7, "done", "");
+    assert_eq!(desk.take(), []);
 }
