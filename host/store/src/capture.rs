@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use etcd_client::proto::PbResponseHeader;
+
 use crate::change::KeyChange;
 
 /// Live keys and leases of one durable revision. The keys share their memory with the store: a capture keeps the
@@ -21,4 +23,16 @@ pub(crate) struct StoreCapture {
     pub(crate) changes: Vec<Arc<KeyChange>>,
     /// Leases: id and TTL in seconds.
     pub(crate) leases: BTreeMap<i64, i64>,
+}
+
+impl StoreCapture {
+    /// Returns a complete header at its revision.
+    pub(crate) const fn header(&self) -> PbResponseHeader {
+        PbResponseHeader {
+            cluster_id: self.cluster,
+            member_id: self.member,
+            revision: self.revision,
+            raft_term: self.term,
+        }
+    }
 }

@@ -24,17 +24,20 @@ pub(crate) struct JobTable {
 impl JobTable {
     /// Returns the metrics of a job, or those shared by all jobs beyond the bound.
     pub(crate) fn job(&self, name: &str) -> Arc<JobMetrics> {
+        let known = self.find(name);
+        known.unwrap_or_else(|| self.insert(name, || JobMetrics::new(true)))
+    }
+
+    /// As [`JobTable::job`]; `None` for a job that is not known, as one that was removed.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<JobMetrics>> {
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
         let (known, is_full) = (jobs.get(name).cloned(), jobs.len() >= MOST_JOBS);
         drop(jobs);
-        match known {
-            Some(known) => known,
-            None if is_full => {
-                self.cut.inc();
-                self.insert(OTHER_JOBS, || JobMetrics::new(false))
-            }
-            None => self.insert(name, || JobMetrics::new(true)),
+        if known.is_none() && is_full {
+            self.cut.inc();
+            return Some(self.insert(OTHER_JOBS, || JobMetrics::new(false)));
         }
+        known
     }
 
     fn insert(&self, name: &str, new: impl FnOnce() -> JobMetrics) -> Arc<JobMetrics> {

@@ -17,11 +17,13 @@
 //!
 //! # Modules
 //!
-//! - `notice`: a message. `job_memory`: the failures of one job. `limit`: messages an hour. All pure.
-//! - `judge`: from an event to messages. `sink`: the way in.
+//! - `draft`: the facts of a message. `notice`: the message, with its texts. Both are pure.
+//! - `job_memory`: the failures of one job. `limit`: messages an hour. Both are pure.
+//! - `judge`: from an event to drafts. `sink`: the way in.
 //! - `courier`: the task. `program`, `post`, `headers`, `tls`: its means.
 
 mod courier;
+mod draft;
 mod headers;
 mod job_memory;
 mod judge;

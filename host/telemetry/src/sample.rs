@@ -10,7 +10,7 @@ use leasehold_lock::{
 };
 use leasehold_records::{JobRecord, JobState, UnixMs};
 use leasehold_runtime::{Form, PluginFacts};
-use leasehold_supervisor::event::{Event, EventContext, EventKind, SkipCause};
+use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, SkipCause};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::process_state::BuildInfo;
@@ -52,6 +52,21 @@ pub(crate) fn telemetry(jobs: usize) -> Telemetry {
     telemetry
 }
 
+/// Events of a job that may come after it was removed.
+pub(crate) fn late_events(job: &str) -> Vec<Arc<Event>> {
+    let abandoned = AbandonedRun {
+        ran_on: "web2".into(),
+        attempt: 1,
+        tick: None,
+    };
+    let kinds = [
+        EventKind::RunAbandoned(abandoned),
+        EventKind::Released { confirmed: true },
+        run_ended("done", 0),
+    ];
+    kinds.map(|kind| event(Some(job), 30, kind)).into()
+}
+
 /// The host goes on under another name.
 pub(crate) fn id_taken(id: &str, name: &str) -> Arc<Event> {
     let kind = EventKind::IdTaken {
@@ -80,16 +95,10 @@ fn report_job(sink: &dyn EventSink, n: usize) {
     let job = format!("job-{n}");
     let send = |seconds, kind| sink.receive(&event(Some(&job), seconds, kind));
     send(10, EventKind::Acquired { wait_ms: 250 });
-    send(
-        10,
-        EventKind::RunStarted {
-            attempt: 1,
-            trigger: "schedule",
-            tick: Some("2026-11-30T00:00:00Z".into()),
-            plugin_sha256: "00".into(),
-        },
-    );
+    send(10, run_started());
     send(12, run_ended("done", 0));
+    // A run of the same tick, as after `again`.
+    send(12, run_started());
     send(12, run_ended("trap", 1));
     send(
         14,
@@ -105,7 +114,16 @@ fn report_job(sink: &dyn EventSink, n: usize) {
         send(15, EventKind::Skipped { reason, cause });
     }
     for state in [JobState::Sleeping, JobState::Waiting] {
-        report_state(sink, n, state);
+        report_state(sink, &job, &format!("lock-{n}"), state);
+    }
+}
+
+fn run_started() -> EventKind {
+    EventKind::RunStarted {
+        attempt: 1,
+        trigger: "schedule",
+        tick: Some("2026-11-30T00:00:00Z".into()),
+        plugin_sha256: "00".into(),
     }
 }
 
@@ -126,11 +144,12 @@ fn run_ended(outcome: &'static str, refused: u64) -> EventKind {
     }
 }
 
-fn report_state(sink: &dyn EventSink, n: usize, state: JobState) {
+/// Reports the state of a job.
+pub(crate) fn report_state(sink: &dyn EventSink, job: &str, lock: &str, state: JobState) {
     let record = JobRecord {
-        job: format!("job-{n}"),
+        job: job.into(),
         host: "web1".into(),
-        lock: format!("lock-{n}"),
+        lock: lock.into(),
         state,
         since_unix_ms: UnixMs::new(1_700_000_000_000),
         token: None,

@@ -37,7 +37,12 @@ impl EventSink for MetricsSink {
         }
         let host = self.process.host(&event.host);
         match &event.context.job {
-            Some(job) => count_of_job(&host.jobs.job(job), event),
+            Some(job) if begins_job(&event.kind) => count_of_job(&host.jobs.job(job), event),
+            Some(job) => {
+                if let Some(job) = host.jobs.find(job) {
+                    count_of_job(&job, event);
+                }
+            }
             None => count_of_host(&host, event),
         }
         if matches!(event.kind, EventKind::PluginRefused { .. }) {
@@ -75,6 +80,17 @@ fn tick_gap(schedule: &Schedule, now: UnixMs) -> Option<Duration> {
     };
     let (newest, next) = (ticks.beat().newest(now)?, ticks.beat().next(now)?);
     Some(next.since(newest))
+}
+
+/// True for events that may be the first of a job. The others may come after its removal.
+const fn begins_job(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Acquired { .. }
+            | EventKind::RunStarted { .. }
+            | EventKind::Skipped { .. }
+            | EventKind::Quarantined { .. }
+    )
 }
 
 /// True for events that are logged under no host's name.
@@ -138,7 +154,7 @@ fn count_of_job(job: &JobMetrics, event: &Event) {
             job.leave(event.at);
         }
         EventKind::RunStarted { attempt, tick, .. } => {
-            if tick.is_some() && *attempt == 1 {
+            if *attempt == 1 && tick.as_deref().is_some_and(|tick| job.is_new_tick(tick)) {
                 job.count_tick(TICK_RUN);
             }
             if let Some(mut facts) = job.facts() {

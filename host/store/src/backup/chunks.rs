@@ -66,9 +66,8 @@ impl BackupChunks {
         chunks
     }
 
-    /// Returns the length of the whole backup.
-    #[cfg(test)]
-    pub(super) const fn remaining(&self) -> u64 {
+    /// Returns the number of bytes that were not taken; at first the length of the whole backup.
+    pub(crate) const fn remaining(&self) -> u64 {
         self.remaining
     }
 

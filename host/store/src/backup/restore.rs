@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::error::BackupError;
 use super::file::{BackupFile, BackupSummary};
 use super::floor::{RevisionFloor, since_epoch};
-use crate::disk::{self, DiskImage};
+use crate::disk::{self, DirectoryClaim, DiskImage};
 
 /// A store that was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,20 +44,27 @@ pub fn restore_backup(
         }
     })?;
     changes.sort_unstable_by_key(|change| (change.revision, change.sub));
-    disk::write_restored(
-        directory,
-        &DiskImage {
-            cluster: header.cluster,
-            member: header.member,
-            // The number of openings must not fall either, and rises more slowly than the clock's seconds.
-            term: header.term.max(since_epoch(now).as_secs()),
-            revision,
-            compacted: revision,
-            changes,
-            ..DiskImage::default()
-        },
-    )?;
+    let image = DiskImage {
+        cluster: header.cluster,
+        member: header.member,
+        // The number of openings must not fall either, and rises more slowly than the clock's seconds.
+        term: header.term.max(since_epoch(now).as_secs()),
+        revision,
+        compacted: revision,
+        changes,
+        ..DiskImage::default()
+    };
+    write_claimed(directory, &image)?;
     Ok(RestoredStore { backup, revision })
+}
+
+/// Writes the store under a claim. Another process may have made one while the backup was read, and none can from here
+/// on.
+pub(super) fn write_claimed(directory: &Path, image: &DiskImage) -> Result<(), BackupError> {
+    let claim = DirectoryClaim::take(directory)?;
+    check_empty(directory)?;
+    disk::write_restored(directory, image, &claim)?;
+    Ok(())
 }
 
 /// The rest of an interrupted restore does not count: it is replaced.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::core::StoreCore;
+use crate::disk::DiskImage;
 use crate::options::StoreOptions;
 use crate::serve::tests::in_process;
 use crate::serve::{Server, ServerLimits};
@@ -211,6 +212,21 @@ async fn a_directory_that_is_not_empty_is_left_alone() {
     fs::write(cut_off.join("restoring/store.redb"), "half").unwrap();
     restore(&backup, &cut_off).unwrap();
     assert!(!cut_off.join("restoring").exists());
+}
+
+/// The backup was read, and another process has made a store meanwhile.
+#[tokio::test]
+async fn a_store_made_during_a_restore_is_not_replaced() {
+    let root = TempDir::new().unwrap();
+    let directory = root.path().join("new");
+    let mut store = Opened::at(StoreOptions::directory(&directory)).await;
+    store.put("theirs", "1").await;
+    store.close().await;
+    let content = fs::read(directory.join("store.redb")).unwrap();
+    let refused = restore::write_claimed(&directory, &DiskImage::default()).unwrap_err();
+    assert!(matches!(refused, BackupError::NotEmpty { .. }), "{refused}");
+    assert_eq!(fs::read(directory.join("store.redb")).unwrap(), content);
+    assert!(!directory.join("restoring").exists());
 }
 
 #[tokio::test]

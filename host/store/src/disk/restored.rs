@@ -1,7 +1,7 @@
 //! The files of a store that is made of a backup.
 //!
 //! They are written in a directory of their own and closed; then the file with the data is moved to its place. So
-//! there is a whole store or none. This file must never replace a store.
+//! there is a whole store or none. The caller checks, under the claim, that no store is replaced.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +21,16 @@ pub(crate) const RESTORING: &str = "restoring";
 /// Bytes of rows in one transaction.
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// Writes a store with this content, whose changes are sorted by revision and position.
+/// Writes a store with this content, whose changes are sorted by revision and position, into a claimed directory that has
+/// no store.
 ///
 /// # Errors
-/// The directory is in use, or the system fails.
-pub(crate) fn write_restored(directory: &Path, image: &DiskImage) -> Result<(), DiskError> {
-    let _claim = DirectoryClaim::take(directory)?;
+/// The system fails.
+pub(crate) fn write_restored(
+    directory: &Path,
+    image: &DiskImage,
+    _claim: &DirectoryClaim,
+) -> Result<(), DiskError> {
     let workplace = directory.join(RESTORING);
     clear(&workplace)?;
     let (mut disk, _) = FileDisk::open(&workplace)?;

@@ -1,7 +1,7 @@
 //! Snapshots: backups that are sent while the store goes on.
 //!
 //! A snapshot shares the values of its revision with the store, so a client that does not read would keep deleted
-//! values for ever. Two are sent at a time, and one whose client does not read is given up.
+//! values for ever. Two are sent at a time, and one whose client does not read, or reads too slowly, is given up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,19 @@ const MAX_SNAPSHOTS: usize = 2;
 /// Pieces that wait for the client.
 const QUEUED_CHUNKS: usize = 2;
 
-/// Time that a client may take to read one piece.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Limits of the time that a client may take.
+#[derive(Debug, Clone, Copy)]
+struct SendLimits {
+    /// Time for one piece, and time for the whole beside that of its bytes.
+    patience: Duration,
+    /// The fewest bytes a second.
+    rate: u64,
+}
+
+const LIMITS: SendLimits = SendLimits {
+    patience: Duration::from_secs(30),
+    rate: 256 << 10,
+};
 
 /// The stream of a snapshot.
 pub(super) type SnapshotStream = BoxStream<'static, Result<PbSnapshotResponse, Status>>;
@@ -32,19 +43,19 @@ pub(super) type SnapshotStream = BoxStream<'static, Result<PbSnapshotResponse, S
 pub(super) struct SnapshotSender {
     context: ServiceContext,
     slots: Arc<Semaphore>,
-    patience: Duration,
+    limits: SendLimits,
 }
 
 impl SnapshotSender {
     pub(super) fn new(context: &ServiceContext) -> Self {
-        Self::with_patience(context, PATIENCE)
+        Self::with_limits(context, LIMITS)
     }
 
-    fn with_patience(context: &ServiceContext, patience: Duration) -> Self {
+    fn with_limits(context: &ServiceContext, limits: SendLimits) -> Self {
         Self {
             context: context.clone(),
             slots: Arc::new(Semaphore::new(MAX_SNAPSHOTS)),
-            patience,
+            limits,
         }
     }
 
@@ -55,26 +66,40 @@ impl SnapshotSender {
                 "leasehold: the embedded store sends {MAX_SNAPSHOTS} snapshots already; try again when they are done"
             )));
         };
-        let header = self.context.core.header();
-        let chunks = BackupChunks::new(self.context.core.capture(), taken_unix_ms);
+        let capture = self.context.core.capture();
+        let header = capture.header();
+        let chunks = BackupChunks::new(capture, taken_unix_ms);
         let (queue, pieces) = mpsc::channel(QUEUED_CHUNKS);
-        let (cancel, patience) = (self.context.cancel.clone(), self.patience);
+        let (cancel, limits) = (self.context.cancel.clone(), self.limits);
         let sending = async move {
-            for chunk in chunks {
-                let sent = timeout(patience, queue.send(chunk));
-                tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => break,
-                    sent = sent => if !matches!(sent, Ok(Ok(()))) {
-                        break;
-                    },
-                }
+            let longest = limits.longest(chunks.remaining());
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {}
+                _ = timeout(longest, send_chunks(chunks, queue, limits.patience)) => {}
             }
             drop(slot);
         };
         let runtime = &self.context.runtime;
         self.context.tasks.spawn_on(sending, runtime);
         Ok(answers(pieces, header))
+    }
+}
+
+impl SendLimits {
+    /// Returns the longest time for a snapshot of this length.
+    const fn longest(self, length: u64) -> Duration {
+        let millis = length.saturating_mul(1000) / self.rate;
+        self.patience.saturating_add(Duration::from_millis(millis))
+    }
+}
+
+/// Queues the pieces, until the client has taken none for as long as `patience`.
+async fn send_chunks(chunks: BackupChunks, queue: mpsc::Sender<BackupChunk>, patience: Duration) {
+    for chunk in chunks {
+        if !matches!(timeout(patience, queue.send(chunk)).await, Ok(Ok(()))) {
+            break;
+        }
     }
 }
 
@@ -101,8 +126,9 @@ fn answers(pieces: mpsc::Receiver<BackupChunk>, header: PbResponseHeader) -> Sna
 fn cut_short() -> Status {
     Status::unavailable(format!(
         "leasehold: the snapshot was given up before its end: the embedded store was closed, or the client read nothing \
-         for {} s",
-        PATIENCE.as_secs()
+         for {} s or less than {} KiB/s",
+        LIMITS.patience.as_secs(),
+        LIMITS.rate >> 10
     ))
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct JobFacts {
     /// Last success; until the first one, the time at which the job was first reported.
     pub(crate) last_success: SystemTime,
     pub(crate) last_end: Option<SystemTime>,
+    /// The tick of the last run that began one.
+    counted_tick: Option<String>,
     held_since: Option<BootTime>,
 }
 
@@ -87,6 +89,7 @@ impl JobMetrics {
                 is_quarantined: false,
                 last_success: SystemTime::now(),
                 last_end: None,
+                counted_tick: None,
                 held_since: None,
             }),
             has_state,
@@ -142,6 +145,19 @@ impl JobMetrics {
         if let Some(counter) = self.ticks.get(at) {
             counter.inc();
         }
+    }
+
+    /// Notes the tick of a run, and returns true if no run before was of it: a run that ends with `again` is followed by
+    /// others of the same tick. The job that many share has no memory of ticks, and every run counts.
+    pub(crate) fn is_new_tick(&self, tick: &str) -> bool {
+        let Some(mut facts) = self.facts() else {
+            return true;
+        };
+        let is_new = facts.counted_tick.as_deref() != Some(tick);
+        if is_new {
+            facts.counted_tick = Some(tick.to_owned());
+        }
+        is_new
     }
 
     pub(super) fn runs(&self, at: usize) -> u64 {

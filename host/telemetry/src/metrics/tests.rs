@@ -132,6 +132,19 @@ fn counted_events_are_shown_for_their_job() {
 }
 
 #[test]
+fn late_events_of_a_removed_job_make_no_series() {
+    let telemetry = sample::telemetry(2);
+    let sink = telemetry.sink();
+    sink.job_gone(&"web1".into(), "job-0");
+    for event in sample::late_events("job-0") {
+        sink.receive(&event);
+    }
+    let text = scrape(&telemetry, TextFormat::Prometheus);
+    assert!(!text.contains(r#"job_name="job-0""#), "{text}");
+    assert!(text.contains(r#"job_name="job-1""#), "{text}");
+}
+
+#[test]
 fn host_under_another_name_keeps_its_counters() {
     let telemetry = sample::telemetry(1);
     let sink = telemetry.sink();

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
+use super::draft::NoticeDraft;
 use super::notice::Notice;
 use super::post::post;
 use super::{headers, program, tls};
@@ -52,17 +53,17 @@ impl Courier {
     }
 
     /// Delivers until the end is requested and nothing waits.
-    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Notice>) {
+    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<NoticeDraft>) {
         loop {
-            let notice = tokio::select! {
+            let draft = tokio::select! {
                 biased;
-                notice = messages.recv() => notice,
+                draft = messages.recv() => draft,
                 () = self.closing.cancelled() => None,
             };
-            let Some(notice) = notice else {
+            let Some(draft) = draft else {
                 return;
             };
-            self.deliver(&notice).await;
+            self.deliver(&draft.write()).await;
         }
     }
 

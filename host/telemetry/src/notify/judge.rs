@@ -1,15 +1,18 @@
 //! From an event to messages. Pure.
 
-use leasehold_config::NotifyKind;
-use leasehold_supervisor::event::{AbandonedRun, Event, EventKind, MissedTicks};
+use std::sync::Arc;
 
+use leasehold_config::NotifyKind;
+use leasehold_supervisor::event::{AbandonedRun, Event, EventKind};
+
+use super::draft::NoticeDraft;
 use super::job_memory::{FailureReport, JobMemory, StartedRun};
-use super::notice::{Notice, NoticeFacts, NoticeSubject};
+use super::notice::{NoticeFacts, NoticeSubject};
 
 /// A message, and the way it passes the limits.
 #[derive(Debug)]
 pub(super) struct JudgedNotice {
-    pub(super) notice: Notice,
+    pub(super) draft: NoticeDraft,
     pub(super) pass: LimitPass,
 }
 
@@ -40,12 +43,12 @@ pub(super) const fn concerns(kind: &EventKind) -> bool {
 
 /// Notes an event of a job, and returns the messages about it.
 pub(super) fn judge(
-    event: &Event,
+    event: &Arc<Event>,
     about: &NoticeSubject,
     memory: &mut JobMemory,
 ) -> Vec<JudgedNotice> {
     let token = event.context.token;
-    let (kind, summary, facts) = match &event.kind {
+    let (kind, facts) = match &event.kind {
         EventKind::RunStarted { attempt, tick, .. } => {
             memory.started = Some(StartedRun {
                 id: event.context.run.clone(),
@@ -54,66 +57,42 @@ pub(super) fn judge(
             });
             return Vec::new();
         }
-        EventKind::RunEnded {
-            outcome, detail, ..
-        } => return judge_end(event, about, memory, (outcome, detail)),
-        EventKind::RunAbandoned(run) => return judge_abandoned(run, about, memory),
-        EventKind::LockLost { reason, .. } => {
+        EventKind::RunEnded { outcome, .. } => return judge_end(event, about, memory, outcome),
+        EventKind::RunAbandoned(run) => return judge_abandoned(event, run, about, memory),
+        EventKind::LockLost { .. } => {
             let facts = NoticeFacts {
                 outcome: Some("lost"),
-                detail: reason.clone(),
                 failures: memory.fail(token),
                 ..facts_of_run(event, memory)
             };
-            let summary = format!("lost its lock on {}", about.host);
-            (NotifyKind::LostLock, summary, facts)
+            (NotifyKind::LostLock, facts)
         }
         // The end of a run was a message of its own.
         EventKind::JobFailed { .. } if memory.is_failing() => return Vec::new(),
-        EventKind::JobFailed { error } => {
+        EventKind::JobFailed { .. } => {
             let facts = NoticeFacts {
-                detail: error.clone(),
                 failures: memory.fail(token),
                 ..NoticeFacts::default()
             };
-            let summary = format!("failed for good on {}", about.host);
-            (NotifyKind::Failure, summary, facts)
+            (NotifyKind::Failure, facts)
         }
-        EventKind::Quarantined { until, .. } => {
+        EventKind::Quarantined { .. } => {
             let facts = NoticeFacts {
                 outcome: Some("crashed"),
-                detail: format!("its plugin is not run on this host before {until}"),
                 failures: memory.fail(token),
                 ..NoticeFacts::default()
             };
-            let summary = format!("brought the process of {} down", about.host);
-            (NotifyKind::Failure, summary, facts)
+            (NotifyKind::Failure, facts)
         }
-        EventKind::TicksMissed(missed) => {
-            let (summary, facts) = describe_missed(missed);
-            (NotifyKind::MissedTick, summary, facts)
-        }
+        EventKind::TicksMissed(_) => (NotifyKind::MissedTick, NoticeFacts::default()),
         _ => return Vec::new(),
     };
-    vec![limited(kind, about, &summary, facts)]
-}
-
-/// Returns the summary and the facts of missed ticks.
-fn describe_missed(missed: &MissedTicks) -> (String, NoticeFacts) {
-    let MissedTicks { first, last, count } = missed;
-    let summary = match count {
-        1 => format!("missed the tick of {first}"),
-        _ => format!("missed {count} ticks, from {first} to {last}"),
-    };
-    let facts = NoticeFacts {
-        missed: Some(missed.clone()),
-        ..NoticeFacts::default()
-    };
-    (summary, facts)
+    vec![limited(kind, about, facts, event)]
 }
 
 /// Notes a run of another host that has no end. A success may have followed it already.
 fn judge_abandoned(
+    event: &Arc<Event>,
     run: &AbandonedRun,
     about: &NoticeSubject,
     memory: &mut JobMemory,
@@ -131,35 +110,31 @@ fn judge_abandoned(
         attempt: Some(*attempt),
         tick: tick.as_deref().map(Into::into),
         outcome: Some("abandoned"),
-        detail: "the host vanished or could not reach the store".into(),
         failures: 1,
         ..NoticeFacts::default()
     };
-    let summary = format!("was cut off on {ran_on}");
-    let mut notices = vec![limited(NotifyKind::Failure, about, &summary, facts)];
+    let mut notices = vec![limited(NotifyKind::Failure, about, facts, event)];
     if success.is_some() {
         let about = NoticeSubject {
             token: success,
             run: None,
             ..about.clone()
         };
-        let past = (FailureReport::Unknown, 1);
-        notices.push(recovery(&about, past, NoticeFacts::default()));
+        notices.push(found_recovery(about));
     }
     notices
 }
 
 /// Notes the end of a run.
 fn judge_end(
-    event: &Event,
+    event: &Arc<Event>,
     about: &NoticeSubject,
     memory: &mut JobMemory,
-    (outcome, detail): (&'static str, &str),
+    outcome: &'static str,
 ) -> Vec<JudgedNotice> {
     let token = event.context.token;
     let facts = NoticeFacts {
         outcome: Some(outcome),
-        detail: detail.to_owned(),
         ..facts_of_run(event, memory)
     };
     match outcome {
@@ -167,49 +142,62 @@ fn judge_end(
             let Some(streak) = memory.succeed(token) else {
                 return Vec::new();
             };
-            let past = (streak.report, streak.count);
-            vec![recovery(about, past, facts)]
+            let failures = streak.count;
+            let facts = NoticeFacts { failures, ..facts };
+            let pass = match streak.report {
+                FailureReport::Sent => LimitPass::Always,
+                FailureReport::LeftOut => LimitPass::Never,
+                FailureReport::Unknown => LimitPass::Limited,
+            };
+            let recovery = limited(NotifyKind::Recovery, about, facts, event);
+            // It is sent exactly if one of the failures was.
+            vec![JudgedNotice { pass, ..recovery }]
         }
         // A run was stopped with its host or by an operator; the loss of a lock was a message of its own.
         "stopped" | "lost" => Vec::new(),
         _ => {
             let failures = memory.fail(token);
             let facts = NoticeFacts { failures, ..facts };
-            let summary = format!("failed on {} ({outcome})", about.host);
-            vec![limited(NotifyKind::Failure, about, &summary, facts)]
+            vec![limited(NotifyKind::Failure, about, facts, event)]
         }
     }
 }
 
-/// Makes the message about a success that ends failures. It is sent exactly if one of them was.
-pub(super) fn recovery(
-    about: &NoticeSubject,
-    (report, failures): (FailureReport, u64),
-    facts: NoticeFacts,
-) -> JudgedNotice {
-    let summary = match failures {
-        1 => format!("succeeded on {} after a failure", about.host),
-        _ => format!("succeeded on {} after {failures} failures", about.host),
+/// Makes the message about a success that ended a failure on another host.
+pub(super) fn found_recovery(about: NoticeSubject) -> JudgedNotice {
+    let facts = NoticeFacts {
+        failures: 1,
+        ..NoticeFacts::default()
     };
-    let facts = NoticeFacts { failures, ..facts };
-    JudgedNotice {
-        notice: Notice::new(NotifyKind::Recovery, about, &summary, facts),
-        pass: match report {
-            FailureReport::Sent => LimitPass::Always,
-            FailureReport::LeftOut => LimitPass::Never,
-            FailureReport::Unknown => LimitPass::Limited,
-        },
-    }
+    draft(NotifyKind::Recovery, about, facts, None)
 }
 
 fn limited(
     kind: NotifyKind,
     about: &NoticeSubject,
-    summary: &str,
     facts: NoticeFacts,
+    event: &Arc<Event>,
 ) -> JudgedNotice {
+    draft(kind, about.clone(), facts, Some(event.clone()))
+}
+
+fn draft(
+    kind: NotifyKind,
+    about: NoticeSubject,
+    facts: NoticeFacts,
+    event: Option<Arc<Event>>,
+) -> JudgedNotice {
+    let draft = NoticeDraft {
+        kind,
+        queued_at: about.wall,
+        about,
+        facts,
+        event,
+        number: 0,
+        dropped: 0,
+    };
     JudgedNotice {
-        notice: Notice::new(kind, about, summary, facts),
+        draft,
         pass: LimitPass::Limited,
     }
 }

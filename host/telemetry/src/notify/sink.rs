@@ -2,25 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use leasehold_config::{Notify, NotifyKind};
 use leasehold_lock::{BootTime, Token};
 use leasehold_records::RunRecord;
-use leasehold_supervisor::event::Event;
-use leasehold_supervisor::event_log::EventSink;
+use leasehold_supervisor::event::{Event, EventKind};
+use leasehold_supervisor::event_log::{EventSink, JobView};
 use tokio::sync::mpsc;
 
+use super::draft::NoticeDraft;
 use super::job_memory::{FailureReport, JobMemory};
-use super::judge::{JudgedNotice, LimitPass, concerns, judge, recovery};
+use super::judge::{JudgedNotice, LimitPass, concerns, found_recovery, judge};
 use super::limit::HourlyLimit;
-use super::notice::{Notice, NoticeFacts, NoticeSubject};
+use super::notice::NoticeSubject;
 
 /// Sink of the event log. Clones share their state.
 #[derive(Clone)]
 pub(super) struct NotifySink {
     notify: Notify,
-    queue: mpsc::Sender<Notice>,
+    queue: mpsc::Sender<NoticeDraft>,
     state: Arc<Mutex<SinkState>>,
 }
 
@@ -39,7 +40,7 @@ struct SinkState {
 }
 
 impl NotifySink {
-    pub(super) fn new(notify: Notify, queue: mpsc::Sender<Notice>) -> Self {
+    pub(super) fn new(notify: Notify, queue: mpsc::Sender<NoticeDraft>) -> Self {
         let state = SinkState {
             jobs: BTreeMap::new(),
             limit: HourlyLimit::new(notify.per_hour()),
@@ -59,7 +60,7 @@ impl NotifySink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies `step` to the state of a job, and queues the messages that it returns.
+    /// Applies `step` to the state of a job that is known, and queues the messages that it returns.
     fn update(
         &self,
         job: &Arc<str>,
@@ -68,17 +69,27 @@ impl NotifySink {
     ) {
         let mut state = self.lock();
         state.now = state.now.max(now);
-        let new = || JobMemory::new(HourlyLimit::new(self.notify.job_per_hour()));
-        let memory = state.jobs.entry(job.clone()).or_insert_with(new);
+        let Some(memory) = state.jobs.get_mut(job) else {
+            return;
+        };
         let notices = step(memory);
         for judged in notices {
             self.pass(&mut state, job, judged);
         }
     }
 
+    /// Makes the state of a job that is not known.
+    fn remember(&self, job: &str) {
+        let mut state = self.lock();
+        if !state.jobs.contains_key(job) {
+            let limit = HourlyLimit::new(self.notify.job_per_hour());
+            state.jobs.insert(job.into(), JobMemory::new(limit));
+        }
+    }
+
     /// Queues a message that is on, within the limits.
     fn pass(&self, state: &mut SinkState, job: &Arc<str>, judged: JudgedNotice) {
-        let kind = judged.notice.kind;
+        let kind = judged.draft.kind;
         let Some(now) = state.now.filter(|_| self.notify.is_on(kind)) else {
             return;
         };
@@ -92,7 +103,13 @@ impl NotifySink {
             LimitPass::Always => true,
             LimitPass::Never => false,
         };
-        let is_sent = may_pass && send(&self.queue, state.unreported, state.queued, judged.notice);
+        let draft = NoticeDraft {
+            queued_at: SystemTime::now(),
+            number: state.queued,
+            dropped: state.unreported,
+            ..judged.draft
+        };
+        let is_sent = may_pass && self.queue.try_send(draft).is_ok();
         if is_sent {
             memory.limit.take();
             state.limit.take();
@@ -112,29 +129,23 @@ impl NotifySink {
     }
 }
 
-/// Queues a message with its id, unless the queue is full.
-fn send(queue: &mpsc::Sender<Notice>, dropped: u64, number: u64, notice: Notice) -> bool {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let id = format!("{}-{}-{number}", notice.host, now.as_millis());
-    let notice = Notice {
-        id,
-        dropped,
-        ..notice
-    };
-    queue.try_send(notice).is_ok()
-}
-
 impl EventSink for NotifySink {
     fn receive(&self, event: &Arc<Event>) {
         if !concerns(&event.kind) {
             return;
         }
         if let Some(about) = NoticeSubject::of_event(event) {
+            // The task that writes records may find an abandoned run after its job was removed.
+            if !matches!(event.kind, EventKind::RunAbandoned(_)) {
+                self.remember(&about.job);
+            }
             let judge = |memory: &mut JobMemory| judge(event, &about, memory);
             self.update(&about.job, Some(event.at), judge);
         }
+    }
+
+    fn job_changed(&self, _: &Arc<str>, view: &JobView<'_>) {
+        self.remember(&view.record.job);
     }
 
     fn job_gone(&self, _: &Arc<str>, job: &str) {
@@ -156,11 +167,7 @@ impl EventSink for NotifySink {
                 return Vec::new();
             };
             about.token = Some(success);
-            vec![recovery(
-                &about,
-                (FailureReport::Unknown, 1),
-                NoticeFacts::default(),
-            )]
+            vec![found_recovery(about)]
         });
     }
 

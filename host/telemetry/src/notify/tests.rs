@@ -6,18 +6,20 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_config::{Config, Notify};
 use leasehold_lock::{BootTime, Token};
-use leasehold_records::{Outcome, RunRecord, UnixMs};
+use leasehold_records::{JobState, Outcome, RunRecord, UnixMs};
 use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, MissedTicks};
 use leasehold_supervisor::event_log::EventSink as _;
 use tokio::sync::mpsc;
 
+use super::draft::NoticeDraft;
 use super::notice::Notice;
 use super::sink::NotifySink;
+use crate::sample;
 
 /// A sink, and the messages it has queued.
 struct Desk {
     sink: NotifySink,
-    queue: mpsc::Receiver<Notice>,
+    queue: mpsc::Receiver<NoticeDraft>,
 }
 
 fn notify(keys: &str) -> Notify {
@@ -33,6 +35,7 @@ impl Desk {
     fn new(keys: &str, room: usize) -> Self {
         let (sender, queue) = mpsc::channel(room);
         let sink = NotifySink::new(notify(keys), sender);
+        sample::report_state(&sink, "j", "l", JobState::Waiting);
         Self { sink, queue }
     }
 
@@ -66,7 +69,8 @@ impl Desk {
     /// Returns the queued messages: kind, summary, number of those left out.
     fn take(&mut self) -> Vec<(&'static str, String, u64)> {
         let mut taken = Vec::new();
-        while let Ok(notice) = self.queue.try_recv() {
+        while let Ok(draft) = self.queue.try_recv() {
+            let notice = draft.write();
             taken.push((notice.kind.as_str(), notice.summary, notice.dropped));
         }
         taken
@@ -114,7 +118,7 @@ fn lost() -> EventKind {
 fn message_has_the_documented_fields() {
     let mut desk = Desk::new("", 9);
     desk.run(1, 7, "exit", "exit code 3\u{1b}[31m");
-    let notice = desk.queue.try_recv().expect("a message");
+    let notice = desk.queue.try_recv().expect("a message").write();
     assert!(notice.id.starts_with("web1-") && notice.id.ends_with("-0"));
     let notice = Notice {
         id: "ID".into(),
@@ -127,7 +131,7 @@ fn message_has_the_documented_fields() {
         count: 3,
     });
     desk.send(2, 8, missed);
-    let notice = desk.queue.try_recv().expect("a message");
+    let notice = desk.queue.try_recv().expect("a message").write();
     let notice = Notice {
         id: "ID".into(),
         ..notice
@@ -252,4 +256,18 @@ fn success_after_a_failure_on_another_host_is_a_recovery() {
     assert_eq!(desk.take(), []);
     desk.run(2, 10, "done", "");
     assert_eq!(desk.take().len(), 1);
+}
+
+/// The task that writes records may find runs after their job was removed.
+#[test]
+fn late_findings_about_a_removed_job_are_not_kept() {
+    let mut desk = Desk::new("", 9);
+    let web1: Arc<str> = "web1".into();
+    desk.run(1, 5, "done", "");
+    desk.sink.job_gone(&web1, "j");
+    desk.sink.receive(&sample::late_events("j")[0]);
+    desk.sink
+        .failed_elsewhere(&web1, &failed_on("web2", 6), None);
+    desk.run(2, 7, "done", "");
+    assert_eq!(desk.take(), []);
 }

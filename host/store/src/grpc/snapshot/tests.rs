@@ -63,7 +63,11 @@ async fn a_third_snapshot_is_refused_until_one_ends() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_given_up() {
     let context = context().await;
-    let sender = SnapshotSender::with_patience(&context, Duration::from_millis(50));
+    let limits = SendLimits {
+        patience: Duration::from_millis(50),
+        ..LIMITS
+    };
+    let sender = SnapshotSender::with_limits(&context, limits);
     let unread = sender.start(1).unwrap();
     while sender.slots.available_permits() < MAX_SNAPSHOTS {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -82,4 +86,43 @@ async fn a_snapshot_ends_with_an_error_when_the_store_closes() {
     context.tasks.wait().await;
     let (_, error) = read(snapshot).await;
     assert_eq!(error.map(|error| error.code()), Some(Code::Unavailable));
+}
+
+#[tokio::test]
+async fn client_that_takes_each_piece_late_is_given_up() {
+    let context = context().await;
+    // The whole of 2 MiB must be read within 325 ms.
+    let limits = SendLimits {
+        patience: Duration::from_millis(200),
+        rate: 16 << 20,
+    };
+    let sender = SnapshotSender::with_limits(&context, limits);
+    let mut snapshot = sender.start(1).unwrap();
+    let mut error = None;
+    while let Some(message) = snapshot.next().await {
+        error = message.err();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(error.map(|error| error.code()), Some(Code::Unavailable));
+    assert_eq!(sender.slots.available_permits(), MAX_SNAPSHOTS);
+}
+
+#[test]
+fn time_for_a_snapshot_grows_with_its_length() {
+    assert_eq!(LIMITS.longest(0), Duration::from_secs(30));
+    assert_eq!(LIMITS.longest(1 << 30), Duration::from_secs(30 + 4096));
+    assert!(LIMITS.longest(u64::MAX) > Duration::from_hours(24));
+}
+
+#[tokio::test]
+async fn snapshot_has_the_revision_of_its_content() {
+    let context = context().await;
+    let capture = context.core.capture();
+    assert_eq!(capture.header(), context.core.header());
+    let mut snapshot = SnapshotSender::new(&context).start(1).unwrap();
+    let first = snapshot.next().await.unwrap().unwrap();
+    assert_eq!(
+        first.header.map(|header| header.revision),
+        Some(capture.revision)
+    );
 }
