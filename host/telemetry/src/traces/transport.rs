@@ -60,10 +60,10 @@ impl Transport {
 
     async fn try_send(&mut self, request: &ExportTraceServiceRequest) -> Result<u64, SendFailure> {
         let headers = request_headers::read_aside(self.otlp.headers_file()).await;
-        let headers = headers.map_err(local)?;
+        let headers = headers.map_err(|error| local(&error))?;
         let opened = match self.opened.take() {
             Some(opened) => opened,
-            None => open(&self.otlp).await.map_err(local)?,
+            None => open(&self.otlp).await.map_err(|error| local(&error))?,
         };
         match self.opened.insert(opened) {
             Opened::Grpc(client) => send_grpc(client, headers, request).await,
@@ -85,9 +85,9 @@ impl Transport {
 }
 
 /// A failure on this machine, which an operator may mend.
-fn local(error: String) -> SendFailure {
+fn local(error: &str) -> SendFailure {
     SendFailure {
-        error: printable::line(&error),
+        error: printable::line(error),
         may_pass: true,
     }
 }
