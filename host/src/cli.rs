@@ -16,12 +16,10 @@ use crate::commands::logs::LogsArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::pause::PauseArgs;
 use crate::commands::plugin::PluginCommand;
-use crate::commands::restart::RestartArgs;
 use crate::commands::resume::ResumeArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::runs::RunsArgs;
 use crate::commands::status::StatusArgs;
-use crate::commands::stop::StopArgs;
 use crate::commands::store::StoreCommand;
 use crate::commands::top::TopArgs;
 use crate::commands::trigger::TriggerArgs;
@@ -32,6 +30,7 @@ use crate::failure::{Failure, end};
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
+use crate::orders::run_end::RunEndArgs;
 use crate::sink;
 use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
@@ -42,7 +41,7 @@ use leasehold_supervisor::last_words::LAST_WORDS;
 ///
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
-/// or a run was not triggered;
+/// or a run was not triggered or restarted;
 /// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
 ///
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
@@ -135,9 +134,11 @@ enum Command {
     ///
     /// The job goes on by its schedule. A job that keeps running starts again, here or elsewhere: `pause JOB
     /// --stop` keeps it off. A later run is never ended by this.
-    Stop(StopArgs),
+    Stop(RunEndArgs),
     /// End the run of a job and run it again at once, with its newest version.
-    Restart(RestartArgs),
+    ///
+    /// Refused while the job is paused or the run's host is drained, with exit code 6: it would not run again there.
+    Restart(RunEndArgs),
     /// Print the JSON schema of the configuration, for editors and validators.
     ///
     /// Editors find it by the first line of a file, such as `#:schema leasehold.schema.json`, a path from that file.
@@ -203,8 +204,9 @@ impl Command {
 /// Parses the command line, with the variables of its options; ends the process where it cannot be understood.
 fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let command = with_variables(Cli::command(), &arguments);
-    let variables = set_variables(&command);
+    let environment = |name: &str| std::env::var_os(name);
+    let command = with_variables(Cli::command(), &arguments, &environment);
+    let variables = set_variables(&command, &environment);
     let matches = command.try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.unwrap_or_else(|error| {
@@ -216,6 +218,11 @@ fn parse() -> Cli {
         }
         error.exit()
     })
+}
+
+/// Returns the command with the variables of all its options, whatever the environment sets.
+fn with_every_variable() -> clap::Command {
+    with_variables(Cli::command(), &[], &|_| None)
 }
 
 /// Runs the program and returns its exit code.
@@ -296,7 +303,7 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Init(args) => commands::init::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
-        Command::Man(args) => commands::man::run(&args, with_variables(Cli::command(), &[])),
+        Command::Man(args) => commands::man::run(&args, with_every_variable()),
     }
 }
 
@@ -334,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_option_has_a_variable_and_shares_it_by_intent() {
-        let command = with_variables(Cli::command(), &[]);
+        let command = with_every_variable();
         let (mut variables, mut without) = (BTreeMap::new(), Vec::new());
         collect(&command, "", &mut variables, &mut without);
         assert!(
@@ -348,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_help_of_every_command() {
-        let mut command = with_variables(Cli::command(), &[]).term_width(100);
+        let mut command = with_every_variable().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         for path in [

@@ -21,7 +21,7 @@ pub enum Exit {
     /// restored, or cannot listen.
     Store = 5,
     /// A `once` job did not get its lock within its `wait`, or a run was not triggered: the job is paused, runs
-    /// already, or was not taken in time.
+    /// already, or was not taken in time. Also a run was not restarted, since a pause or a drain holds it back.
     NotAcquired = 6,
     /// Another host has the id of this one; nothing was started.
     IdHeld = 7,

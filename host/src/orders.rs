@@ -2,9 +2,11 @@
 //!
 //! - [`OrderArgs`], [`OrderDesk`]: the connection, the operator and the reason; writing with a record of the action.
 //! - `seen`: waiting until the hosts show an order. `until`: times in arguments. `sentence`: lists of hosts and runs.
-//! - `halting`: runs under way, and requests to end them.
+//! - `halting`: runs under way, and requests to end them. `run_end`: ending those of one job. `hold`: writing a hold.
 
 pub(crate) mod halting;
+pub(crate) mod hold;
+pub(crate) mod run_end;
 pub(crate) mod seen;
 pub(crate) mod sentence;
 pub(crate) mod until;
@@ -164,6 +166,13 @@ impl OrderDesk {
             self.kv().commit_if(key, revision, batch).await
         };
         write.await.map_err(|error| self.describe_unwritten(&error))
+    }
+
+    /// Carries out more writes of an action that is recorded already.
+    pub(crate) async fn write(&self, batch: Batch) -> Result<(), Failure> {
+        let written = self.kv().commit(batch).await;
+        written.map_err(|error| self.describe_unwritten(&error))?;
+        Ok(())
     }
 
     /// Grants a lease for an order that ends with it.

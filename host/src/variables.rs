@@ -2,38 +2,45 @@
 //!
 //! An option of one command has a variable of its own, as `LEASEHOLD_RUNS_LIMIT` for `leasehold runs --limit`. Options
 //! that mean the same for several commands share one ([`is_shared`]). The command line has precedence over a variable,
-//! and an option there over the variables of all options that it excludes. An empty variable counts as absent.
+//! and an option there over the variables of all options that it excludes. An empty variable counts as absent, and so
+//! does one that switches a flag off.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::ffi::OsString;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Start of every variable.
 const PREFIX: &str = "LEASEHOLD";
 
-/// Returns the command with the variables of all its options, for these arguments.
-pub(crate) fn with_variables(command: Command, arguments: &[OsString]) -> Command {
+/// Reader of the environment.
+type VariableReader<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Returns the command with the variables of all its options, for these arguments and this environment.
+pub(crate) fn with_variables(
+    command: Command,
+    arguments: &[OsString],
+    read: VariableReader<'_>,
+) -> Command {
     let given = command
         .clone()
         .ignore_errors(true)
         .try_get_matches_from(arguments)
         .ok();
-    let is_empty = |name: &str| env::var_os(name).is_some_and(|value| value.is_empty());
-    extend(command, &[], given.as_ref(), &is_empty)
+    extend(command, &[], given.as_ref(), read)
 }
 
 /// Returns the variables of options that the environment sets, sorted: an error may be about any of them.
-pub(crate) fn set_variables(command: &Command) -> Vec<String> {
+pub(crate) fn set_variables(command: &Command, read: VariableReader<'_>) -> Vec<String> {
     let own = command.get_arguments().filter_map(Arg::get_env);
-    let own = own.filter(|name| env::var_os(name).is_some());
     let mut names: Vec<String> = own
         .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| read(name).is_some())
         .collect();
-    names.extend(command.get_subcommands().flat_map(set_variables));
+    let subcommands = command.get_subcommands();
+    names.extend(subcommands.flat_map(|sub| set_variables(sub, read)));
     names.sort();
     names.dedup();
     names
@@ -76,7 +83,7 @@ fn extend(
     command: Command,
     path: &[&str],
     given: Option<&ArgMatches>,
-    is_empty: &dyn Fn(&str) -> bool,
+    read: VariableReader<'_>,
 ) -> Command {
     let excluded = excluded(&command, given);
     let subcommands: Vec<String> = command
@@ -85,7 +92,8 @@ fn extend(
         .collect();
     let mut command = command.mut_args(|arg| {
         let variable = variable_of(path, &arg);
-        match variable.filter(|name| !excluded.contains(arg.get_id().as_str()) && !is_empty(name)) {
+        let is_excluded = excluded.contains(arg.get_id().as_str());
+        match variable.filter(|name| !is_excluded && !is_absent(&arg, read(name))) {
             Some(name) => with_variable(arg, name),
             None => arg,
         }
@@ -93,13 +101,31 @@ fn extend(
     for name in &subcommands {
         let path = [path, &[name.as_str()]].concat();
         let given = given.and_then(|given| given.subcommand_matches(name));
-        command = command.mut_subcommand(name, |sub| extend(sub, &path, given, is_empty));
+        command = command.mut_subcommand(name, |sub| extend(sub, &path, given, read));
     }
     command
 }
 
+/// True if the variable sets nothing. The parser takes any value of a flag as its presence, also for the options that
+/// the flag requires, excludes or replaces.
+fn is_absent(arg: &Arg, value: Option<OsString>) -> bool {
+    let Some(value) = value else {
+        // Help shows the variable, and nothing else depends on it.
+        return false;
+    };
+    let is_off = || {
+        let parsed = BoolishValueParser::new().parse_ref(&Command::new(PREFIX), None, &value);
+        parsed.is_ok_and(|is_on| !is_on)
+    };
+    value.is_empty() || is_flag(arg) && is_off()
+}
+
+fn is_flag(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+}
+
 fn with_variable(arg: Arg, name: String) -> Arg {
-    let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+    let is_flag = is_flag(&arg);
     let arg = arg.env(name).hide_env_values(true);
     if is_flag {
         arg.value_parser(BoolishValueParser::new())
@@ -149,12 +175,12 @@ mod tests {
     }
 
     fn variables(arguments: &[&str], empty: &str) -> Vec<String> {
+        variables_with(arguments, &|name| (name == empty).then(OsString::new))
+    }
+
+    fn variables_with(arguments: &[&str], read: VariableReader<'_>) -> Vec<String> {
         let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
-        let given = sample()
-            .ignore_errors(true)
-            .try_get_matches_from(&arguments);
-        let is_empty = |name: &str| name == empty;
-        let command = extend(sample(), &[], given.ok().as_ref(), &is_empty);
+        let command = with_variables(sample(), &arguments, read);
         let top = command.find_subcommand("top").unwrap();
         let names = top.get_arguments().filter_map(Arg::get_env);
         names
@@ -188,5 +214,35 @@ mod tests {
             variables(&["leasehold", "top"], "LEASEHOLD_CONFIG"),
             ["LEASEHOLD_TOP_ENDPOINT", "LEASEHOLD_TOP_ONCE"]
         );
+    }
+
+    #[test]
+    fn flag_s_variable_that_is_off_counts_as_absent() {
+        let with_once = |value: &'static str| {
+            let read = |name: &str| (name == "LEASEHOLD_TOP_ONCE").then(|| value.into());
+            let names = variables_with(&["leasehold", "top"], &read);
+            names.contains(&"LEASEHOLD_TOP_ONCE".to_owned())
+        };
+        for off in ["false", "False", "no", "n", "f", "off", "0", ""] {
+            assert!(!with_once(off), "{off}");
+        }
+        // A word that is neither is refused by the parser, with the variable's name.
+        for on in ["true", "yes", "1", "maybe"] {
+            assert!(with_once(on), "{on}");
+        }
+        let read = |name: &str| (name == "LEASEHOLD_TOP_ENDPOINT").then(|| "false".into());
+        let names = variables_with(&["leasehold", "top"], &read);
+        assert!(names.contains(&"LEASEHOLD_TOP_ENDPOINT".to_owned()));
+    }
+
+    #[test]
+    fn variables_that_are_off_are_not_named_as_set() {
+        let read = |name: &str| match name {
+            "LEASEHOLD_TOP_ONCE" => Some("0".into()),
+            "LEASEHOLD_CONFIG" => Some("x".into()),
+            _ => None,
+        };
+        let command = with_variables(sample(), &["leasehold".into(), "top".into()], &read);
+        assert_eq!(set_variables(&command, &read), ["LEASEHOLD_CONFIG"]);
     }
 }

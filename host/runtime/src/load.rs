@@ -225,10 +225,22 @@ impl Loader {
                 .await?
         };
         let admit = |plugin: &PreparedPlugin| admit(order, &plugin.survey).map(drop);
-        let done = self
+        let compiled = self
             .preparer
             .compile(&file.bytes, &limits, dir.path(), &admit, &begins)
-            .await?;
+            .await;
+        let done = match compiled {
+            Ok(done) => done,
+            Err(problem) => {
+                // Not on a worker: files of a process that has just ended may have to be waited for.
+                let removed = move || {
+                    drop(dir);
+                    Ok(())
+                };
+                self.at_desk(order, removed).await?;
+                return Err(problem);
+            }
+        };
         let (digest, took) = (file.digest, done.took);
         self.at_desk(order, move || {
             let kept = entries.keep(&digest, done.plugin, &dir);

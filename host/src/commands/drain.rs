@@ -2,17 +2,13 @@
 
 use clap::Args;
 use leasehold_lock::{Batch, KeyValue, LeaseId};
-use leasehold_records::{
-    AdminAction, DrainMark, HoldKind, HostControl, JobRecord, StopKind, UnixMs,
-};
+use leasehold_records::{AdminAction, DrainMark, HoldKind, HostControl, JobRecord, UnixMs};
 
 use super::pause::shows;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::halting::HeldRun;
-use crate::orders::seen::SeenOrder;
-use crate::orders::sentence::list_runs;
-use crate::orders::{OrderArgs, OrderDesk, halting, now, overtaken};
+use crate::orders::hold::{ConcernedRuns, HoldOrder};
+use crate::orders::{OrderArgs, OrderDesk, now};
 use crate::show_format::print;
 
 /// Arguments of `leasehold drain`.
@@ -59,18 +55,17 @@ async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
     };
     let mut batch = Batch::default();
     batch.put(&key, &control.to_json(), LeaseId::NONE);
-    let is_here = |job: &JobRecord| job.host == host;
-    let runs = halting::find_runs(desk, None, Some(host)).await?;
-    if args.stop {
-        halting::add_requests(desk, &runs, StopKind::Stop, &mut batch).await?;
-    }
     let mut action = desk.action(AdminAction::Drain);
     action.host = Some(host.to_owned());
-    if !desk.commit((&key, revision), batch, &action).await? {
-        return Err(overtaken(&format!("the drain of {host}")));
-    }
+    let order = HoldOrder {
+        key: (&key, revision),
+        name: format!("the drain of {host}"),
+        job: None,
+        host: Some(host),
+        stop: args.stop,
+    };
     let has_seen = |job: &JobRecord| shows(job, HoldKind::Drained, &drain.mark);
-    let seen = SeenOrder::wait(desk, None, is_here, has_seen).await?;
+    let (seen, runs) = order.write(desk, batch, &action, has_seen).await?;
     let (is_alive, _) = desk.read(&desk.root().host(host)).await?;
     let printed = print(&describe(
         args,
@@ -87,7 +82,7 @@ pub(crate) fn known_drain(found: Option<&KeyValue>, now: UnixMs) -> Option<Drain
     control.drain.filter(|drain| drain.mark.is_in_force(now))
 }
 
-fn describe(args: &DrainArgs, is_alive: bool, runs: &[HeldRun]) -> String {
+fn describe(args: &DrainArgs, is_alive: bool, runs: &ConcernedRuns) -> String {
     let host = &args.host;
     if !is_alive {
         return format!(
@@ -99,12 +94,8 @@ fn describe(args: &DrainArgs, is_alive: bool, runs: &[HeldRun]) -> String {
     } else {
         "ends when its runs have ended"
     };
-    let runs = list_runs(runs);
-    let runs = match (runs.is_empty(), args.stop) {
-        (true, _) => "no run is under way there".to_owned(),
-        (false, true) => format!("{runs} was asked to stop, and has its grace time"),
-        (false, false) => format!("{runs} goes on to its end (--stop would end it)"),
-    };
+    let runs = runs.describe();
+    let runs = runs.unwrap_or_else(|| "no run is under way there".to_owned());
     format!("{host} is drained: it starts nothing new and {then}; {runs}\n")
 }
 
@@ -127,15 +118,15 @@ mod tests {
     #[test]
     fn drain_reads_with_the_end_of_the_host() {
         insta::assert_snapshot!(
-            describe(&args(false), true, &[]),
+            describe(&args(false), true, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and ends when its runs have ended; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&args(true), true, &[]),
+            describe(&args(true), true, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and goes on without runs; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&args(false), false, &[]),
+            describe(&args(false), false, &ConcernedRuns::default()),
             @"web1 is drained; it does not run now, and stands by when it starts, until `leasehold undrain web1`"
         );
     }

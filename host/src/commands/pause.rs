@@ -2,14 +2,13 @@
 
 use clap::Args;
 use leasehold_lock::{Batch, KeyValue, LeaseId};
-use leasehold_records::{AdminAction, HoldKind, HoldMark, JobControl, JobRecord, StopKind, UnixMs};
+use leasehold_records::{AdminAction, HoldKind, HoldMark, JobControl, JobRecord, UnixMs};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::halting::HeldRun;
-use crate::orders::seen::SeenOrder;
-use crate::orders::sentence::{join, list_runs};
-use crate::orders::{OrderArgs, OrderDesk, halting, now, overtaken, until};
+use crate::orders::hold::{ConcernedRuns, HoldOrder};
+use crate::orders::sentence::join;
+use crate::orders::{OrderArgs, OrderDesk, now, until};
 use crate::show_format::print;
 
 /// Arguments of `leasehold pause`.
@@ -35,6 +34,7 @@ pub(crate) struct PauseArgs {
 
 /// Pauses, and waits until the hosts have seen it.
 pub(crate) async fn run(args: PauseArgs) -> Result<Exit, Failure> {
+    refuse_no_target(args.job.as_deref(), args.all)?;
     let zone = until::local_zone();
     let until = args
         .until
@@ -76,18 +76,19 @@ async fn pause(
     };
     let mut batch = Batch::default();
     batch.put(&target.key, &control.to_json(), LeaseId::NONE);
-    let runs = halting::find_runs(desk, job, None).await?;
-    if stop {
-        halting::add_requests(desk, &runs, StopKind::Stop, &mut batch).await?;
-    }
     let mut action = desk.action(AdminAction::Pause);
     action.job = job.map(Into::into);
-    if !desk.commit((&target.key, revision), batch, &action).await? {
-        return Err(overtaken(&format!("the pause of {}", target.name)));
-    }
-    let seen = SeenOrder::wait(desk, job, |_| true, |job| shows(job, target.kind, &mark)).await?;
+    let order = HoldOrder {
+        key: (&target.key, revision),
+        name: format!("the pause of {}", target.name),
+        job,
+        host: None,
+        stop,
+    };
+    let has_seen = |job: &JobRecord| shows(job, target.kind, &mark);
+    let (seen, runs) = order.write(desk, batch, &action, has_seen).await?;
     let subject = format!("{} paused{}", target.subject, on(&seen.hosts()));
-    let sentence = describe(&subject, &mark, &runs, (stop, now()));
+    let sentence = describe(&subject, &mark, &runs, now());
     let printed = print(&format!("{sentence}\n"));
     seen.warn();
     printed
@@ -97,6 +98,15 @@ async fn pause(
 pub(crate) fn known_pause(found: Option<&KeyValue>, now: UnixMs) -> Option<HoldMark> {
     let control = JobControl::from_json(&found?.value).ok()?;
     control.pause.filter(|pause| pause.is_in_force(now))
+}
+
+/// Fails unless a job or all jobs are named: a missing name never means all of them.
+pub(crate) fn refuse_no_target(job: Option<&str>, all: bool) -> Result<(), Failure> {
+    if job.is_some() != all {
+        return Ok(());
+    }
+    let text = "name one job, or all of them with --all".to_owned();
+    Err(Failure::new(Exit::Usage, text))
 }
 
 /// The jobs to pause or resume.
@@ -143,29 +153,29 @@ fn on(hosts: &[String]) -> String {
     }
 }
 
-fn describe(
-    subject: &str,
-    mark: &HoldMark,
-    runs: &[HeldRun],
-    (stop, now): (bool, UnixMs),
-) -> String {
+fn describe(subject: &str, mark: &HoldMark, runs: &ConcernedRuns, now: UnixMs) -> String {
     let until = mark.until_unix_ms.map_or_else(String::new, |until| {
         format!(" until {}", until::show(until, now, until::local_zone()))
     });
-    let runs = list_runs(runs);
-    let runs = match (runs.is_empty(), stop) {
-        (true, _) => "no run is under way".to_owned(),
-        (false, true) => format!("{runs} was asked to stop, and has its grace time"),
-        (false, false) => format!("{runs} goes on to its end (--stop would end it)"),
-    };
+    let runs = runs.describe();
+    let runs = runs.unwrap_or_else(|| "no run is under way".to_owned());
     format!("{subject}{until}: no new run starts; {runs}")
 }
 
 #[cfg(test)]
 mod tests {
-    use leasehold_lock::Token;
-
     use super::*;
+    use crate::orders::halting::HeldRun;
+    use crate::orders::hold::tests::run;
+
+    #[test]
+    fn missing_name_never_means_all_jobs() {
+        assert!(refuse_no_target(Some("ledger"), false).is_ok());
+        assert!(refuse_no_target(None, true).is_ok());
+        for (job, all) in [(None, false), (Some("ledger"), true)] {
+            assert_eq!(refuse_no_target(job, all).unwrap_err().exit, Exit::Usage);
+        }
+    }
 
     #[test]
     fn pause_reads_with_the_runs_that_go_on() {
@@ -175,25 +185,18 @@ mod tests {
             at_unix_ms: UnixMs::new(0),
             until_unix_ms: None,
         };
-        let run = HeldRun {
-            job: "ledger".into(),
-            host: "web1".into(),
-            token: Token::new(42),
-            since: UnixMs::new(0),
-        };
-        let text = |runs: &[HeldRun], stop| {
-            describe(
-                "ledger is paused on web1",
-                &mark,
-                runs,
-                (stop, UnixMs::new(0)),
-            )
+        let text = |under_way: &[HeldRun], stop: bool| {
+            let runs = ConcernedRuns {
+                under_way: under_way.to_vec(),
+                asked: under_way.iter().filter(|_| stop).cloned().collect(),
+            };
+            describe("ledger is paused on web1", &mark, &runs, UnixMs::new(0))
         };
         insta::assert_snapshot!(
             text(&[], false),
             @"ledger is paused on web1: no new run starts; no run is under way"
         );
-        let runs = [run];
+        let runs = [run(42)];
         insta::assert_snapshot!(
             text(&runs, false),
             @"ledger is paused on web1: no new run starts; ledger on web1 (token 42) goes on to its end (--stop would end it)"

@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use leasehold_records::StopKind;
+use leasehold_records::{HoldMark, StopKind};
 
-use super::stop::{nothing_runs, request_end, wait_for_end};
+use super::drain::known_drain;
+use super::pause::known_pause;
+
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::orders::halting::HeldRun;
-use crate::orders::sentence::list_runs;
-use crate::orders::{OrderArgs, OrderDesk, halting};
+use crate::orders::run_end::{RunEndArgs, find_running, nothing_runs, request_end, wait_for_end};
+use crate::orders::sentence::{list_runs, state_drain, state_pause, state_pause_of_all};
+use crate::orders::{OrderDesk, halting, now};
 use crate::show_format::print;
 
 /// Longest wait for the next run.
@@ -18,38 +20,76 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two readings.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Arguments of `leasehold restart`.
-#[derive(Args)]
-pub(crate) struct RestartArgs {
-    /// The job.
-    job: String,
-    /// Only the run on this host.
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    #[command(flatten)]
-    order: OrderArgs,
-}
-
 /// Asks the run under way to end, and waits for the next one.
-pub(crate) async fn run(args: RestartArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: RunEndArgs) -> Result<Exit, Failure> {
     let desk = OrderDesk::open(&args.order).await?;
     let restarted = restart(&desk, &args).await;
     desk.close(restarted).await
 }
 
-async fn restart(desk: &OrderDesk, args: &RestartArgs) -> Result<Exit, Failure> {
+async fn restart(desk: &OrderDesk, args: &RunEndArgs) -> Result<Exit, Failure> {
     let job = args.job.as_str();
-    let running = request_end(desk, (job, args.host.as_deref()), StopKind::Restart).await?;
+    let running = find_running(desk, args).await?;
     if running.is_empty() {
         return print(&nothing_runs(job, args.host.as_deref()));
     }
-    let left = wait_for_end(desk, job, &running).await?;
+    if let Some(reason) = find_refusal(desk, job, &running).await? {
+        return Err(Failure::of_line(Exit::NotAcquired, &reason));
+    }
+    request_end(desk, args, &running, StopKind::Restart).await?;
+    let left = wait_for_end(desk, &running).await?;
     let next = if left.is_empty() {
         wait_for_next(desk, job, &running).await?
     } else {
         Vec::new()
     };
     print(&describe(job, &running, &left, &next))
+}
+
+/// Returns the reason for which the job would not run again after its end.
+async fn find_refusal(
+    desk: &OrderDesk,
+    job: &str,
+    running: &[HeldRun],
+) -> Result<Option<String>, Failure> {
+    let root = desk.root();
+    let (paused, _) = desk.read(&root.job_control(job)).await?;
+    let (all, _) = desk.read(&root.all_control()).await?;
+    let mut holds = RestartHolds {
+        paused: known_pause(paused.as_ref(), now()),
+        all_paused: known_pause(all.as_ref(), now()),
+        drained: None,
+    };
+    for run in running {
+        let (found, _) = desk.read(&root.host_control(&run.host)).await?;
+        if let Some(drain) = known_drain(found.as_ref(), now()) {
+            holds.drained = Some((run.host.clone(), drain.mark));
+        }
+    }
+    Ok(holds.describe(job))
+}
+
+/// Holds that keep a job from running again where it runs now.
+#[derive(Default)]
+struct RestartHolds {
+    paused: Option<HoldMark>,
+    all_paused: Option<HoldMark>,
+    /// A host of its runs, and the drain of that host.
+    drained: Option<(String, HoldMark)>,
+}
+
+impl RestartHolds {
+    fn describe(&self, job: &str) -> Option<String> {
+        let reason = match (&self.paused, &self.all_paused, &self.drained) {
+            (Some(mark), _, _) => state_pause(job, mark),
+            (None, Some(mark), _) => state_pause_of_all(mark),
+            (None, None, Some((host, mark))) => state_drain(host, mark),
+            (None, None, None) => return None,
+        };
+        Some(format!(
+            "{reason}; its run would end and not start again there (`leasehold stop {job}` ends it alone)"
+        ))
+    }
 }
 
 /// Waits for runs under other tokens, but not for long.
@@ -81,5 +121,41 @@ fn describe(job: &str, running: &[HeldRun], left: &[HeldRun], next: &[HeldRun]) 
         format!("{before} has ended; {job} runs again as soon as a host has its lock\n")
     } else {
         format!("{before} has ended; {} runs now\n", list_runs(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_records::UnixMs;
+
+    use super::*;
+
+    #[test]
+    fn restart_is_refused_with_operator_reason_and_remedies() {
+        let mark = || HoldMark {
+            by: "ann@vm".into(),
+            why: "the disk is full".into(),
+            at_unix_ms: UnixMs::new(0),
+            until_unix_ms: None,
+        };
+        let paused = RestartHolds {
+            paused: Some(mark()),
+            ..RestartHolds::default()
+        };
+        let all_paused = RestartHolds {
+            all_paused: Some(mark()),
+            ..RestartHolds::default()
+        };
+        let drained = RestartHolds {
+            drained: Some(("web1".into(), mark())),
+            ..RestartHolds::default()
+        };
+        let lines = [paused, all_paused, drained].map(|holds| holds.describe("ledger").unwrap());
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ledger is paused by ann@vm: the disk is full: `leasehold resume ledger` ends that; its run would end and not start again there (`leasehold stop ledger` ends it alone)
+        all jobs are paused by ann@vm: the disk is full: `leasehold resume --all` ends that; its run would end and not start again there (`leasehold stop ledger` ends it alone)
+        web1 is drained by ann@vm: the disk is full: `leasehold undrain web1` ends that; its run would end and not start again there (`leasehold stop ledger` ends it alone)
+        ");
+        assert_eq!(RestartHolds::default().describe("ledger"), None);
     }
 }

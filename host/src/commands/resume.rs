@@ -4,7 +4,7 @@ use clap::Args;
 use leasehold_lock::Batch;
 use leasehold_records::{AdminAction, HoldKind, JobRecord};
 
-use super::pause::{PauseTarget, known_pause};
+use super::pause::{PauseTarget, known_pause, refuse_no_target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::orders::seen::SeenOrder;
@@ -27,6 +27,7 @@ pub(crate) struct ResumeArgs {
 
 /// Ends the pause, and waits until the hosts have seen it.
 pub(crate) async fn run(args: ResumeArgs) -> Result<Exit, Failure> {
+    refuse_no_target(args.job.as_deref(), args.all)?;
     let desk = OrderDesk::open(&args.order).await?;
     let resumed = resume(&desk, args.job.as_deref()).await;
     desk.close(resumed).await

@@ -19,6 +19,8 @@ const KEEP: Duration = Duration::from_mins(10);
 pub(crate) struct HeldRun {
     pub(crate) job: String,
     pub(crate) host: String,
+    /// The key of its entry.
+    pub(crate) key: String,
     pub(crate) token: Token,
     /// The time when its host joined the queue of the lock.
     pub(crate) since: UnixMs,
@@ -51,6 +53,7 @@ pub(crate) async fn find_runs(
             Some(HeldRun {
                 job: holder.job,
                 host: holder.host,
+                key: entry.key,
                 token: Token::from(entry.create_revision),
                 since: holder.since_unix_ms,
             })

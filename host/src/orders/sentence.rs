@@ -1,5 +1,7 @@
 //! Lists of hosts and runs, for sentences.
 
+use leasehold_records::HoldMark;
+
 use super::halting::HeldRun;
 
 /// Joins names as in a sentence: `a`, `a and b`, `a, b and c`.
@@ -23,6 +25,21 @@ pub(crate) fn list_runs(runs: &[HeldRun]) -> String {
         })
         .collect();
     join(&runs)
+}
+
+/// States the pause of a job, and its remedy.
+pub(crate) fn state_pause(job: &str, mark: &HoldMark) -> String {
+    format!("{job} is paused {mark}: `leasehold resume {job}` ends that")
+}
+
+/// States the pause of all jobs, and its remedy.
+pub(crate) fn state_pause_of_all(mark: &HoldMark) -> String {
+    format!("all jobs are paused {mark}: `leasehold resume --all` ends that")
+}
+
+/// States the drain of a host, and its remedy.
+pub(crate) fn state_drain(host: &str, mark: &HoldMark) -> String {
+    format!("{host} is drained {mark}: `leasehold undrain {host}` ends that")
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ pub enum EventKind {
     },
     /// No host has begun these ticks.
     TicksMissed(MissedTicks),
-    /// A run on another host has no end: that host vanished or could not reach the store. The context is that run's.
+    /// A run has no end: its host died or could not reach the store. The context is that run's.
     RunAbandoned(AbandonedRun),
     /// A tick that a host with a wrong clock had claimed was overwritten.
     TickDisbelieved(DisbelievedTick),

@@ -165,7 +165,7 @@ impl Host {
             take_output(&mut crash.record, &mut cut_off);
             report_crash(&self.event_log, &handles.record_writer, crash);
         }
-        services.recover(&store, cut_off);
+        services.recover(&store, &self.event_log, cut_off);
         let loads = LoadEvents::new(self.event_log.clone(), false);
         self.prepared.runtime.observe_loads(Arc::new(loads));
         let locks = store.locks;

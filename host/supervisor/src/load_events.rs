@@ -37,7 +37,7 @@ impl LoadObserver for LoadEvents {
             } => EventKind::PluginReady(LoadEnd {
                 file,
                 sha256: sha256.clone(),
-                took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                took_ms: leasehold_records::whole_millis(*took),
                 cached: *is_cached,
                 is_shown,
             }),

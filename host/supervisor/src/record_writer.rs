@@ -13,6 +13,7 @@
 //! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
+mod abandoned;
 mod aged;
 mod cut_off;
 mod fit;
@@ -34,6 +35,7 @@ use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::abandoned::log_abandoned;
 pub(crate) use self::fit::run as fit_run;
 use self::rules::HistoryRules;
 use self::writer::Writer;

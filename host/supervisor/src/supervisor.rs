@@ -112,7 +112,7 @@ impl Supervisor {
                 Some(joined) = self.jobs.tasks.join_next_with_id(), if !is_idle => self.take_joined(joined),
                 Some((job, made)) = progress.recv() => self.take_progress(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
-                () = self.orders.changed() => self.follow_orders(),
+                () = self.orders.changed(), if self.stage == Stage::Running => self.orders.apply(&mut self.jobs),
                 Ok(()) = store.changed() => self.log_store_change(*store.borrow_and_update()),
                 // After the tasks that were just started: a guest does not wait for its record.
                 () = tokio::task::yield_now(), if !self.jobs.unwritten.is_empty() => self.jobs.write_records(),
@@ -140,12 +140,6 @@ impl Supervisor {
             self.jobs.start(at);
         }
         self.stages.enter(HostStage::Ready);
-    }
-
-    fn follow_orders(&mut self) {
-        if self.stage == Stage::Running {
-            self.orders.apply(&mut self.jobs);
-        }
     }
 
     /// Ends the host if it is drained and its last run has ended.
@@ -268,7 +262,6 @@ impl Supervisor {
         let facts = context.plugin.facts();
         let (plugin, sha256) = (facts.path.display().to_string(), facts.sha256.clone());
         let start = entry.take_context(context);
-        let is_over = entry.has_ended();
         // The record shows a version that waits.
         self.jobs.unwritten.insert(at);
         self.event_log.emit(
@@ -283,9 +276,7 @@ impl Supervisor {
                 },
             }),
         );
-        if is_over {
-            self.jobs.handle_end(at);
-        }
+        self.jobs.handle_end(at);
     }
 
     fn remove(&mut self, at: usize) {
@@ -297,10 +288,7 @@ impl Supervisor {
         entry.end();
         entry.context.stop.requested.cancel();
         let about = entry.context.event_context();
-        let is_over = entry.has_ended();
         self.event_log.emit(about, EventKind::JobRemoved);
-        if is_over {
-            self.jobs.handle_end(at);
-        }
+        self.jobs.handle_end(at);
     }
 }

@@ -1,5 +1,7 @@
 //! Every documented exit code but 130 (see `signals`) and 70, which is a fault of ours.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config, config_for};
@@ -7,7 +9,8 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 
 use crate::{NO_STORE, ends_with, first};
-use leasehold_tests::command::leasehold;
+use leasehold_tests::binaries;
+use leasehold_tests::command::{finish, leasehold};
 
 on_every_store!(
     a_once_job_decides_the_code,
@@ -96,6 +99,24 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() -> Result<()> {
         ensure!(output.code == Some(2), "{args:?}: {output:?}");
         ensure!(output.stdout.is_empty(), "{args:?}: {output:?}");
         ensure!(output.stderr.contains("--help"), "{args:?}: {output:?}");
+    }
+    Ok(())
+}
+
+/// Without the name of a job and without `--all` nothing is paused: a flag's variable that is off sets nothing.
+#[test]
+fn flag_that_a_variable_switches_off_selects_nothing() -> Result<()> {
+    for (order, variable) in [
+        ("pause", "LEASEHOLD_PAUSE_ALL"),
+        ("resume", "LEASEHOLD_RESUME_ALL"),
+    ] {
+        for off in ["false", "0", "no"] {
+            let mut command = Command::new(binaries::leasehold()?);
+            command.arg(order).env(variable, off);
+            let output = finish(order, command)?;
+            ensure!(output.code == Some(2), "{variable}={off}: {output:?}");
+            ensure!(output.stderr.contains("<JOB>"), "{output:?}");
+        }
     }
     Ok(())
 }

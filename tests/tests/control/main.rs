@@ -6,6 +6,7 @@
 mod drain;
 mod pause;
 mod queue;
+mod reloaded;
 mod rights;
 mod stopping;
 mod trigger;

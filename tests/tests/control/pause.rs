@@ -1,11 +1,16 @@
 //! Pauses and ticks, and pauses that end by themselves.
 
-use anyhow::{Context, Result, ensure};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use anyhow::{Context, Result, bail, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
+use leasehold_tests::wait::eventually;
+use serde_json::Value;
 
 use crate::{JOB, SLACK, beating, count, end_host, host, next, order, refused};
 
@@ -14,6 +19,7 @@ on_every_store!(
     a_pause_ends_at_its_time,
     a_host_that_starts_in_a_pause_runs_nothing,
     orders_say_what_they_did_and_what_is_unknown,
+    run_that_starts_before_the_pause_is_seen_is_stopped,
 );
 
 /// The first run of a job after `mark`.
@@ -151,4 +157,51 @@ fn orders_say_what_they_did_and_what_is_unknown(version: Version) -> Result<()> 
         ensure!(deeds.matches(deed).count() == 1, "{deeds}");
     }
     end_host(&mut host)
+}
+
+/// Between the reading of the runs and the sight of the pause, a host may still start one.
+fn run_that_starts_before_the_pause_is_seen_is_stopped(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let config = host("a", &etcd, beating)?;
+    // A host that exists in its records alone, and so sees an order when this test does.
+    let record = |holds: &str| {
+        format!(
+            r#"{{"job":"pulse","host":"b","lock":"pulse","state":"waiting","since_unix_ms":1,"token":null,
+                "next_unix_ms":null,"last":null,"holds":[{holds}]}}"#
+        )
+    };
+    let show = |holds: &str| etcd.etcdctl(&["put", "/leasehold/jobs/pulse/b", &record(holds)]);
+    show("")?;
+    let (done, told) = mpsc::channel();
+    let (stopped, own) = (AtomicBool::new(false), &config);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let output = order(own, &["pause", JOB, "--stop"]);
+            stopped.store(true, Ordering::Relaxed);
+            let _ = done.send(output);
+        });
+        let paused = eventually(SLACK, "the pause", || {
+            let control = "/leasehold/control/jobs/pulse";
+            let value = etcd.etcdctl(&["get", "--print-value-only", control])?;
+            let value: Value = serde_json::from_str(value.trim())?;
+            Ok(value["pause"].clone())
+        })?;
+        let entry = r#"{"host":"b","job":"pulse","pid":1,"since_unix_ms":1}"#;
+        etcd.etcdctl(&["put", "/leasehold/locks/pulse/1", entry])?;
+        ensure!(!stopped.load(Ordering::Relaxed), "it did not wait");
+        let Value::Object(mut hold) = paused else {
+            bail!("no pause: {paused}");
+        };
+        hold.insert("kind".into(), "paused".into());
+        show(&Value::Object(hold).to_string())?;
+        Ok(())
+    })?;
+    let told = told.recv()??;
+    ensure!(
+        told.contains("pulse on b (token ") && told.contains("was asked to stop"),
+        "{told}"
+    );
+    let requests = etcd.queue("/leasehold/control/stops/pulse/")?;
+    ensure!(requests.len() == 1, "{requests:?}");
+    Ok(())
 }

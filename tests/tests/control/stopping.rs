@@ -8,12 +8,13 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 
-use crate::{JOB, SLACK, TTL, beating, count, end_host, host, next, order, runs, token};
+use crate::{JOB, SLACK, TTL, beating, count, end_host, host, next, order, refused, runs, token};
 
 on_every_store!(
     a_stop_ends_one_run_and_never_the_next,
     a_restart_takes_the_version_that_waits,
     a_version_with_update_restart_takes_over_by_itself,
+    restart_that_a_hold_keeps_from_running_again_is_refused,
 );
 
 fn a_stop_ends_one_run_and_never_the_next(version: Version) -> Result<()> {
@@ -131,5 +132,29 @@ fn a_version_with_update_restart_takes_over_by_itself(version: Version) -> Resul
         event.is("guest") && event.run() == second.run() && later > Some(ns(TTL))
     })?;
     ensure!(count(&a, "stop-requested") == 1, "it was asked twice");
+    end_host(&mut a)
+}
+
+fn restart_that_a_hold_keeps_from_running_again_is_refused(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let config = host("a", &etcd, beating)?;
+    let mut a = HostProcess::start(&config)?;
+    next(&a, 0, "run-started")?;
+    for (hold, remedy) in [
+        (&["pause", JOB][..], &["resume", JOB][..]),
+        (&["pause", "--all"], &["resume", "--all"]),
+        (&["drain", "a", "--keep"], &["undrain", "a"]),
+    ] {
+        order(&config, &[hold, &["--why", "new kernel"]].concat())?;
+        let told = refused(&config, &["restart", JOB], 6)?.stderr;
+        let remedy_shown = format!("`leasehold {}`", remedy.join(" "));
+        ensure!(
+            told.contains("new kernel") && told.contains(&remedy_shown),
+            "{told}"
+        );
+        ensure!(told.contains("`leasehold stop pulse`"), "{told}");
+        order(&config, remedy)?;
+    }
+    ensure!(count(&a, "stop-requested") == 0, "its run was asked to end");
     end_host(&mut a)
 }

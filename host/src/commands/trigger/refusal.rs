@@ -3,7 +3,7 @@
 use leasehold_records::{HoldKind, HoldMark, JobRecord, JobState, TriggerRecord, UnixMs};
 
 use crate::orders::halting::HeldRun;
-use crate::orders::sentence::join;
+use crate::orders::sentence::{join, state_drain, state_pause, state_pause_of_all};
 use leasehold_records::wall_text::age;
 
 /// State of a job over all hosts, as far as a request for a run depends on it.
@@ -27,19 +27,13 @@ pub(super) struct JobSituation {
 /// Returns the reason for which the job cannot be run now.
 pub(super) fn find_refusal(job: &str, now: &JobSituation, at: UnixMs) -> Option<String> {
     if let Some(paused) = &now.paused {
-        return Some(format!(
-            "{job} is paused {paused}: `leasehold resume {job}` ends that"
-        ));
+        return Some(state_pause(job, paused));
     }
     if let Some(all) = &now.all_paused {
-        return Some(format!(
-            "all jobs are paused {all}: `leasehold resume --all` ends that"
-        ));
+        return Some(state_pause_of_all(all));
     }
     if let (Some(host), Some(drained)) = (&now.host, &now.drained) {
-        return Some(format!(
-            "{host} is drained {drained}: `leasehold undrain {host}` ends that"
-        ));
+        return Some(state_drain(host, drained));
     }
     if let Some(running) = &now.running {
         // The record of the job has the start of the run; the entry of the lock has the start of the wait.
@@ -171,6 +165,7 @@ mod tests {
         let running = HeldRun {
             job: "ledger".into(),
             host: "web1".into(),
+            key: "/leasehold/locks/billing/42".into(),
             token: Token::new(42),
             since: UnixMs::new(0),
         };

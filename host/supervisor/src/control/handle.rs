@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_config::wall::{UnixMs, WallClock};
 use leasehold_lock::Token;
-use leasehold_records::{HoldKind, JobHold, StopRequest};
+use leasehold_records::{HoldKind, HoldMark, JobHold, StopRequest};
 use tokio::sync::watch;
 
 use super::state::{ControlState, SeenTrigger};
@@ -36,6 +36,12 @@ impl ControlHandle {
     /// Returns the orders as they are now. They must not be kept over an await.
     pub(crate) fn now(&self) -> watch::Ref<'_, ControlState> {
         self.state.borrow()
+    }
+
+    /// Returns the pause of all jobs that is in force now.
+    pub(crate) fn pause_of_all(&self) -> Option<HoldMark> {
+        let all = self.state.borrow().all.clone();
+        all.filter(|mark| mark.is_in_force(self.wall.now()))
     }
 
     /// Returns the holds on a job that are in force now.

@@ -15,7 +15,7 @@ use crate::event_log::EventLog;
 use crate::output::{
     CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore, recover,
 };
-use crate::record_writer::{RecordWriter, RecordWriterTask};
+use crate::record_writer::{RecordWriter, RecordWriterTask, run_key};
 
 /// The store that a host has reached, and what its tasks need to use it.
 pub(super) struct HostStore {
@@ -81,8 +81,14 @@ impl HostServices {
     }
 
     /// Adds the output of runs that an earlier process left without an end to their records.
-    pub(super) fn recover(&mut self, store: &HostStore, cut_off: Vec<CutOffOutput>) {
-        let recovering = recover(store.locks.kv(), store.root.clone(), cut_off);
+    pub(super) fn recover(
+        &mut self,
+        store: &HostStore,
+        event_log: &EventLog,
+        cut_off: Vec<CutOffOutput>,
+    ) {
+        let (kv, root) = (store.locks.kv(), store.root.clone());
+        let recovering = recover(kv, root, event_log.clone(), cut_off);
         self.recovering = Some(AbortOnDropHandle::new(tokio::spawn(recovering)));
     }
 
@@ -137,10 +143,10 @@ pub(super) fn record_store(locks: &Locks, root: &Root) -> RecordStore {
 
 /// Moves the output that was written down of this run into its record.
 pub(super) fn take_output(record: &mut RunRecord, cut_off: &mut Vec<CutOffOutput>) {
-    let is_same = |found: &RunRecord| {
-        (&found.job, found.token, found.sequence) == (&record.job, record.token, record.sequence)
-    };
-    if let Some(at) = cut_off.iter().position(|found| is_same(&found.record)) {
+    if let Some(at) = cut_off
+        .iter()
+        .position(|found| run_key(&found.record) == run_key(record))
+    {
         let found = cut_off.swap_remove(at);
         record.output.clone_from(&found.record.output);
         record.output_truncated_bytes = found.record.output_truncated_bytes;

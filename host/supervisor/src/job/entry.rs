@@ -84,7 +84,6 @@ impl JobEntry {
     pub(crate) fn succeeded_by(&self, context: JobContext) -> Self {
         Self {
             last: self.last,
-            manual: self.manual,
             holds: self.holds.clone(),
             ..Self::new(context)
         }
@@ -96,6 +95,11 @@ impl JobEntry {
 
     pub(crate) const fn has_ended(&self) -> bool {
         matches!(self.state, MachineState::Ended(_))
+    }
+
+    /// True if the version in force has ended, and no requested run of it is waited for or under way.
+    pub(crate) fn is_over(&self) -> bool {
+        self.has_ended() && self.manual == ManualTurn::Idle
     }
 
     /// Begins the job. Returns the requests that follow.

@@ -39,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A request that this host has claimed, with all that its run needs.
 pub(crate) struct TakenRun {
+    /// The version of the job that the request was checked against, and that runs.
+    context: Arc<JobContext>,
     pub(crate) held: HeldLock,
     provisions: RunProvisions,
     /// The record as claimed.
@@ -106,6 +108,7 @@ async fn acquire_and_claim(
         match claim(&store, trigger.revision, &claimed).await {
             ClaimAnswer::Ours => {
                 return ManualWait::Taken(Box::new(TakenRun {
+                    context: context.clone(),
                     held,
                     provisions,
                     record: claimed,
@@ -192,8 +195,9 @@ async fn refuse(context: &JobContext, trigger: &SeenTrigger, reason: String) {
 }
 
 /// Runs the request, records its result, and gives the lock back.
-pub(crate) async fn run(context: Arc<JobContext>, taken: Box<TakenRun>) -> Outcome {
+pub(crate) async fn run(taken: Box<TakenRun>) -> Outcome {
     let TakenRun {
+        context,
         mut held,
         provisions,
         record,

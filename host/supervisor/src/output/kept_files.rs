@@ -45,6 +45,8 @@ struct JobFile {
     state: FileState,
     /// Bytes that are in no file since the last note about it.
     missing: u64,
+    /// True if lines came since the last search for old files.
+    is_used: bool,
 }
 
 #[derive(Debug)]
@@ -86,8 +88,10 @@ impl KeptFiles {
         let file = self.jobs.entry(job.to_owned()).or_insert(JobFile {
             state: FileState::Closed,
             missing: 0,
+            is_used: true,
         });
         file.missing += missing;
+        file.is_used = true;
         let was_failed = match file.state {
             FileState::Failed { again_at } if Instant::now() < again_at => {
                 file.missing += length(text);
@@ -124,8 +128,10 @@ impl KeptFiles {
         }
     }
 
-    /// Deletes files that are too old, and the oldest files beyond the size of all.
+    /// Deletes files that are too old, and the oldest files beyond the size of all. Closes the files of jobs that
+    /// have written nothing since the last time.
     pub(super) fn tidy(&mut self, now: SystemTime) {
+        self.jobs.retain(|_, job| !job.is_idle());
         let mut jobs = self.find();
         for (job, files) in &mut jobs {
             while let Some(oldest) = files.first()
@@ -188,6 +194,12 @@ impl KeptFiles {
 }
 
 impl JobFile {
+    /// True if nothing was written since the last call, and nothing is to be noted.
+    fn is_idle(&mut self) -> bool {
+        let was_used = std::mem::replace(&mut self.is_used, false);
+        !was_used && self.missing == 0
+    }
+
     /// Writes text, into another file if the current one is full or old. Returns true if it was renamed.
     fn write(
         &mut self,
@@ -219,11 +231,15 @@ impl JobFile {
                 .mode(0o600)
                 .custom_flags(no_link)
                 .open(&current)?;
-            let bytes = file.metadata()?.len();
+            let facts = file.metadata()?;
             self.state = FileState::Open {
+                bytes: facts.len(),
+                // Lines of an earlier process age too.
+                since: match facts.len() {
+                    0 => now,
+                    _ => facts.created().unwrap_or(now),
+                },
                 file,
-                bytes,
-                since: now,
             };
         }
         let FileState::Open { file, bytes, .. } = &mut self.state else {

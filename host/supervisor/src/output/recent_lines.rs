@@ -90,7 +90,8 @@ impl RecentLines {
         slice
     }
 
-    /// Returns the last lines as text, at most `most` bytes, and the number of bytes before them.
+    /// Returns the last lines as text, at most `most` bytes, and the number of bytes before them. Of a line that is
+    /// longer by itself, it is the end.
     pub(super) fn tail(&self, most: usize) -> (String, u64) {
         let mut length = 0;
         let newest = self.lines.iter().rev();
@@ -101,6 +102,11 @@ impl RecentLines {
             })
             .count();
         let mut text = String::new();
+        if let (0, Some(last), Some(room)) = (count, self.lines.back(), most.checked_sub(1)) {
+            let cut = last.text.len().saturating_sub(room);
+            text.push_str(&last.text[last.text.ceil_char_boundary(cut)..]);
+            text.push('\n');
+        }
         for line in self.lines.iter().skip(self.lines.len() - count) {
             text.push_str(&line.text);
             text.push('\n');
@@ -115,6 +121,15 @@ mod tests {
     use leasehold_records::{OutputStream, UnixMs};
 
     use super::*;
+
+    #[test]
+    fn tail_of_one_long_line_is_its_end() {
+        let mut lines = RecentLines::new(1_000);
+        lines.push(line("first"));
+        lines.push(line(&format!("{}ö end", "x".repeat(100))));
+        assert_eq!(lines.tail(6), (" end\n".into(), 108));
+        assert_eq!(lines.tail(0), (String::new(), 113));
+    }
 
     fn line(text: &str) -> OutputLine {
         OutputLine {

@@ -6,24 +6,38 @@ use leasehold_lock::{Backoff, Kv, Revision, StoreError};
 use leasehold_records::{Outcome, Root, RunRecord};
 
 use super::last_output::CutOffOutput;
-use crate::record_writer::{fit_run, run_key};
+use crate::event_log::EventLog;
+use crate::record_writer::{fit_run, log_abandoned, run_key};
 
 /// Attempts at one run before it is left to the next start.
 const MOST_ATTEMPTS: u32 = 20;
 
-/// Adds the output of cut-off runs to their records, and deletes the files.
-pub(crate) async fn recover(kv: Kv, root: Root, found: Vec<CutOffOutput>) {
+/// Result of adding output to a record.
+enum AddResult {
+    /// The record has the output, or needs none.
+    Kept,
+    /// The record has the output, and the end that this host gave it.
+    Ended(Box<RunRecord>),
+    /// The record has changed meanwhile.
+    Overtaken,
+}
+
+/// Adds the output of cut-off runs to their records, and deletes the files. Logs the runs whose end the store has
+/// accepted from this host.
+pub(crate) async fn recover(kv: Kv, root: Root, event_log: EventLog, found: Vec<CutOffOutput>) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
     for cut_off in found {
         for _ in 0..MOST_ATTEMPTS {
             match add_output(&kv, &root, &cut_off.record).await {
-                Ok(true) => {
+                Ok(AddResult::Overtaken) => {}
+                Ok(added) => {
+                    if let AddResult::Ended(run) = added {
+                        log_abandoned(&event_log, &run);
+                    }
                     cut_off.forget();
                     backoff.reset();
                     break;
                 }
-                // The record has changed meanwhile.
-                Ok(false) => {}
                 Err(error) => {
                     let run = &cut_off.record.run_id;
                     tracing::debug!(%error, run, "cannot record the last output of a cut-off run");
@@ -34,8 +48,8 @@ pub(crate) async fn recover(kv: Kv, root: Root, found: Vec<CutOffOutput>) {
     }
 }
 
-/// Adds the output to the run's record, if the record has no end with output. Returns false if it changed meanwhile.
-async fn add_output(kv: &Kv, root: &Root, cut_off: &RunRecord) -> Result<bool, StoreError> {
+/// Adds the output to the run's record, if the record has no end with output.
+async fn add_output(kv: &Kv, root: &Root, cut_off: &RunRecord) -> Result<AddResult, StoreError> {
     let key = root.run(&run_key(cut_off));
     let stored = kv.get(&key).await?;
     let revision = stored
@@ -45,13 +59,20 @@ async fn add_output(kv: &Kv, root: &Root, cut_off: &RunRecord) -> Result<bool, S
         None => None,
         Some(stored) => match RunRecord::from_json(&stored.value) {
             Ok(record) => Some(record),
-            Err(_) => return Ok(true),
+            Err(_) => return Ok(AddResult::Kept),
         },
     };
-    match complete(recorded, cut_off) {
-        Some(record) => kv.compare_and_put(&key, revision, &fit_run(&record)).await,
-        None => Ok(true),
-    }
+    let had_end = recorded.as_ref().is_some_and(RunRecord::is_over);
+    let Some(record) = complete(recorded, cut_off) else {
+        return Ok(AddResult::Kept);
+    };
+    let json = fit_run(&record);
+    let is_written = kv.compare_and_put(&key, revision, &json).await?;
+    Ok(match (is_written, had_end) {
+        (false, _) => AddResult::Overtaken,
+        (true, true) => AddResult::Kept,
+        (true, false) => AddResult::Ended(Box::new(record)),
+    })
 }
 
 /// Returns the record with the output; `None` if nothing is to be added.

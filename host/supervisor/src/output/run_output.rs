@@ -90,7 +90,8 @@ impl RunOutput {
         self.state().recent.end_byte()
     }
 
-    /// Returns the run's record with the output so far, as its record would keep it.
+    /// Returns the run's record with the end of the output so far: what its record would keep, as far as it is in
+    /// memory.
     pub(super) fn unended_record(&self) -> RunRecord {
         let (output, before) = self.state().recent.tail(self.kept);
         RunRecord {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::task_output::TaskOutput;
+use super::task_output::{TaskOutput, TaskRole};
 use crate::end::HostEnd;
 use crate::event::EventKind;
 use crate::event_log::{EventLog, JobView};
@@ -25,7 +25,7 @@ pub(super) struct JobTable {
     pub(super) entries: BTreeMap<usize, JobEntry>,
     next_number: usize,
     pub(super) tasks: JoinSet<TaskOutput>,
-    owners: HashMap<Id, usize>,
+    owners: HashMap<Id, (usize, TaskRole)>,
     pub(super) event_log: EventLog,
     record_writer: RecordWriter,
     /// The worst end of any job so far.
@@ -71,9 +71,10 @@ impl JobTable {
         }
     }
 
-    /// Handles the end of a job: starts its successor, removes the job, or does nothing.
+    /// Handles the end of a job: starts its successor, removes the job, or does nothing. A requested run that is
+    /// waited for or under way comes first: it is of this version.
     pub(super) fn handle_end(&mut self, at: usize) {
-        let Some(entry) = self.entries.get_mut(&at) else {
+        let Some(entry) = self.entries.get_mut(&at).filter(|entry| entry.is_over()) else {
             return;
         };
         if let Some(next) = entry.next.take() {
@@ -94,7 +95,7 @@ impl JobTable {
             Ok((id, result)) => (id, Ok(result)),
             Err(error) => (error.id(), Err(error)),
         };
-        let Some(at) = self.owners.remove(&id) else {
+        let Some((at, role)) = self.owners.remove(&id) else {
             return;
         };
         let Some(entry) = self.entries.get_mut(&at) else {
@@ -108,10 +109,13 @@ impl JobTable {
             Ok(TaskOutput::ManualRun(outcome)) => {
                 return self.set_manual(at, ManualTurn::Idle, Some(outcome));
             }
+            // The task panicked. It dropped its grant, and with it the lock.
             Err(error) => {
-                // The task panicked. It dropped its grant, and with it the lock.
                 tracing::error!(%error, "a task panicked");
-                entry.fail(format!("internal: a task panicked: {error}"))
+                match role {
+                    TaskRole::Turn => entry.fail(format!("internal: a task panicked: {error}")),
+                    TaskRole::Manual(key) => return self.give_up_manual(at, key),
+                }
             }
         };
         self.carry_out(at, requests);
@@ -119,14 +123,11 @@ impl JobTable {
 
     /// Carries out the requests of a job that has just entered a state.
     fn carry_out(&mut self, at: usize, requests: Vec<TaskRequest>) {
-        let is_over = self.entries.get(&at).is_some_and(JobEntry::has_ended);
         self.unwritten.insert(at);
         for request in requests {
             self.act(at, request);
         }
-        if is_over {
-            self.handle_end(at);
-        }
+        self.handle_end(at);
     }
 
     fn act(&mut self, at: usize, request: TaskRequest) {
@@ -190,16 +191,17 @@ impl JobTable {
     }
 
     fn spawn(&mut self, at: usize, work: impl Future<Output = TaskResult> + Send + 'static) {
-        self.spawn_task(at, async { TaskOutput::Turn(work.await) });
+        self.spawn_task(at, TaskRole::Turn, async { TaskOutput::Turn(work.await) });
     }
 
     pub(super) fn spawn_task(
         &mut self,
         at: usize,
+        role: TaskRole,
         work: impl Future<Output = TaskOutput> + Send + 'static,
     ) {
         let task = self.tasks.spawn(work);
-        self.owners.insert(task.id(), at);
+        self.owners.insert(task.id(), (at, role));
     }
 
     /// Logs an event of this job.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use leasehold_records::Outcome;
 
 use super::job_table::JobTable;
-use super::task_output::TaskOutput;
+use super::task_output::{TaskOutput, TaskRole};
 use crate::control::{ControlHandle, SeenTrigger};
 use crate::job::entry::ManualTurn;
 use crate::job::machine::MachineGrant as _;
@@ -37,7 +37,8 @@ impl JobTable {
             let context = entry.context.clone();
             let since = SystemTime::now();
             self.set_manual(at, ManualTurn::Waiting { since }, None);
-            self.spawn_task(at, async {
+            let role = TaskRole::Manual(seen.key.clone());
+            self.spawn_task(at, role, async {
                 let key = seen.key.clone();
                 TaskOutput::ManualWait(key, manual::take(context, seen).await)
             });
@@ -46,34 +47,35 @@ impl JobTable {
 
     /// Starts the requested run, if this host has claimed it.
     pub(super) fn take_manual_wait(&mut self, at: usize, key: String, waited: ManualWait) {
-        let Some(entry) = self.entries.get(&at) else {
-            return;
-        };
         match waited {
             ManualWait::Taken(taken) => {
-                self.settled.insert(key);
+                self.settled.insert(key.clone());
                 let running = ManualTurn::Running {
                     since: SystemTime::now(),
                     token: taken.held.token(),
                 };
-                let context = entry.context.clone();
                 self.set_manual(at, running, None);
-                self.spawn_task(at, async {
-                    TaskOutput::ManualRun(manual::run(context, taken).await)
+                self.spawn_task(at, TaskRole::Manual(key), async {
+                    TaskOutput::ManualRun(manual::run(taken).await)
                 });
             }
-            ManualWait::Gone => {
-                self.settled.insert(key);
-                self.set_manual(at, ManualTurn::Idle, None);
-            }
+            ManualWait::Gone => self.give_up_manual(at, key),
             ManualWait::Held => self.set_manual(at, ManualTurn::Idle, None),
         }
     }
 
+    /// Leaves a request alone from now on.
+    pub(super) fn give_up_manual(&mut self, at: usize, key: String) {
+        self.settled.insert(key);
+        self.set_manual(at, ManualTurn::Idle, None);
+    }
+
+    /// Sets the state of the requested run. The end of a job that waited for it is handled.
     pub(super) fn set_manual(&mut self, at: usize, manual: ManualTurn, ended: Option<Outcome>) {
         if let Some(entry) = self.entries.get_mut(&at) {
             entry.set_manual(manual, ended);
             self.unwritten.insert(at);
         }
+        self.handle_end(at);
     }
 }

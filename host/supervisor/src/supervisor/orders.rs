@@ -89,21 +89,12 @@ impl OrderFollower {
 
     fn apply_holds(&mut self, jobs: &mut JobTable) {
         let numbers: Vec<usize> = jobs.entries.keys().copied().collect();
-        let mut all = None;
         for at in numbers {
             let Some(entry) = jobs.entries.get_mut(&at) else {
                 continue;
             };
             let holds = self.control.holds(&entry.context.name);
-            let find = |holds: &[JobHold], kind| {
-                let hold = holds.iter().find(|hold| hold.kind == kind);
-                hold.map(|hold| hold.mark.clone())
-            };
-            all = all.or_else(|| find(&holds, HoldKind::AllPaused));
-            let (before, now) = (
-                find(entry.holds(), HoldKind::Paused),
-                find(&holds, HoldKind::Paused),
-            );
+            let (before, now) = (find_pause(entry.holds()), find_pause(&holds));
             if entry.set_holds(holds) {
                 jobs.unwritten.insert(at);
             }
@@ -111,6 +102,7 @@ impl OrderFollower {
                 jobs.log(at, describe_pause(now));
             }
         }
+        let all = self.control.pause_of_all();
         if all != self.all {
             let event = describe_pause(all.clone());
             jobs.event_log.emit(EventContext::default(), event);
@@ -139,6 +131,12 @@ impl OrderFollower {
         jobs.event_log.emit(EventContext::default(), event);
         self.drain = drain;
     }
+}
+
+/// Returns the pause of one job among its holds.
+fn find_pause(holds: &[JobHold]) -> Option<HoldMark> {
+    let hold = holds.iter().find(|hold| hold.kind == HoldKind::Paused);
+    hold.map(|hold| hold.mark.clone())
 }
 
 fn describe_pause(mark: Option<HoldMark>) -> EventKind {

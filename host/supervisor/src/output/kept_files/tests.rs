@@ -92,3 +92,32 @@ fn bytes_that_were_not_written_are_noted_later() {
     let expected = "\n1970-01-01T00:00:00Z - -- 17 bytes of output are missing here\nkept\n";
     assert_eq!(text, expected);
 }
+
+/// Fails when a restart makes the lines of the process before it young again.
+#[test]
+fn lines_of_an_earlier_process_age_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = SystemTime::now();
+    KeptFiles::new(dir.path(), keep(1 << 20)).append("j", "old\n", 0, start);
+    for hour in [7, 8] {
+        let mut files = KeptFiles::new(dir.path(), keep(1 << 20));
+        let now = start + Duration::from_hours(hour);
+        files.append("j", "new\n", 0, now);
+        files.append("j", "newer\n", 0, now);
+    }
+    assert!(sizes(dir.path(), "j").1 >= 2);
+}
+
+#[test]
+fn file_of_a_silent_job_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = KeptFiles::new(dir.path(), keep(1 << 20));
+    let now = SystemTime::now();
+    files.append("j", "one\n", 0, now);
+    files.tidy(now);
+    assert_eq!(files.jobs.len(), 1);
+    files.tidy(now);
+    assert!(files.jobs.is_empty());
+    files.append("j", "two\n", 0, now);
+    assert_eq!(sizes(dir.path(), "j"), (8, 1));
+}

@@ -5,7 +5,7 @@ use leasehold_records::{RunRecord, printable};
 use tokio::time::Instant;
 
 use super::{SWEEP_EVERY, WorkResult, Writer};
-use crate::event::{AbandonedRun, EventContext, EventKind};
+use crate::record_writer::abandoned::log_abandoned;
 use crate::record_writer::history::{self, HistoryFindings, HistoryVisit};
 use crate::record_writer::outbox::WriteBatch;
 
@@ -30,7 +30,7 @@ impl Writer {
                 if matches!(written, Ok(true))
                     && let Ok(record) = RunRecord::from_json(&run.json)
                 {
-                    self.log_abandoned(&record);
+                    log_abandoned(&self.event_log, &record);
                 }
                 let failed = written.err().filter(|_| !self.is_closing);
                 self.cut_off.ended(failed.as_ref().map(|_| run));
@@ -56,7 +56,7 @@ impl Writer {
             WorkResult::Mended(visits, ended, mended) => {
                 self.is_visiting = false;
                 for record in &ended {
-                    self.log_abandoned(record);
+                    log_abandoned(&self.event_log, record);
                 }
                 if let Err(error) = mended {
                     tracing::debug!(%error, "cannot tidy up the history of runs");
@@ -157,22 +157,5 @@ impl Writer {
                 WorkResult::Mended(visits, ended, mended)
             });
         }
-    }
-
-    /// Logs a run of another host that has no end. The store has accepted this host's record of that, so that no
-    /// other host logs it.
-    fn log_abandoned(&self, run: &RunRecord) {
-        let about = EventContext {
-            job: Some(run.job.as_str().into()),
-            lock: Some(run.lock.as_str().into()),
-            token: Some(run.token),
-            run: Some(run.run_id.as_str().into()),
-        };
-        let abandoned = EventKind::RunAbandoned(AbandonedRun {
-            ran_on: run.host.clone(),
-            attempt: run.attempt,
-            tick: run.tick_unix_ms.map(|tick| tick.to_string()),
-        });
-        self.event_log.emit(about, abandoned);
     }
 }
