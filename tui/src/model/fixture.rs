@@ -1,6 +1,7 @@
 //! A small store for tests, built from the keys that real hosts and clients write.
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth, Token};
+use leasehold_records::fixtures::{host_record, job_record, run_record};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
     UnixMs,
@@ -123,12 +124,9 @@ impl FixtureStore {
 
     pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> Revision {
         let record = HostRecord {
-            host: host.into(),
             pid: 4242,
-            version: "0.1.0".into(),
             started_unix_ms: UnixMs::new(self.now),
-            jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
-            files: String::new(),
+            ..host_record(host, jobs)
         };
         let key = self.root.host(host);
         self.put(&key, &record.to_json(), lease)
@@ -144,24 +142,17 @@ impl FixtureStore {
     ) -> Revision {
         let running = state == JobState::Running;
         let record = JobRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            state,
             since_unix_ms: UnixMs::new(self.now),
             token: token.map(Token::from),
             next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
             last: (!running).then_some(Outcome::Done),
-            detail: String::new(),
             progress: running.then(|| Progress {
                 done: 118,
                 total: Some(240),
                 message: "batches".into(),
             }),
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record(job, host, state)
         };
         let key = self.root.job(job, host);
         self.put(&key, &record.to_json(), 0x77)
@@ -178,17 +169,7 @@ impl FixtureStore {
     ) -> Revision {
         let token = Token::from(token);
         let record = RunRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            lock_key: String::new(),
-            token,
-            sequence: 0,
-            run_id: format!("{host}-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            version: String::new(),
             started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
             ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
             outcome,
@@ -197,13 +178,9 @@ impl FixtureStore {
                 _ => String::new(),
             },
             calls_admitted: 41,
-            calls_refused: 0,
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
+            ..run_record(job, host, token.get())
         };
         let key = RunKey {
             job: job.into(),

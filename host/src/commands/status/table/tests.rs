@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use leasehold_lock::{Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
+use leasehold_records::fixtures::{host_record, job_record};
 use leasehold_records::{HoldMark, HolderRecord, JobFiles, JobPlan, Outcome, TickState};
 
 use super::*;
@@ -22,34 +23,23 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, version: &str, files: &str) -> HostRecord {
     HostRecord {
-        host: host.into(),
-        pid: 42,
         version: version.into(),
         started_unix_ms: ago(90_061),
-        jobs: vec!["ledger".into(), "nightly".into()],
         files: files.into(),
+        ..host_record(host, &["ledger", "nightly"])
     }
 }
 
 fn job(job: &str, host: &str, state: JobState) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: host.into(),
         lock: "billing".into(),
-        state,
         since_unix_ms: ago(192),
         token: (state == JobState::Running).then_some(Token::new(1204)),
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
         files: Some(JobFiles {
             plugin_sha256: if host == "web3" { "01" } else { "00" }.into(),
             settings: "aa".into(),
         }),
+        ..job_record(job, host, state)
     }
 }
 
