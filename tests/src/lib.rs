@@ -12,7 +12,7 @@
 //! - [`terminal`]: a terminal with a shell in it, and its screen;
 //! - [`prometheus`], [`http`]: a Prometheus that scrapes hosts, and single requests;
 //! - [`events`], [`checks`]: the event logs of hosts, and the promises checked over them;
-//! - [`bank`]: the ledger plugin's accounts, added up;
+//! - [`bank`]: the ledger plugin's accounts, added up; [`base64`]: values of etcd's JSON;
 //! - [`suite`]: the history check that runs over every scenario with hosts;
 //! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: the base of these.
@@ -22,6 +22,7 @@
 //! the command that installs it; no test is skipped.
 
 pub mod bank;
+pub mod base64;
 pub mod binaries;
 pub mod bombs;
 pub mod certs;
