@@ -65,13 +65,17 @@ async fn drain(desk: &OrderDesk, args: &DrainArgs) -> Result<Exit, Failure> {
         stop: args.stop,
     };
     let has_seen = |job: &JobRecord| shows(job, HoldKind::Drained, &drain.mark);
+    let (before, _) = desk.read(&desk.root().host(host)).await?;
     let (seen, runs) = order.write(desk, batch, &action, has_seen).await?;
-    let (is_alive, _) = desk.read(&desk.root().host(host)).await?;
-    let printed = print(&describe(
-        args,
-        is_alive.is_some() || !seen.jobs.is_empty(),
-        &runs,
-    ));
+    let (after, _) = desk.read(&desk.root().host(host)).await?;
+    let presence = if after.is_some() || !seen.jobs.is_empty() {
+        HostPresence::Alive
+    } else if before.is_some() {
+        HostPresence::Ended
+    } else {
+        HostPresence::Absent
+    };
+    let printed = print(&describe(args, presence, &runs));
     seen.warn();
     printed
 }
@@ -82,21 +86,40 @@ pub(crate) fn known_drain(found: Option<&KeyValue>, now: UnixMs) -> Option<Drain
     control.drain.filter(|drain| drain.mark.is_in_force(now))
 }
 
-fn describe(args: &DrainArgs, is_alive: bool, runs: &ConcernedRuns) -> String {
+/// The drained host while the order was given.
+#[derive(Clone, Copy)]
+enum HostPresence {
+    /// It still runs.
+    Alive,
+    /// It ran, and has ended since.
+    Ended,
+    /// It did not run.
+    Absent,
+}
+
+fn describe(args: &DrainArgs, presence: HostPresence, runs: &ConcernedRuns) -> String {
     let host = &args.host;
-    if !is_alive {
-        return format!(
-            "{host} is drained; it does not run now, and stands by when it starts, until `leasehold undrain {host}`\n"
-        );
-    }
-    let then = if args.keep {
-        "goes on without runs"
-    } else {
-        "ends when its runs have ended"
-    };
     let runs = runs.describe();
-    let runs = runs.unwrap_or_else(|| "no run is under way there".to_owned());
-    format!("{host} is drained: it starts nothing new and {then}; {runs}\n")
+    match presence {
+        HostPresence::Alive => {
+            let then = if args.keep {
+                "goes on without runs"
+            } else {
+                "ends when its runs have ended"
+            };
+            let runs = runs.unwrap_or_else(|| "no run is under way there".to_owned());
+            format!("{host} is drained: it starts nothing new and {then}; {runs}\n")
+        }
+        HostPresence::Ended => {
+            let runs = runs.map_or_else(String::new, |runs| format!("{runs}; "));
+            format!(
+                "{host} is drained and has ended; {runs}it stands by when it starts, until `leasehold undrain {host}`\n"
+            )
+        }
+        HostPresence::Absent => format!(
+            "{host} is drained; it does not run now, and stands by when it starts, until `leasehold undrain {host}`\n"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -118,16 +141,20 @@ mod tests {
     #[test]
     fn drain_reads_with_the_end_of_the_host() {
         insta::assert_snapshot!(
-            describe(&args(false), true, &ConcernedRuns::default()),
+            describe(&args(false), HostPresence::Alive, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and ends when its runs have ended; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&args(true), true, &ConcernedRuns::default()),
+            describe(&args(true), HostPresence::Alive, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and goes on without runs; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&args(false), false, &ConcernedRuns::default()),
+            describe(&args(false), HostPresence::Absent, &ConcernedRuns::default()),
             @"web1 is drained; it does not run now, and stands by when it starts, until `leasehold undrain web1`"
+        );
+        insta::assert_snapshot!(
+            describe(&args(false), HostPresence::Ended, &ConcernedRuns::default()),
+            @"web1 is drained and has ended; it stands by when it starts, until `leasehold undrain web1`"
         );
     }
 }
