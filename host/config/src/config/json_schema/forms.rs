@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Integer, ManyOf, Name, OneOf, Path,
+    Any, Boolean, Directories, Duration, DurationOr, Fraction, Integer, ManyOf, Name, OneOf, Path,
     Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
@@ -20,6 +20,8 @@ pub(super) enum ValueForm {
     Duration,
     /// One of these words, or a time with units.
     DurationOr(&'static [&'static str]),
+    /// A number from 0 to 1.
+    Fraction,
     /// A whole number from the first to the second.
     Integer(u64, u64),
     /// A list of these words.
@@ -62,6 +64,13 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("notify", "timeout", Duration),
     ("notify", "per_hour", Integer(1, 10_000)),
     ("notify", "job_per_hour", Integer(1, 10_000)),
+    ("otlp", "endpoint", Text),
+    ("otlp", "protocol", OneOf(&["grpc", "http"])),
+    ("otlp", "ratio", Fraction),
+    ("otlp", "headers_file", Path),
+    ("otlp", "ca", Path),
+    ("otlp", "timeout", Duration),
+    ("otlp", "allow_plaintext", Boolean),
     ("store", "embedded", Boolean),
     ("store", "dir", Path),
     ("store", "memory", Boolean),
@@ -138,6 +147,7 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "jobs.<name>" => vec!["plugin"],
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
+        "otlp" => vec!["endpoint"],
         _ => Vec::new(),
     }
 }
@@ -156,6 +166,7 @@ impl ValueForm {
                 { "enum": words },
                 { "$ref": "#/definitions/duration" },
             ] }),
+            Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             ManyOf(words) => json!({ "type": "array", "items": { "enum": words } }),
             Name => json!({ "allOf": [{ "$ref": "#/definitions/name" }] }),
