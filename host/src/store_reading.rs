@@ -14,6 +14,7 @@ use leasehold_records::{
 };
 use serde::Serialize;
 
+use crate::absent_host::AbsentHost;
 use crate::record_reader::{RecordReader, is_denied, records};
 use crate::sink;
 
@@ -180,11 +181,27 @@ impl StoreReading {
         of_hosts.chain(recorded).collect()
     }
 
-    /// Returns the names of the live hosts.
+    /// Returns the names of hosts that are alive or drained.
     pub(crate) fn host_names(&self) -> BTreeSet<String> {
         let alive = self.hosts.iter().map(|host| host.host.clone());
         let recorded = self.jobs.iter().map(|record| record.host.clone());
-        alive.chain(recorded).collect()
+        let drained = self.controls.drains.keys().cloned();
+        alive.chain(recorded).chain(drained).collect()
+    }
+
+    /// Returns the hosts that are drained and do not run.
+    pub(crate) fn absent_hosts(&self) -> Vec<AbsentHost> {
+        let is_recorded = |host: &str| {
+            self.hosts.iter().any(|record| record.host == host)
+                || self.jobs.iter().any(|record| record.host == host)
+        };
+        let drains = self.controls.drains.iter();
+        let absent = drains.filter(|(host, _)| !is_recorded(host));
+        let absent = absent.map(|(host, drain)| AbsentHost {
+            host: host.clone(),
+            drain: drain.clone(),
+        });
+        absent.collect()
     }
 
     /// Prints a warning about prefixes that may not be read.

@@ -3,6 +3,7 @@
 use leasehold_ids::Token;
 
 use super::{QueueFact, StoreFacts, explain};
+use crate::fixtures::{host_record, job_record};
 use crate::{
     HoldKind, HoldMark, HolderRecord, HostRecord, JobHold, JobPlan, JobRecord, JobState,
     PendingVersion, UnixMs,
@@ -21,31 +22,16 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, jobs: &[&str]) -> HostRecord {
     HostRecord {
-        host: host.into(),
-        pid: 7,
-        version: "0.1.0".into(),
         started_unix_ms: ago(9_000),
-        jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
-        files: String::new(),
+        ..host_record(host, jobs)
     }
 }
 
 fn record(job: &str, host: &str, state: JobState) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: host.into(),
         lock: "billing".into(),
-        state,
         since_unix_ms: ago(192),
-        token: None,
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
-        files: None,
+        ..job_record(job, host, state)
     }
 }
 
