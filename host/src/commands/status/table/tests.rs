@@ -3,7 +3,7 @@
 use leasehold_records::Outcome::{Done, Exit, Running};
 use std::collections::BTreeMap;
 
-use leasehold_lock::{Revision, Token};
+use leasehold_lock::{LockMode, Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
 use leasehold_records::fixtures::{host_record, job_record};
 use leasehold_records::{HoldMark, HolderRecord, JobFiles, JobPlan, Outcome, TickState};
@@ -66,6 +66,7 @@ fn entry(key: &str, token: u64, owner: Option<(&str, &str)>) -> EntryStatus {
         key: format!("/leasehold/locks/billing/{key}"),
         token: Token::new(token),
         lease: if key == "maintenance" { "0" } else { key }.into(),
+        mode: LockMode::Exclusive,
         ttl_s: (token == 1204).then_some(9),
         administrative: key == "maintenance",
         job: owner.map(|(job, _)| job.into()),
@@ -125,6 +126,7 @@ fn status() -> Status {
     let fact = |host: &str, token: u64| QueueFact {
         key: format!("/leasehold/locks/billing/{token}"),
         token: Token::new(token),
+        is_holder: token == 1204,
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
