@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use leasehold_config::Endpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -34,6 +35,8 @@ pub(crate) enum PostError {
     Status(StatusCode),
     /// There was no answer.
     Unanswered(String),
+    /// The headers cannot be read.
+    NoHeaders(String),
 }
 
 impl PostError {
@@ -44,6 +47,7 @@ impl PostError {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Unanswered(_) => true,
+            Self::NoHeaders(_) => false,
         }
     }
 }
@@ -55,23 +59,30 @@ impl fmt::Display for PostError {
                 write!(f, "it answered {status}; redirects are not followed")
             }
             Self::Status(status) => write!(f, "it answered {status}"),
-            Self::Unanswered(why) => f.write_str(why),
+            Self::Unanswered(why) | Self::NoHeaders(why) => f.write_str(why),
         }
     }
 }
 
-/// Posts a body, within this time.
+/// Posts a body, within this time. Reading the headers counts.
 pub(crate) async fn post(
     target: PostTarget<'_>,
     tls: Option<&TlsConnector>,
-    headers: HeaderMap,
+    headers: impl Future<Output = Result<HeaderMap, String>>,
     body: Bytes,
     timeout: Duration,
 ) -> Result<(), PostError> {
-    let posted = tokio::time::timeout(timeout, try_post(target, tls, headers, body)).await;
-    let status = posted
-        .map_err(|_| format!("no answer within {}", humantime::format_duration(timeout)))
-        .and_then(|posted| posted)
+    let (end, limit) = (
+        Instant::now() + timeout,
+        humantime::format_duration(timeout),
+    );
+    let headers = timeout_at(end, headers)
+        .await
+        .unwrap_or_else(|_| Err(format!("the header file was not read within {limit}")))
+        .map_err(PostError::NoHeaders)?;
+    let status = timeout_at(end, try_post(target, tls, headers, body))
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {limit}")))
         .map_err(PostError::Unanswered)?;
     if status.is_success() {
         Ok(())

@@ -109,8 +109,7 @@ impl Courier {
     async fn post_patiently(&self, url: &NotifyUrl, body: &Bytes) -> Result<(), String> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let headers = self.read_headers().await?;
-            let timeout = self.notify.timeout();
+            let (headers, timeout) = (self.read_headers(), self.notify.timeout());
             let target = PostTarget {
                 endpoint: url.endpoint(),
                 path: url.target(),

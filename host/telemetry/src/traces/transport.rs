@@ -1,6 +1,7 @@
 //! [`Transport`]: one request to the collector, over gRPC or HTTP.
 
 use std::error::Error as _;
+use std::future::ready;
 use std::path::PathBuf;
 
 use hyper::HeaderMap;
@@ -59,8 +60,12 @@ impl Transport {
     }
 
     async fn try_send(&mut self, request: &ExportTraceServiceRequest) -> Result<u64, SendFailure> {
-        let headers = request_headers::read_aside(self.otlp.headers_file()).await;
-        let headers = headers.map_err(|error| local(&error))?;
+        let limit = self.otlp.timeout();
+        let reading = request_headers::read_aside(self.otlp.headers_file());
+        let headers = tokio::time::timeout(limit, reading).await;
+        let headers = headers
+            .unwrap_or_else(|_| Err("the header file was not read in time".to_owned()))
+            .map_err(|error| local(&error))?;
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => open(&self.otlp).await.map_err(|error| local(&error))?,
@@ -74,7 +79,7 @@ impl Transport {
                     content_type: "application/x-protobuf",
                 };
                 let body = request.encode_to_vec().into();
-                let posted = post(target, tls.as_ref(), headers, body, self.otlp.timeout()).await;
+                let posted = post(target, tls.as_ref(), ready(Ok(headers)), body, limit).await;
                 posted.map(|()| 0).map_err(|failure| SendFailure {
                     may_pass: failure.may_pass(),
                     error: printable::line(&failure.to_string()),
