@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Integer, ManyOf, Name, OneOf, Path,
+    Any, Boolean, Directories, Duration, DurationOr, Integer, Locks, ManyOf, Name, OneOf, Path,
     Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
@@ -22,6 +22,8 @@ pub(super) enum ValueForm {
     DurationOr(&'static [&'static str]),
     /// A whole number from the first to the second.
     Integer(u64, u64),
+    /// A lock, or a list of locks: a name, or the table that the schema lists.
+    Locks,
     /// A list of these words.
     ManyOf(&'static [&'static str]),
     /// Name of a host or job.
@@ -80,7 +82,7 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("tls", "key", Path),
     ("job", "plugin", Path),
     ("job", "sha256", Sha256),
-    ("job", "lock", Text),
+    ("job", "lock", Locks),
     ("job", "wait", DurationOr(&["forever", "never"])),
     ("job", "every", Duration),
     ("job", "cron", Text),
@@ -96,11 +98,16 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("job", "args", Texts(0)),
     ("job", "env", TextOrTable),
     ("job", "config", Any),
+    ("lock", "name", Text),
+    ("lock", "mode", OneOf(&["exclusive", "shared"])),
+    ("lock", "permits", Integer(1, u32::MAX as u64)),
+    ("lock", "of", Integer(1, u32::MAX as u64)),
     ("restart", "min", Duration),
     ("restart", "max", Duration),
     ("history", "runs", Integer(1, 10_000)),
     ("history", "age", Duration),
     ("allow", "kv", Texts(0)),
+    ("allow", "kv_shared", Boolean),
     ("allow", "http", Texts(0)),
     ("allow", "http_networks", Texts(0)),
     ("allow", "http_token", Text),
@@ -138,6 +145,7 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "jobs.<name>" => vec!["plugin"],
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
+        "lock" => vec!["name"],
         _ => Vec::new(),
     }
 }
@@ -148,6 +156,8 @@ impl ValueForm {
         match self {
             Any => json!({ "type": "object" }),
             Boolean => json!({ "type": "boolean" }),
+            // Its tables are of the schema.
+            Locks => json!({ "type": ["string", "object", "array"] }),
             // Its items are a table of the schema.
             Directories => json!({ "type": "array" }),
             // In an array of its own, because draft 7 ignores all keys beside a reference.
