@@ -15,7 +15,7 @@
 //! - `schema` (all tables and keys), `job` (a job, and the table of its plain keys)
 //! - `raw_job` (one table's values for a job), `nested` (manifests and sidecars), `dropped` (jobs out of
 //!   a folder)
-//! - `validate` (from these values to a job), `timing` and `lockname` (values that must fit together)
+//! - `validate` (from these values to a job), `timing`, `lock_value` and `lock_claims` (values that must fit together)
 //!
 //! Nothing is started here, and no secret's file is read.
 
@@ -40,6 +40,7 @@ mod host_values;
 mod ignored_in_eq;
 mod input;
 mod job;
+mod job_locks;
 mod job_table;
 mod json_schema;
 mod keep_output;
@@ -47,6 +48,8 @@ mod limits;
 mod listen;
 mod load;
 mod loaded;
+mod lock_claims;
+mod lock_value;
 mod lockname;
 mod needs;
 mod nested;
@@ -86,6 +89,7 @@ pub use endpoint::Endpoint;
 pub use history::JobHistory;
 pub use host::Host;
 pub use job::{Job, OwnResources};
+pub use job_locks::{JobLock, JobLocks, MOST_JOB_LOCKS};
 pub use json_schema::json_schema;
 pub use keep_output::KeepOutput;
 pub use listen::ListenAt;

@@ -72,6 +72,7 @@ const JOB_KEYS: &[KeyRow] = &[
 #[rustfmt::skip]
 const GRANT_KEYS: &[KeyRow] = &[
     ("kv", &[Allow, SidecarAllow, Needs]),
+    ("kv_shared", &[Allow]),
     ("http", &[Allow, SidecarAllow, Needs]),
     ("http_networks", &[Allow, SidecarAllow, Needs]),
     ("http_token", &[Allow, SidecarAllow]),
@@ -173,6 +174,8 @@ pub(super) const PLUGINS: &[&str] = &[
 pub(super) const RESTART: &[&str] = &["min", "max"];
 /// `history`, in a job or in the defaults
 pub(super) const HISTORY: &[&str] = &["runs", "age"];
+/// A lock of a job that is not a mere name
+pub(super) const LOCK: &[&str] = &["name", "mode", "permits", "of"];
 /// One of a job's `secrets`
 pub(super) const SECRET: &[&str] = &["file", "env", "credential"];
 /// A variable of a job's `env` that is a secret

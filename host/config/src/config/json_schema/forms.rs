@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Fraction, Integer, ManyOf, Name, OneOf, Path,
-    Percentage, Sha256, Size, Text, TextOrTable, Texts,
+    Any, Boolean, Directories, Duration, DurationOr, Fraction, Integer, Locks, ManyOf, Name, OneOf,
+    Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
 /// Form of a value.
@@ -24,6 +24,8 @@ pub(super) enum ValueForm {
     Fraction,
     /// A whole number from the first to the second.
     Integer(u64, u64),
+    /// A lock, or a list of locks: a name, or the table that the schema lists.
+    Locks,
     /// A list of these words.
     ManyOf(&'static [&'static str]),
     /// Name of a host or job.
@@ -89,7 +91,7 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("tls", "key", Path),
     ("job", "plugin", Path),
     ("job", "sha256", Sha256),
-    ("job", "lock", Text),
+    ("job", "lock", Locks),
     ("job", "wait", DurationOr(&["forever", "never"])),
     ("job", "every", Duration),
     ("job", "cron", Text),
@@ -105,11 +107,16 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("job", "args", Texts(0)),
     ("job", "env", TextOrTable),
     ("job", "config", Any),
+    ("lock", "name", Text),
+    ("lock", "mode", OneOf(&["exclusive", "shared"])),
+    ("lock", "permits", Integer(1, u32::MAX as u64)),
+    ("lock", "of", Integer(1, u32::MAX as u64)),
     ("restart", "min", Duration),
     ("restart", "max", Duration),
     ("history", "runs", Integer(1, 10_000)),
     ("history", "age", Duration),
     ("allow", "kv", Texts(0)),
+    ("allow", "kv_shared", Boolean),
     ("allow", "http", Texts(0)),
     ("allow", "http_networks", Texts(0)),
     ("allow", "http_token", Text),
@@ -148,6 +155,7 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
         "otlp" => vec!["endpoint"],
+        "lock" => vec!["name"],
         _ => Vec::new(),
     }
 }
@@ -158,6 +166,8 @@ impl ValueForm {
         match self {
             Any => json!({ "type": "object" }),
             Boolean => json!({ "type": "boolean" }),
+            // Its tables are of the schema.
+            Locks => json!({ "type": ["string", "object", "array"] }),
             // Its items are a table of the schema.
             Directories => json!({ "type": "array" }),
             // In an array of its own, because draft 7 ignores all keys beside a reference.
