@@ -95,6 +95,7 @@ pub use keep_output::KeepOutput;
 pub use listen::ListenAt;
 pub use load::{default_data_dir, default_store_dir};
 pub use loaded::Config;
+pub use lockname::lock_name_fault;
 pub use notify::{Notify, NotifyCommand, NotifyKind, NotifyUrl};
 pub use origin::{Layer, Origin};
 pub use otlp::{Otlp, OtlpProtocol};

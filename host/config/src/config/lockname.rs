@@ -29,6 +29,11 @@ pub(super) fn lock(node: &Node<'_>) -> Option<String> {
     }
 }
 
+/// Returns the fault of a lock's name, such as `is empty`, and the text to write instead. `None` for a usable name.
+pub fn lock_name_fault(name: &str) -> Option<(String, &'static str)> {
+    fault(name)
+}
+
 /// Reads the name of a lock, or with `*` at its end the beginning of several names; `{job}` stands
 /// for a job's name.
 pub(super) fn lock_pattern(node: &Node<'_>) -> Option<String> {
