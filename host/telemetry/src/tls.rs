@@ -18,9 +18,10 @@ pub(crate) fn read_roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| format!("certificate file {name} cannot be read: {error}"))?;
         roots.add_parsable_certificates(certificates);
-        return match roots.is_empty() {
-            true => Err(format!("certificate file {name} has no certificate")),
-            false => Ok(roots),
+        return if roots.is_empty() {
+            Err(format!("certificate file {name} has no certificate"))
+        } else {
+            Ok(roots)
         };
     }
     // A certificate that cannot be read is not trusted.

@@ -1,7 +1,7 @@
 //! Sinks of events.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use leasehold_config::Schedule;
 use leasehold_config::wall::UnixMs;
@@ -39,6 +39,8 @@ pub struct RunStart<'a> {
     pub trigger: &'static str,
     /// The tick of the run.
     pub tick: Option<UnixMs>,
+    /// Time from the request for the lock to its grant.
+    pub waited: Duration,
     /// This moment, on both clocks.
     pub started: (BootTime, SystemTime),
 }

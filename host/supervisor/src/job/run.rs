@@ -274,6 +274,7 @@ impl Run<'_> {
             attempt: self.turn.attempt,
             trigger: self.trigger_word(),
             tick: self.turn.tick,
+            waited: self.grant.waited(),
             started: self.started,
         })
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use leasehold_lock::{BootTime, Token};
 use leasehold_records::JobState;
@@ -15,7 +14,7 @@ use super::call_log::CallLog;
 use super::counts::TraceCounts;
 use super::ids::{IdSource, SpanId, TraceId, traceparent};
 use super::span::FinishedTrace;
-use super::traced_run::{LockLoss, LockRelease, LockWait, RunEnding, TracedRun};
+use super::traced_run::{LockGrant, LockLoss, LockRelease, RunEnding, TracedRun};
 
 /// Host and job.
 type JobKey = (Arc<str>, Arc<str>);
@@ -35,7 +34,7 @@ struct SinkState {
 /// The newest grant of a job and its run, until the lock is given back.
 #[derive(Debug, Default)]
 struct TracedJob {
-    wait: Option<LockWait>,
+    grant: Option<LockGrant>,
     run: Option<TracedRun>,
 }
 
@@ -95,10 +94,7 @@ impl TraceSink {
     fn receive_of_job(&self, job: &Arc<str>, event: &Event) {
         let (host, token) = (&event.host, event.context.token);
         match &event.kind {
-            EventKind::Acquired { wait_ms } => {
-                let waited = Duration::from_millis(*wait_ms);
-                self.acquire(host, job, token, (event.at, waited));
-            }
+            EventKind::Acquired { .. } => self.acquire(host, job, token, event.at),
             EventKind::LockLost { reason, .. } => self.update(host, job, |job| {
                 let run = job.run.as_mut().filter(|run| Some(run.token) == token);
                 if let Some(run) = run.filter(|run| run.ending.is_none()) {
@@ -109,17 +105,17 @@ impl TraceSink {
                 }
             }),
             EventKind::RunEnded { .. } => self.update(host, job, |job| {
+                // Also of a run that is not traced: a later one under this grant did not wait for it.
+                let grant = job.grant.take_if(|grant| Some(grant.token) == token);
                 let run = job.run.as_mut();
                 let Some(run) = run.filter(|run| event.context.run.as_ref() == Some(&run.run))
                 else {
                     return;
                 };
                 run.ending = ending_of(event);
-                let wait = job.wait.filter(|wait| wait.token == run.token);
-                run.acquired = run.acquired.or(wait);
+                run.acquired = grant;
                 // The lock is no longer held, or is kept for another run.
                 if run.loss.is_some() || is_kept(event) {
-                    job.wait = None;
                     self.finish(host, job, None);
                 }
             }),
@@ -138,14 +134,8 @@ impl TraceSink {
         }
     }
 
-    /// Remembers the wait for the lock, for the first run under it.
-    fn acquire(
-        &self,
-        host: &Arc<str>,
-        job: &Arc<str>,
-        token: Option<Token>,
-        (granted, waited): (BootTime, Duration),
-    ) {
+    /// Remembers the grant of the lock, for the first run under it.
+    fn acquire(&self, host: &Arc<str>, job: &Arc<str>, token: Option<Token>, granted: BootTime) {
         let Some(token) = token.filter(|_| self.0.ratio > 0.0) else {
             return;
         };
@@ -153,11 +143,7 @@ impl TraceSink {
         let job = jobs.entry((host.clone(), job.clone())).or_default();
         // A run of an earlier grant whose lock was lost while it was given back.
         self.finish(host, job, None);
-        job.wait = Some(LockWait {
-            token,
-            granted,
-            waited,
-        });
+        job.grant = Some(LockGrant { token, granted });
     }
 }
 
@@ -238,6 +224,7 @@ impl EventSink for TraceSink {
             attempt: run.attempt,
             trigger: run.trigger,
             tick: run.tick.map(|tick| tick.to_string()),
+            waited: run.waited,
             started: run.started,
             calls: calls.clone(),
             acquired: None,

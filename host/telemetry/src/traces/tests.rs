@@ -63,6 +63,7 @@ impl Rig {
             attempt: 2,
             trigger: "schedule",
             tick: Some(UnixMs::new(0)),
+            waited: Duration::from_millis(250),
             started: (at(millis), wall(millis)),
         };
         let trace = self.sink.run_begins(&"web1".into(), &start);
@@ -282,4 +283,20 @@ fn events_of_other_runs_change_nothing() {
     rig.end(5, "web1-5-0", 1_100, "done", "");
     rig.sink.job_gone(&"web1".into(), "ledger");
     assert!(rig.trace().spans.iter().all(|span| span.error.is_none()));
+}
+
+#[test]
+fn run_after_one_that_is_not_traced_has_no_wait() {
+    let mut rig = Rig::new(1.0, 8);
+    rig.send(5, None, 990, EventKind::Acquired { wait_ms: 250 });
+    rig.end(5, "web1-5-0", 1_050, "again", "");
+    rig.begin(5, "web1-5-1", 2_000);
+    rig.end(5, "web1-5-1", 2_100, "again", "");
+    let names: Vec<_> = rig
+        .trace()
+        .spans
+        .into_iter()
+        .map(|span| span.name)
+        .collect();
+    assert_eq!(names, ["run", "hold", "guest"]);
 }

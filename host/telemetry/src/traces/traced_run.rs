@@ -32,17 +32,19 @@ pub(super) struct TracedRun {
     /// Start of the run on both clocks. All times of the trace follow from this pair.
     pub(super) started: (BootTime, SystemTime),
     pub(super) calls: Arc<CallLog>,
-    pub(super) acquired: Option<LockWait>,
+    /// Time from the request for the lock to its grant.
+    pub(super) waited: Duration,
+    /// The grant, for the first run under it.
+    pub(super) acquired: Option<LockGrant>,
     pub(super) loss: Option<LockLoss>,
     pub(super) ending: Option<RunEnding>,
 }
 
-/// The wait for the lock before the first run under it.
+/// The grant of the lock, for the first run under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LockWait {
+pub(super) struct LockGrant {
     pub(super) token: Token,
     pub(super) granted: BootTime,
-    pub(super) waited: Duration,
 }
 
 /// The loss of the lock in the middle of the run.
@@ -94,10 +96,9 @@ impl TracedRun {
         let ending = self.ending.as_ref()?;
         let ended = release.map_or(ending.at, |release| release.at);
         let mut spans = vec![self.root_span(host, ending, ended)];
-        if let Some(wait) = self.acquired {
-            let asked = wait.granted.before(wait.waited);
-            let id = SpanId::make(ids);
-            spans.push(self.span(id, self.root, "wait", (asked, wait.granted)));
+        if let Some(LockGrant { granted, .. }) = self.acquired {
+            let times = (granted.before(self.waited), granted);
+            spans.push(self.span(SpanId::make(ids), self.root, "wait", times));
         }
         spans.push(self.hold_span(ended));
         let calls = self.calls.take();
@@ -131,7 +132,7 @@ impl TracedRun {
         let (started, _) = self.started;
         let asked = self
             .acquired
-            .map_or(started, |wait| wait.granted.before(wait.waited));
+            .map_or(started, |grant| grant.granted.before(self.waited));
         let text = |text: &str| SpanValue::Text(text.to_owned());
         let mut attributes = vec![
             ("leasehold.job", text(&self.job)),
@@ -161,7 +162,7 @@ impl TracedRun {
     /// The lock as held: until it is lost, given back, or kept for another run.
     fn hold_span(&self, ended: BootTime) -> TraceSpan {
         let (started, _) = self.started;
-        let from = self.acquired.map_or(started, |wait| wait.granted);
+        let from = self.acquired.map_or(started, |grant| grant.granted);
         let until = self.loss.as_ref().map_or(ended, |loss| loss.at);
         TraceSpan {
             error: self.loss.as_ref().map(|loss| loss.reason.clone()),

@@ -65,10 +65,10 @@ impl Transport {
         let headers = tokio::time::timeout(limit, reading).await;
         let headers = headers
             .unwrap_or_else(|_| Err("the header file was not read in time".to_owned()))
-            .map_err(local)?;
+            .map_err(|error| local(&error))?;
         let opened = match self.opened.take() {
             Some(opened) => opened,
-            None => open(&self.otlp).await.map_err(local)?,
+            None => open(&self.otlp).await.map_err(|error| local(&error))?,
         };
         match self.opened.insert(opened) {
             Opened::Grpc(client) => send_grpc(client, headers, request).await,
@@ -90,9 +90,9 @@ impl Transport {
 }
 
 /// A failure on this machine, which an operator may mend.
-fn local(error: String) -> SendFailure {
+fn local(error: &str) -> SendFailure {
     SendFailure {
-        error: printable::line(&error),
+        error: printable::line(error),
         may_pass: true,
     }
 }
