@@ -8,6 +8,7 @@
 //! - [`fake_etcd`]: a store in memory whose answers a test scripts;
 //! - [`host`], [`guests`], [`wat_plugins`]: a host process with a config and plugins;
 //! - [`command`]: a command that ends by itself, and its output;
+//! - [`service_manager`]: the socket at which hosts report their stages to systemd;
 //! - [`terminal`]: a terminal with a shell in it, and its screen;
 //! - [`prometheus`], [`http`]: a Prometheus that scrapes hosts, and single requests;
 //! - [`events`], [`checks`]: the event logs of hosts, and the promises checked over them;
@@ -41,6 +42,7 @@ pub mod process;
 pub mod prometheus;
 pub mod proxy;
 mod reaper;
+pub mod service_manager;
 pub mod suite;
 pub mod tail;
 pub mod terminal;
