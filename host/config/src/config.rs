@@ -75,6 +75,7 @@ mod syntax;
 mod ticks;
 mod timing;
 mod validate;
+mod value_form;
 
 #[cfg(test)]
 mod tests;
