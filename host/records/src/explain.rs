@@ -53,6 +53,15 @@ impl Explanation {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
     }
 
+    /// Returns the word of an operator's decision that keeps new runs from starting on this host.
+    pub fn decision_on(&self, host: &str) -> Option<&'static str> {
+        self.on(host).find_map(|reason| match reason.kind {
+            ReasonKind::Paused { .. } => Some("paused"),
+            ReasonKind::Drained { .. } => Some("drained"),
+            _ => None,
+        })
+    }
+
     /// Returns the reasons on this host in one line, without those that its state and its next time show already.
     pub fn summary(&self, host: &str) -> String {
         let reasons = self.on(host).filter(|reason| !reason.kind.is_plain());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision};
-use leasehold_records::{AdminAction, AdminActionRecord, UnixMs};
+use leasehold_records::{AdminAction, AdminActionRecord, ControlKey, UnixMs};
 
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
@@ -103,6 +103,12 @@ impl Model {
             .chain(state.jobs.keys().map(|(job, host)| root.job(job, host)))
             .chain(state.runs.keys().map(|run| root.run(run)))
             .chain(state.deeds.keys().cloned())
+            .chain(state.holds.keys().filter_map(|hold| match hold {
+                ControlKey::All => Some(root.all_control()),
+                ControlKey::Job(job) => Some(root.job_control(job)),
+                ControlKey::Host(host) => Some(root.host_control(host)),
+                ControlKey::Stop(..) | ControlKey::Trigger(..) => None,
+            }))
     }
 
     fn apply_changes(&mut self, at: UnixMs, changes: Vec<KeyChange>) {

@@ -24,6 +24,7 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, version: &str, files: &str) -> HostRecord {
     HostRecord {
+        pid: 42,
         version: version.into(),
         started_unix_ms: ago(90_061),
         files: files.into(),
