@@ -54,7 +54,7 @@ impl SeenOrder {
             return;
         }
         let hosts: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
-        sink::print_error(&format!(
+        sink::print_warning(&format!(
             "warning: not seen within {} s by {}: it cannot reach the store, may not read the orders, or is of an \
              earlier version\n",
             PATIENCE.as_secs(),
