@@ -1,9 +1,11 @@
 //! `leasehold trigger`: one run of a job now, under its lock, on any host that has the job.
 //!
 //! - `refusal`: reasons for which no run is requested; pure. `follow`: the request, from host to host to its end.
+//! - `run_output`: the output of its run.
 
 mod follow;
 mod refusal;
+mod run_output;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use crate::orders::{OrderArgs, OrderDesk, halting, mark, now};
 pub(crate) struct TriggerArgs {
     /// The job.
     job: String,
-    /// Wait for the end of the run, print the end of its output, and exit as it ended.
+    /// Wait for the end of the run, print its output as it comes, and exit as it ended.
     ///
     /// Ctrl-C ends the wait and leaves the run alone.
     #[arg(long)]
