@@ -72,6 +72,22 @@ impl StoreState {
         named.map(owned).collect()
     }
 
+    /// The pause of a job or of all jobs that is in force.
+    pub(crate) fn pause_of(&self, job: Option<&str>, now: UnixMs) -> Option<&HoldMark> {
+        let key = job.map_or(ControlKey::All, |job| ControlKey::Job(job.to_owned()));
+        self.hold_at(&key, now)
+    }
+
+    /// The drain of a host that is in force.
+    pub(crate) fn drain_of(&self, host: &str, now: UnixMs) -> Option<&HoldMark> {
+        self.hold_at(&ControlKey::Host(host.to_owned()), now)
+    }
+
+    fn hold_at(&self, key: &ControlKey, now: UnixMs) -> Option<&HoldMark> {
+        let mark = self.holds.get(key)?;
+        mark.is_in_force(now).then_some(&**mark)
+    }
+
     fn add_holds(&self, facts: &mut StoreFacts) {
         for (key, mark) in &self.holds {
             let mark = HoldMark::clone(mark);
