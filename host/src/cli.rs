@@ -30,7 +30,7 @@ use crate::failure::{Failure, end};
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
-use crate::orders::run_end::RunEndArgs;
+use crate::orders::RunEndArgs;
 use crate::sink;
 use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;

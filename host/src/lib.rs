@@ -5,6 +5,7 @@
 
 pub mod exit;
 
+mod absent_host;
 mod cli;
 mod commands;
 mod config_place;

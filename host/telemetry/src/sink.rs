@@ -11,7 +11,7 @@ use leasehold_supervisor::event::{Event, EventKind};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::host_state::HostState;
-use crate::metrics::{CRASHED, JobMetrics, SKIPS, TICK_RUN};
+use crate::metrics::{ABANDONED, CRASHED, JobMetrics, SKIPS, TICK_RUN};
 use crate::process_state::ProcessState;
 
 /// Sink of the event log.
@@ -162,6 +162,7 @@ fn count_of_job(job: &JobMetrics, event: &Event) {
             }
         }
         EventKind::RunEnded { .. } => count_run(job, event),
+        EventKind::RunAbandoned(_) => job.count_run(ABANDONED),
         EventKind::Skipped { cause, .. } => {
             for (_, at) in SKIPS.iter().filter(|(known, _)| known == cause) {
                 job.count_tick(*at);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use leasehold_lock::{KeyValue, LeaseId};
-use leasehold_records::{AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+use leasehold_records::{
+    AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, UnixMs, printable,
+};
 
 use super::queue_entry::QueueEntry;
 use super::scope::{KeyKind, KeyScope};
@@ -28,7 +30,7 @@ pub(crate) enum StoreItem {
 impl StoreItem {
     /// Decodes the value of a key; `None` for a key that is not shown or a value that cannot be read. `seen` is the
     /// moment at which it appeared, if that was seen.
-    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
+    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<UnixMs>) -> Option<Self> {
         match scope.classify(&key.key) {
             KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
             KeyKind::Host(_) => {

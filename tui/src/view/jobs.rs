@@ -8,7 +8,7 @@
 //! | +----------------------------++---------------------------------+ |
 //! ```
 
-use leasehold_records::{JobRecord, RunRecord};
+use leasehold_records::{JobRecord, RunRecord, UnixMs};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -51,7 +51,7 @@ const RUN_COLUMNS: [ColumnSpec<RunColumn>; 7] = {
     ]
 };
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let below = if area.height < PANES_FROM {
         0
     } else {
@@ -75,7 +75,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     output(frame, right, &scene, job);
 }
 
-fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
     let scene = ViewScene::new(app, now);
@@ -113,7 +113,7 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
             let style = cells::job_style(theme, job.state);
             (job.state.as_str().to_owned(), style)
         }
-        JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms.as_u64()))),
+        JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms))),
         JobColumn::Lock => text(&job.lock),
         JobColumn::Token => job
             .token
@@ -121,12 +121,13 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
         JobColumn::Last => job.last.map_or_else(dash, |last| {
             (last.as_str().to_owned(), cells::outcome_style(theme, last))
         }),
-        JobColumn::Next => job.next_unix_ms.map_or_else(dash, |next| {
-            match next.as_u64().checked_sub(scene.shown.now) {
-                Some(left) if left > 0 => text(&format!("in {}", text::age(left))),
-                _ => text("due"),
-            }
-        }),
+        JobColumn::Next => {
+            job.next_unix_ms
+                .map_or_else(dash, |next| match next.millis_since(scene.shown.now) {
+                    0 => text("due"),
+                    left => text(&format!("in {}", text::age(left))),
+                })
+        }
         JobColumn::Progress => job.progress.as_ref().map_or_else(dash, |progress| {
             (cells::progress(progress, width), theme.good)
         }),
@@ -182,7 +183,7 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
         RunColumn::Ended => {
             let ended = run
                 .ended_unix_ms
-                .map_or_else(|| "-".to_owned(), |ended| text::clock_time(ended.as_u64()));
+                .map_or_else(|| "-".to_owned(), text::clock_time);
             (ended, theme.dim)
         }
         RunColumn::Outcome => {
@@ -191,8 +192,8 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
         }
         RunColumn::Took => {
             let took = match run.ended_unix_ms {
-                Some(ended) => ended.as_u64().saturating_sub(run.started_unix_ms.as_u64()),
-                None => scene.ago(run.started_unix_ms.as_u64()),
+                Some(ended) => ended.millis_since(run.started_unix_ms),
+                None => scene.ago(run.started_unix_ms),
             };
             (text::age(took), theme.text)
         }
@@ -215,7 +216,7 @@ fn why(run: &RunRecord) -> String {
     let Some(merged) = &run.merged else {
         return run.detail.clone();
     };
-    let since = text::clock_time(merged.first_started_unix_ms.as_u64());
+    let since = text::clock_time(merged.first_started_unix_ms);
     let runs = format!("x {} since {since}", text::count(merged.runs));
     if run.detail.is_empty() {
         runs

@@ -107,6 +107,9 @@ const fn is_unanswered(error: &AcquireError) -> bool {
         AcquireError::Store { source, .. } => source.is_unknown(),
         AcquireError::SessionLost { .. } => true,
         AcquireError::BadName { .. }
+        | AcquireError::BadSet(_)
+        | AcquireError::AlreadyHeld { .. }
+        | AcquireError::CapacityDiffers { .. }
         | AcquireError::Contended { .. }
         | AcquireError::Removed { .. }
         | AcquireError::StoreWentBack { .. }

@@ -276,7 +276,7 @@ pub(super) static TABLE: [MetricRow; 47] = [
     counts(
         "leasehold_runs",
         Scope::JobBy(words("outcome", &OUTCOMES), |job, at| Count(job.runs(at))),
-        "Runs that ended. `retry`, `fatal`, `exit`, `trap`, `limit`, `timeout` and `crashed` are failures.",
+        "Runs that ended. `retry`, `fatal`, `exit`, `trap`, `limit`, `timeout`, `crashed` and `abandoned` are failures.",
     ),
     row(
         "leasehold_run_duration",

@@ -1,6 +1,6 @@
 //! Description of the selected row, in full: text is wrapped, not cut.
 
-use leasehold_records::{JobRecord, RunRecord, printable};
+use leasehold_records::{JobRecord, RunRecord, UnixMs, printable};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -48,7 +48,7 @@ impl Description<'_> {
     }
 
     /// Adds a moment, and the time since then.
-    fn moment(&mut self, name: &str, at: u64) {
+    fn moment(&mut self, name: &str, at: UnixMs) {
         let ago = text::age(self.scene.ago(at));
         self.field(name, &format!("{}, {ago} ago", text::clock_time(at)));
     }
@@ -216,12 +216,12 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("host", &job.host);
     story.field("lock", &job.lock);
     story.field("state", job.state.as_str());
-    story.moment("since", job.since_unix_ms.as_u64());
+    story.moment("since", job.since_unix_ms);
     if let Some(token) = job.token {
         story.field("token", &token.to_string());
     }
     if let Some(next) = job.next_unix_ms {
-        story.field("next", &text::clock_time(next.as_u64()));
+        story.field("next", &text::clock_time(next));
     }
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
@@ -230,11 +230,7 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
-        let tick = format!(
-            "{} on {}: {outcome}",
-            text::clock_time(tick.as_u64()),
-            ran.host
-        );
+        let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
         story.field("last tick", &tick);
     }
     if let Some(progress) = &job.progress {
@@ -266,7 +262,7 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.field("outcome", run.outcome.as_str());
     if let Some(merged) = &run.merged {
         let runs = text::count(merged.runs);
-        let since = text::clock_time(merged.first_started_unix_ms.as_u64());
+        let since = text::clock_time(merged.first_started_unix_ms);
         let tokens = format!("since {since}, from token {} on", merged.first_token);
         story.field(
             "one of",
@@ -285,13 +281,13 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
         ),
     );
     story.field("attempt", &run.attempt.to_string());
-    story.moment("started", run.started_unix_ms.as_u64());
+    story.moment("started", run.started_unix_ms);
     let Some(ended) = run.ended_unix_ms else {
         story.field("host calls", "counted when it ends");
         run_of_what(story, run);
         return;
     };
-    story.moment("ended", ended.as_u64());
+    story.moment("ended", ended);
     let calls = format!(
         "{} let through, {} refused",
         text::count(run.calls_admitted),

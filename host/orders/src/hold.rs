@@ -5,11 +5,11 @@
 use leasehold_lock::{Batch, Revision};
 use leasehold_records::{AdminActionRecord, JobRecord, StopKind};
 
-use super::halting::{HeldRun, add_requests, find_runs};
-use super::seen::SeenOrder;
-use super::sentence::list_runs;
-use super::{OrderDesk, overtaken};
-use crate::failure::Failure;
+use crate::desk::OrderDesk;
+use crate::error::OrderError;
+use crate::held_run::{HeldRun, add_requests, find_runs};
+use crate::seen::SeenOrder;
+use crate::sentence::list_runs;
 
 /// A hold to write.
 pub(crate) struct HoldOrder<'a> {
@@ -40,14 +40,14 @@ impl HoldOrder<'_> {
         mut batch: Batch,
         action: &AdminActionRecord,
         has_seen: impl Fn(&JobRecord) -> bool,
-    ) -> Result<(SeenOrder, ConcernedRuns), Failure> {
+    ) -> Result<(SeenOrder, ConcernedRuns), OrderError> {
         let mut runs = ConcernedRuns::default();
         if self.stop {
             runs.asked = find_runs(desk, self.job, self.host).await?;
             add_requests(desk, &runs.asked, StopKind::Stop, &mut batch).await?;
         }
         if !desk.commit(self.key, batch, action).await? {
-            return Err(overtaken(&self.name));
+            return Err(OrderError::overtaken(&self.name));
         }
         let is_concerned = |job: &JobRecord| self.host.is_none_or(|host| job.host == host);
         let seen = SeenOrder::wait(desk, self.job, is_concerned, has_seen).await?;

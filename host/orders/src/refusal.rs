@@ -1,31 +1,30 @@
 //! Reasons for which no run of a job is requested. Pure.
 
+use leasehold_records::wall_text::age;
 use leasehold_records::{HoldKind, HoldMark, JobRecord, JobState, TriggerRecord, UnixMs};
 
-use crate::orders::halting::HeldRun;
-use crate::orders::sentence::{join, state_drain, state_pause, state_pause_of_all};
-use leasehold_records::wall_text::age;
-
+use crate::held_run::HeldRun;
+use crate::sentence::{join, state_drain, state_pause, state_pause_of_all};
 /// State of a job over all hosts, as far as a request for a run depends on it.
-pub(super) struct JobSituation {
+pub(crate) struct JobSituation {
     /// The pause of the job.
-    pub(super) paused: Option<HoldMark>,
+    pub(crate) paused: Option<HoldMark>,
     /// The pause of all jobs.
-    pub(super) all_paused: Option<HoldMark>,
+    pub(crate) all_paused: Option<HoldMark>,
     /// The only host that may run it.
-    pub(super) host: Option<String>,
+    pub(crate) host: Option<String>,
     /// The drain of that host.
-    pub(super) drained: Option<HoldMark>,
+    pub(crate) drained: Option<HoldMark>,
     /// Its run, if one is under way.
-    pub(super) running: Option<HeldRun>,
+    pub(crate) running: Option<HeldRun>,
     /// The job on each host that has it.
-    pub(super) jobs: Vec<JobRecord>,
+    pub(crate) jobs: Vec<JobRecord>,
     /// A request that no host has taken.
-    pub(super) open: Option<TriggerRecord>,
+    pub(crate) open: Option<TriggerRecord>,
 }
 
 /// Returns the reason for which the job cannot be run now.
-pub(super) fn find_refusal(job: &str, now: &JobSituation, at: UnixMs) -> Option<String> {
+pub(crate) fn find_refusal(job: &str, now: &JobSituation, at: UnixMs) -> Option<String> {
     if let Some(paused) = &now.paused {
         return Some(state_pause(job, paused));
     }
@@ -90,6 +89,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use leasehold_lock::Token;
+    use leasehold_records::fixtures::job_record;
     use leasehold_records::{JobHold, TriggerState};
 
     use super::*;
@@ -105,20 +105,8 @@ mod tests {
 
     fn job(state: JobState) -> JobRecord {
         JobRecord {
-            job: "ledger".into(),
-            host: "web1".into(),
             lock: "billing".into(),
-            state,
-            since_unix_ms: UnixMs::new(0),
-            token: None,
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record("ledger", "web1", state)
         }
     }
 

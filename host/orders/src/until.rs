@@ -8,7 +8,11 @@ use chrono_tz::Tz;
 use leasehold_records::UnixMs;
 
 /// Returns the moment of `06:00` (the next one in this zone), `2026-12-01T06:00:00Z` or `2h`.
-pub(crate) fn parse(text: &str, now: UnixMs, zone: Tz) -> Result<UnixMs, String> {
+///
+/// # Errors
+///
+/// The text is no time, or the time is past: a sentence with the forms.
+pub fn parse(text: &str, now: UnixMs, zone: Tz) -> Result<UnixMs, String> {
     let until = if let Ok(span) = humantime::parse_duration(text) {
         Some(now.after(span))
     } else if let Ok(time) = NaiveTime::parse_from_str(text, "%H:%M") {
@@ -44,7 +48,7 @@ fn next_time_of_day(time: NaiveTime, now: UnixMs, zone: Tz) -> Option<UnixMs> {
 }
 
 /// Returns the zone of this machine: that of `TZ`, else that of /etc/localtime, else UTC.
-pub(crate) fn local_zone() -> Tz {
+pub fn local_zone() -> Tz {
     let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
     let link = std::fs::read_link("/etc/localtime").ok();
     zone_of(named.as_deref(), link.as_deref())

@@ -2,7 +2,7 @@
 
 use leasehold_records::HoldMark;
 
-use super::halting::HeldRun;
+use crate::held_run::HeldRun;
 
 /// Joins names as in a sentence: `a`, `a and b`, `a, b and c`.
 pub(crate) fn join(names: &[String]) -> String {

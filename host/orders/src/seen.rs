@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use leasehold_records::JobRecord;
 
-use super::OrderDesk;
-use crate::failure::Failure;
-use crate::sink;
+use crate::desk::OrderDesk;
+use crate::error::OrderError;
+use crate::report::OrderReport;
 
 /// Longest wait for the hosts.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ impl SeenOrder {
         job: Option<&str>,
         is_concerned: impl Fn(&JobRecord) -> bool,
         has_seen: impl Fn(&JobRecord) -> bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, OrderError> {
         let began = Instant::now();
         loop {
             let mut jobs = desk.jobs(job).await?;
@@ -48,17 +48,17 @@ impl SeenOrder {
         hosts.into_iter().cloned().collect()
     }
 
-    /// Warns of hosts that have not shown the order.
-    pub(crate) fn warn(&self) {
-        if self.unseen.is_empty() {
-            return;
-        }
+    /// Returns the report of an order with this result, and a warning about hosts that have not shown the order.
+    pub(crate) fn report(&self, sentence: String) -> OrderReport {
         let hosts: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
-        sink::print_error(&format!(
-            "warning: not seen within {} s by {}: it cannot reach the store, may not read the orders, or is of an \
-             earlier version\n",
-            PATIENCE.as_secs(),
-            hosts.join(", ")
-        ));
+        let warning = (!hosts.is_empty()).then(|| {
+            format!(
+                "not seen within {} s by {}: it cannot reach the store, may not read the orders, or is of an earlier \
+                 version",
+                PATIENCE.as_secs(),
+                hosts.join(", ")
+            )
+        });
+        OrderReport { sentence, warning }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use leasehold_lock::{Batch, Token};
 use leasehold_records::{HolderRecord, StopKind, StopRequest, UnixMs};
 
-use super::{OrderDesk, now};
-use crate::failure::Failure;
+use crate::desk::{OrderDesk, now};
+use crate::error::OrderError;
 
 /// Time after which a request is deleted. A later run has another token in any case.
 const KEEP: Duration = Duration::from_mins(10);
@@ -31,7 +31,7 @@ pub(crate) async fn find_runs(
     desk: &OrderDesk,
     job: Option<&str>,
     host: Option<&str>,
-) -> Result<Vec<HeldRun>, Failure> {
+) -> Result<Vec<HeldRun>, OrderError> {
     let (kv, prefix) = (desk.kv(), desk.root().locks());
     let first = kv.scan(&prefix, BTreeMap::new, |first, entry| {
         let Some((lock, _)) = entry.key.rsplit_once('/') else {
@@ -44,7 +44,8 @@ pub(crate) async fn find_runs(
             *known = entry;
         }
     });
-    let first = first.await.map_err(|error| desk.describe_unread(&error))?;
+    let first = first.await;
+    let first = first.map_err(|error| OrderError::unread(desk.root(), &error))?;
     let mut runs: Vec<HeldRun> = first
         .found
         .into_values()
@@ -71,7 +72,7 @@ pub(crate) async fn add_requests(
     runs: &[HeldRun],
     kind: StopKind,
     batch: &mut Batch,
-) -> Result<(), Failure> {
+) -> Result<(), OrderError> {
     if runs.is_empty() {
         return Ok(());
     }
