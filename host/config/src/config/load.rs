@@ -15,6 +15,7 @@ use super::job::Job;
 use super::loaded::{Config, DropInBase};
 use super::lock_claims::LockClaim;
 use super::notify;
+use super::otlp;
 use super::parts::{NamedText, SortedErrors};
 use super::plugins;
 use super::plugins::RawPlugins;
@@ -140,6 +141,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         host.host.as_ref().map(Host::data_dir),
     );
     let notify = notify::read(parts::holder(roots, "notify"));
+    let otlp = otlp::read(parts::holder(roots, "otlp"));
     let rest = read_rest(roots, host.drift);
     let texts = named
         .iter()
@@ -150,6 +152,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         host: host.host?,
         store: store?,
         notify: notify.ok()?,
+        otlp: otlp.ok()?,
         plugins: rest.plugins.plugins.clone().filter(|_| rest.plugins.is_set),
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {

@@ -112,7 +112,9 @@ pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_KEYS, Dir) }>(DIR_KEYS
 pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(DIR_KEYS, NeededDir);
 
 /// Tables at the top of the file.
-pub(super) const ROOT: &[&str] = &["host", "store", "notify", "defaults", "plugins", "jobs"];
+pub(super) const ROOT: &[&str] = &[
+    "host", "store", "notify", "otlp", "defaults", "plugins", "jobs",
+];
 /// `[host]`
 pub(super) const HOST: &[&str] = &[
     "id",
@@ -134,6 +136,16 @@ pub(super) const NOTIFY: &[&str] = &[
     "timeout",
     "per_hour",
     "job_per_hour",
+];
+/// `[otlp]`
+pub(super) const OTLP: &[&str] = &[
+    "endpoint",
+    "protocol",
+    "ratio",
+    "headers_file",
+    "ca",
+    "timeout",
+    "allow_plaintext",
 ];
 /// `[store]`
 pub(super) const STORE: &[&str] = &[
@@ -178,6 +190,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("store", STORE),
     ("store.tls", TLS),
     ("notify", NOTIFY),
+    ("otlp", OTLP),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
     ("jobs.<name>.history", HISTORY),

@@ -160,6 +160,7 @@ async fn start(
         timeout: job.timeout(),
         stop: StopSignal::new(inputs.config.host().grace()),
         mark: None,
+        trace: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Integer, Locks, ManyOf, Name, OneOf, Path,
-    Percentage, Sha256, Size, Text, TextOrTable, Texts,
+    Any, Boolean, Directories, Duration, DurationOr, Fraction, Integer, Locks, ManyOf, Name, OneOf,
+    Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
 /// Form of a value.
@@ -20,6 +20,8 @@ pub(super) enum ValueForm {
     Duration,
     /// One of these words, or a time with units.
     DurationOr(&'static [&'static str]),
+    /// A number from 0 to 1.
+    Fraction,
     /// A whole number from the first to the second.
     Integer(u64, u64),
     /// A lock, or a list of locks: a name, or the table that the schema lists.
@@ -64,6 +66,13 @@ const FORMS: &[(&str, &str, ValueForm)] = &[
     ("notify", "timeout", Duration),
     ("notify", "per_hour", Integer(1, 10_000)),
     ("notify", "job_per_hour", Integer(1, 10_000)),
+    ("otlp", "endpoint", Text),
+    ("otlp", "protocol", OneOf(&["grpc", "http"])),
+    ("otlp", "ratio", Fraction),
+    ("otlp", "headers_file", Path),
+    ("otlp", "ca", Path),
+    ("otlp", "timeout", Duration),
+    ("otlp", "allow_plaintext", Boolean),
     ("store", "embedded", Boolean),
     ("store", "dir", Path),
     ("store", "memory", Boolean),
@@ -146,6 +155,7 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
         "lock" => vec!["name"],
+        "otlp" => vec!["endpoint"],
         _ => Vec::new(),
     }
 }
@@ -166,6 +176,7 @@ impl ValueForm {
                 { "enum": words },
                 { "$ref": "#/definitions/duration" },
             ] }),
+            Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             ManyOf(words) => json!({ "type": "array", "items": { "enum": words } }),
             Name => json!({ "allOf": [{ "$ref": "#/definitions/name" }] }),
