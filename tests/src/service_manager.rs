@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 /// Bound of a wait for a stage.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service manager: its socket, and what hosts sent to it.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use leasehold_config::JobHistory;
 use leasehold_lock::Locks;
-use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
+use leasehold_records::{HostRecord, JobRecord, Root, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -167,15 +167,6 @@ impl RecordWriterTask {
             let dropped = EventKind::RecordsDropped { count, reason };
             self.event_log.emit(EventContext::default(), dropped);
         }
-    }
-}
-
-/// Returns the key of a run's record.
-pub(crate) fn run_key(record: &RunRecord) -> RunKey {
-    RunKey {
-        job: record.job.clone(),
-        token: record.token,
-        sequence: record.sequence,
     }
 }
 

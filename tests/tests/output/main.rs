@@ -2,6 +2,7 @@
 
 mod bounds;
 mod dashboard;
+mod finished;
 mod follow;
 mod hostile;
 mod kept;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::{LeaseId, Revision};
-use leasehold_records::AdminAction;
+use leasehold_records::{AdminAction, UnixMs};
 
 use super::admin_order::AdminOrder;
 use super::app_state::App;
@@ -11,7 +11,7 @@ use super::list::RowKey;
 use crate::model::{QueueEntry, QueueRole};
 
 /// Plans `deed` on the selected row. The error is the reason why it is not possible.
-pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<AdminOrder, String> {
+pub(super) fn plan_order(app: &App, deed: AdminAction, now: UnixMs) -> Result<AdminOrder, String> {
     if !app.setup.allow_write {
         return Err("nothing may be changed from here: start it with --allow-write".into());
     }
@@ -66,7 +66,7 @@ pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<Admin
 type Target = (Arc<str>, Arc<str>, QueueRole, Arc<QueueEntry>);
 
 /// Finds the entry of a deed: the selected one, or the holder of the selected lock.
-fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
+fn target(app: &App, deed: AdminAction, now: UnixMs) -> Result<Target, String> {
     let state = app.shown(now).state;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
@@ -91,7 +91,7 @@ fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
     }
 }
 
-fn revoke_session(app: &App, lease: LeaseId, now: u64) -> Result<AdminOrder, String> {
+fn revoke_session(app: &App, lease: LeaseId, now: UnixMs) -> Result<AdminOrder, String> {
     let sessions = app.model.sessions_of(app.shown(now), &[lease]);
     let row = sessions
         .into_iter()

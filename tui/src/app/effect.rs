@@ -1,5 +1,7 @@
 //! Requests to the code outside of the program, and notes for the operator.
 
+use leasehold_records::UnixMs;
+
 use super::admin_order::AdminOrder;
 
 /// A request to the code outside of the program.
@@ -20,6 +22,6 @@ pub(crate) enum AppEffect {
 pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
-    /// Moment of the message, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// Moment of the message.
+    pub(crate) at_unix_ms: UnixMs,
 }

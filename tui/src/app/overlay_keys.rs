@@ -2,6 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use leasehold_records::UnixMs;
+
 use super::app_state::App;
 use super::effect::AppEffect;
 use super::overlay::{OpenOverlay, TextInput, matching_commands};
@@ -21,7 +23,7 @@ impl App {
     }
 
     /// Applies the typed text at once, where that is possible.
-    pub(super) fn apply_input(&mut self, now: u64) {
+    pub(super) fn apply_input(&mut self, now: UnixMs) {
         match &mut self.overlay {
             Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
                 Ok(filter) => {
@@ -35,7 +37,7 @@ impl App {
         }
     }
 
-    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: UnixMs) -> Vec<AppEffect> {
         // These keys close it whatever the bindings are, so that every overlay can be left.
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && key.code == KeyCode::Char('c') {
@@ -75,7 +77,7 @@ impl App {
         Vec::new()
     }
 
-    pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+    pub(super) fn typing_key(&mut self, key: KeyEvent, now: UnixMs) -> Vec<AppEffect> {
         if key.code == KeyCode::Enter {
             return self.confirm_input(now);
         }
@@ -118,7 +120,7 @@ impl App {
     }
 
     /// Carries out the typed text.
-    pub(super) fn confirm_input(&mut self, now: u64) -> Vec<AppEffect> {
+    pub(super) fn confirm_input(&mut self, now: UnixMs) -> Vec<AppEffect> {
         match self.overlay.take() {
             Some(OpenOverlay::Palette { typing, at }) => {
                 let found = matching_commands(&typing.text(), self.setup.allow_write);

@@ -1,5 +1,7 @@
 //! Settings of the program: where its facts come from, its keys and colours, and the permission to write.
 
+use leasehold_records::UnixMs;
+
 use crate::keymap::Keymap;
 use crate::theme::Theme;
 
@@ -8,8 +10,8 @@ use crate::theme::Theme;
 pub(crate) enum FactSource {
     /// A store at this address.
     Store(String),
-    /// A recording; its last moment, in Unix milliseconds, is its present.
-    Recording { file: String, ended: u64 },
+    /// A recording; its last moment is its present.
+    Recording { file: String, ended: UnixMs },
 }
 
 /// Appearance and permissions; fixed while the program runs except for theme and mouse.

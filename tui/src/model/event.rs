@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use leasehold_lock::Revision;
-use leasehold_records::{AdminActionRecord, RunRecord};
+use leasehold_records::{AdminActionRecord, RunRecord, UnixMs};
 
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
@@ -14,8 +14,8 @@ use crate::text::age;
 /// An event.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreEvent {
-    /// Moment at which it was seen, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// Moment at which it was seen.
+    pub(crate) at_unix_ms: UnixMs,
     /// Number of its step: a moment includes it once the next step has at least this number.
     pub(crate) step: u64,
     /// Revision; 0 for an event that is not a change in the store.
@@ -164,8 +164,8 @@ impl EventKind {
 
 /// The rest of the sentence about the end of a run.
 fn end_of_run(run: &RunRecord) -> String {
-    let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-    let took = age(took.as_u64().saturating_sub(run.started_unix_ms.as_u64()));
+    let ended = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
+    let took = age(ended.millis_since(run.started_unix_ms));
     let detail = if run.detail.is_empty() {
         String::new()
     } else {

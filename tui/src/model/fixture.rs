@@ -1,5 +1,7 @@
 //! A small store for tests, built from the keys that real hosts and clients write.
 
+use std::time::Duration;
+
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth, Token};
 use leasehold_records::fixtures::{host_record, job_record, run_record};
 use leasehold_records::{
@@ -11,12 +13,12 @@ use super::{KeyScope, Model};
 use crate::fact::{Fact, FactKind};
 
 /// First moment of fixtures: 2026-01-02 12:00:00 UTC.
-pub(crate) const BEGAN: u64 = 1_767_355_200_000;
+pub(crate) const BEGAN: UnixMs = UnixMs::new(1_767_355_200_000);
 
 /// Sends the facts of a store to a model.
 pub(crate) struct FixtureStore {
     pub(crate) model: Model,
-    pub(crate) now: u64,
+    pub(crate) now: UnixMs,
     pub(crate) revision: Revision,
     root: Root,
 }
@@ -55,7 +57,7 @@ impl FixtureStore {
     }
 
     pub(crate) fn after(&mut self, millis: u64) -> &mut Self {
-        self.now += millis;
+        self.now = self.now.after(Duration::from_millis(millis));
         self
     }
 
@@ -105,7 +107,7 @@ impl FixtureStore {
             host: host.into(),
             job: job.into(),
             pid: 4242,
-            since_unix_ms: UnixMs::new(self.now),
+            since_unix_ms: self.now,
         };
         let key = self.key(lock, lease);
         self.put(&key, &record.to_json(), lease)
@@ -125,7 +127,7 @@ impl FixtureStore {
     pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> Revision {
         let record = HostRecord {
             pid: 4242,
-            started_unix_ms: UnixMs::new(self.now),
+            started_unix_ms: self.now,
             ..host_record(host, jobs)
         };
         let key = self.root.host(host);
@@ -143,9 +145,10 @@ impl FixtureStore {
         let running = state == JobState::Running;
         let record = JobRecord {
             lock: lock.into(),
-            since_unix_ms: UnixMs::new(self.now),
+            since_unix_ms: self.now,
             token: token.map(Token::from),
-            next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
+            next_unix_ms: (state == JobState::Sleeping)
+                .then_some(self.now.after(Duration::from_secs(30))),
             last: (!running).then_some(Outcome::Done),
             progress: running.then(|| Progress {
                 done: 118,
@@ -170,8 +173,8 @@ impl FixtureStore {
         let token = Token::from(token);
         let record = RunRecord {
             lock: lock.into(),
-            started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
-            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
+            started_unix_ms: self.now.before(Duration::from_secs(2)),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
             outcome,
             detail: match outcome {
                 Outcome::Lost => "the lease ended".into(),
@@ -202,7 +205,7 @@ impl FixtureStore {
             leader: "m2".into(),
             revision: self.revision,
             data_bytes: 20_480,
-            round_trip: std::time::Duration::from_millis(4),
+            round_trip: Duration::from_millis(4),
         };
         self.send(FactKind::Health(Ok(health)));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_lock::{AuditNote, Locks, StoreError};
-use leasehold_records::{AdminAction, AdminActionRecord, Root, UnixMs};
+use leasehold_records::{AdminAction, AdminActionRecord, Root};
 
 use crate::app::AdminOrder;
 
@@ -17,7 +17,7 @@ pub(super) async fn execute(
     operator: &str,
     order: AdminOrder,
 ) -> Result<String, String> {
-    let at = UnixMs::new(super::clock::now());
+    let at = super::clock::now();
     let record = AdminActionRecord {
         action: order.deed,
         by: operator.to_owned(),

@@ -3,6 +3,7 @@
 //! Everything is rounded down. Nothing here reads a clock.
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 
 /// A span of time in its two largest units: `450ms`, `12s`, `4m12s`, `1h02m`, `3d04h`.
 pub(crate) fn age(ms: u64) -> String {
@@ -17,7 +18,8 @@ pub(crate) fn age(ms: u64) -> String {
 }
 
 /// The time of day in UTC: `12:04:31.120`.
-pub(crate) fn clock_time(unix_ms: u64) -> String {
+pub(crate) fn clock_time(at: UnixMs) -> String {
+    let unix_ms = at.as_u64();
     let seconds = unix_ms / 1000;
     format!(
         "{:02}:{:02}:{:02}.{:03}",
@@ -92,9 +94,9 @@ mod tests {
 
     #[test]
     fn times_of_day_are_utc_to_the_millisecond() {
-        assert_eq!(clock_time(0), "00:00:00.000");
-        assert_eq!(clock_time(1_795_694_671_120), "12:04:31.120");
-        assert_eq!(clock_time(u64::MAX), "14:25:51.615");
+        assert_eq!(clock_time(UnixMs::new(0)), "00:00:00.000");
+        assert_eq!(clock_time(UnixMs::new(1_795_694_671_120)), "12:04:31.120");
+        assert_eq!(clock_time(UnixMs::new(u64::MAX)), "14:25:51.615");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::kinds::kind_of;
 use self::reference::Reference;
+use super::job_locks::MOST_JOB_LOCKS;
 use super::schema;
 use super::value_form::ValueForm;
 use crate::limits::{LimitKey, LimitUnit};
@@ -80,6 +81,14 @@ fn property(path: &str, key: &str, reference: &Reference) -> Value {
             Some(ValueForm::Directories) => {
                 let item = Value::Object(object("dirs", schema::DIR, reference));
                 json!({ "type": "array", "items": item })
+            }
+            Some(ValueForm::Locks) => {
+                let table = Value::Object(object("lock", schema::LOCK, reference));
+                let one = json!({ "anyOf": [{ "type": "string" }, table] });
+                let several = json!({
+                    "type": "array", "items": one, "minItems": 1, "maxItems": MOST_JOB_LOCKS,
+                });
+                json!({ "anyOf": [{ "type": "string" }, table, several] })
             }
             form => form.map_or(json!({}), ValueForm::schema),
         },

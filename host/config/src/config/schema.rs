@@ -13,8 +13,8 @@ use self::rows::KeyTable::{
 };
 use self::rows::{
     DIR_ROWS, ENV_ROWS, FormRow, GRANT_ROWS, HISTORY_ROWS, HOST_ROWS, JOB_ROWS, KEEP_OUTPUT_ROWS,
-    KeyRow, NOTIFY_ROWS, PLUGINS_ROWS, RESTART_ROWS, SECRET_ROWS, STORE_ROWS, TLS_ROWS, count_of,
-    keys_of, names_of,
+    KeyRow, LOCK_ROWS, NOTIFY_ROWS, OTLP_ROWS, PLUGINS_ROWS, RESTART_ROWS, SECRET_ROWS, STORE_ROWS,
+    TLS_ROWS, count_of, keys_of, names_of,
 };
 use super::value_form::ValueForm;
 use crate::limits::LimitKey;
@@ -42,13 +42,17 @@ pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_ROWS, Dir) }>(DIR_ROWS
 pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_ROWS, NeededDir) }>(DIR_ROWS, NeededDir);
 
 /// Tables at the top of the file.
-pub(super) const ROOT: &[&str] = &["host", "store", "notify", "defaults", "plugins", "jobs"];
+pub(super) const ROOT: &[&str] = &[
+    "host", "store", "notify", "otlp", "defaults", "plugins", "jobs",
+];
 /// `[host]`
 pub(super) const HOST: &[&str] = &names_of::<{ HOST_ROWS.len() }>(HOST_ROWS);
 /// `keep_output` in `[host]`
 pub(super) const KEEP_OUTPUT: &[&str] = &names_of::<{ KEEP_OUTPUT_ROWS.len() }>(KEEP_OUTPUT_ROWS);
 /// `[notify]`
 pub(super) const NOTIFY: &[&str] = &names_of::<{ NOTIFY_ROWS.len() }>(NOTIFY_ROWS);
+/// `[otlp]`
+pub(super) const OTLP: &[&str] = &names_of::<{ OTLP_ROWS.len() }>(OTLP_ROWS);
 /// `[store]`
 pub(super) const STORE: &[&str] = &names_of::<{ STORE_ROWS.len() }>(STORE_ROWS);
 /// `[store.tls]`
@@ -59,6 +63,8 @@ pub(super) const PLUGINS: &[&str] = &names_of::<{ PLUGINS_ROWS.len() }>(PLUGINS_
 pub(super) const RESTART: &[&str] = &names_of::<{ RESTART_ROWS.len() }>(RESTART_ROWS);
 /// `history`, in a job or in the defaults
 pub(super) const HISTORY: &[&str] = &names_of::<{ HISTORY_ROWS.len() }>(HISTORY_ROWS);
+/// A lock of a job that is not a mere name
+pub(super) const LOCK: &[&str] = &names_of::<{ LOCK_ROWS.len() }>(LOCK_ROWS);
 /// One of a job's `secrets`
 pub(super) const SECRET: &[&str] = &names_of::<{ SECRET_ROWS.len() }>(SECRET_ROWS);
 /// A variable of a job's `env` that is a secret
@@ -73,6 +79,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("store", STORE),
     ("store.tls", TLS),
     ("notify", NOTIFY),
+    ("otlp", OTLP),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
     ("jobs.<name>.history", HISTORY),
@@ -96,10 +103,12 @@ const FORM_ROWS: &[(&str, &[FormRow])] = &[
     ("host", HOST_ROWS),
     ("keep_output", KEEP_OUTPUT_ROWS),
     ("notify", NOTIFY_ROWS),
+    ("otlp", OTLP_ROWS),
     ("store", STORE_ROWS),
     ("tls", TLS_ROWS),
     ("restart", RESTART_ROWS),
     ("history", HISTORY_ROWS),
+    ("lock", LOCK_ROWS),
     ("secrets", SECRET_ROWS),
     ("env", ENV_ROWS),
     ("plugins", PLUGINS_ROWS),

@@ -13,10 +13,14 @@ pub(in crate::config) enum ValueForm {
     Duration,
     /// One of these words, or a time with units.
     DurationOr(&'static [&'static str]),
+    /// A number from 0 to 1.
+    Fraction,
     /// A table or tables, whose keys are listed by themselves.
     Inner,
     /// A whole number from the first to the second.
     Integer(u64, u64),
+    /// A lock, or a list of locks: a name, or the table that the schema lists.
+    Locks,
     /// A list of these words.
     ManyOf(&'static [&'static str]),
     /// Name of a host or job.

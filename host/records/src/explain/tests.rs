@@ -39,6 +39,7 @@ fn entry(job: &str, host: &str, token: u64) -> QueueFact {
     QueueFact {
         key: format!("/leasehold/locks/billing/{token:x}"),
         token: Token::new(token),
+        is_holder: false,
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
@@ -47,6 +48,13 @@ fn entry(job: &str, host: &str, token: u64) -> QueueFact {
             since_unix_ms: ago(400),
         }),
         text: String::new(),
+    }
+}
+
+fn holder(entry: QueueFact) -> QueueFact {
+    QueueFact {
+        is_holder: true,
+        ..entry
     }
 }
 
@@ -92,7 +100,8 @@ fn run_is_explained_with_its_start_and_its_waiters() {
         vec![waiting("web3"), running, waiting("web2")],
     );
     let queue = [("web1", 1204), ("web2", 1206), ("web3", 1207)];
-    let queue = queue.map(|(host, token)| entry("ledger", host, token));
+    let mut queue = queue.map(|(host, token)| entry("ledger", host, token));
+    queue[0].is_holder = true;
     facts.queues.insert("billing".into(), queue.to_vec());
     insta::assert_snapshot!(lines(&facts, "ledger"));
 }
@@ -172,13 +181,13 @@ fn blocking_clients_are_named_with_their_keys() {
     };
     let mut shown = Vec::new();
     for first in [hold, foreign, entry("tick", "web3", 7)] {
-        let queue = vec![first, entry("j", "z", 8), entry("j", "a", 9)];
+        let queue = vec![holder(first), entry("j", "z", 8), entry("j", "a", 9)];
         facts.queues.insert("billing".into(), queue);
         shown.push(lines(&facts, "j"));
     }
     facts
         .queues
-        .insert("billing".into(), vec![entry("j", "a", 9)]);
+        .insert("billing".into(), vec![holder(entry("j", "a", 9))]);
     shown.push(lines(&facts, "j"));
     insta::assert_snapshot!(shown.join("\n"));
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use leasehold_lock::Token;
+use leasehold_orders::OrderDesk;
 use leasehold_records::{Outcome, RunKey, RunRecord, TriggerRecord, TriggerState};
 use leasehold_supervisor::shutdown::Signals;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::OrderDesk;
 use crate::show_format::print;
 use crate::sink;
 

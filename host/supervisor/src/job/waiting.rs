@@ -46,6 +46,11 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         Ok(provisions) => ProvisionReserve::new(provisions),
         Err(lack) => return TaskResult::Missed(AcquireMiss::Lacks(lack)),
     };
+    if !context.job.locks().is_exclusive() || context.job.locks().iter().count() > 1 {
+        let unsupported =
+            "shared locks, permits and several locks are not yet supported by this host";
+        return TaskResult::Missed(AcquireMiss::Trouble(unsupported.into()));
+    }
     let holder = HolderRecord {
         host: text(&context.host),
         job: text(&context.name),
@@ -102,6 +107,9 @@ const fn is_unanswered(error: &AcquireError) -> bool {
         AcquireError::Store { source, .. } => source.is_unknown(),
         AcquireError::SessionLost { .. } => true,
         AcquireError::BadName { .. }
+        | AcquireError::BadSet(_)
+        | AcquireError::AlreadyHeld { .. }
+        | AcquireError::CapacityDiffers { .. }
         | AcquireError::Contended { .. }
         | AcquireError::Removed { .. }
         | AcquireError::StoreWentBack { .. }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::config::value_form::ValueForm::{
-    self, Any, Boolean, Directories, Duration, DurationOr, Inner, Integer, ManyOf, Name, OneOf,
-    Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
+    self, Any, Boolean, Directories, Duration, DurationOr, Fraction, Inner, Integer, Locks, ManyOf,
+    Name, OneOf, Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
 /// Keys without which the table at this path is invalid.
@@ -13,6 +13,8 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "jobs.<name>" => vec!["plugin"],
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
+        "otlp" => vec!["endpoint"],
+        "lock" => vec!["name"],
         _ => Vec::new(),
     }
 }
@@ -24,6 +26,8 @@ impl ValueForm {
             // The keys of an inner table are listed by themselves.
             Any | Inner => json!({ "type": "object" }),
             Boolean => json!({ "type": "boolean" }),
+            // Its tables are of the schema.
+            Locks => json!({ "type": ["string", "object", "array"] }),
             // Its items are a table of the schema.
             Directories => json!({ "type": "array" }),
             // In an array of its own, because draft 7 ignores all keys beside a reference.
@@ -32,6 +36,7 @@ impl ValueForm {
                 { "enum": words },
                 { "$ref": "#/definitions/duration" },
             ] }),
+            Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             ManyOf(words) => json!({ "type": "array", "items": { "enum": words } }),
             Name => json!({ "allOf": [{ "$ref": "#/definitions/name" }] }),

@@ -10,7 +10,7 @@ fn keys() -> BTreeSet<(&'static str, &'static str)> {
     let tables = schema::TABLES
         .iter()
         .copied()
-        .chain([("dirs", schema::DIR)]);
+        .chain([("dirs", schema::DIR), ("lock", schema::LOCK)]);
     tables
         .flat_map(|(path, keys)| keys.iter().map(move |key| (path, *key)))
         .filter(|(path, key)| {

@@ -4,8 +4,8 @@ use self::KeyTable::{
     Allow, Defaults, Dir, Job, Manifest, NeededDir, Needs, Sidecar, SidecarAllow,
 };
 use crate::config::value_form::ValueForm::{
-    self, Any, Boolean, Directories, Duration, DurationOr, Inner, Integer, ManyOf, Name, OneOf,
-    Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
+    self, Any, Boolean, Directories, Duration, DurationOr, Fraction, Inner, Integer, Locks, ManyOf,
+    Name, OneOf, Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
 
 /// A key of one table, and the form of its value.
@@ -44,7 +44,7 @@ pub(in crate::config) const JOB_ROWS: &[KeyRow] = &[
     ("description", Text, &[Manifest]),
     ("plugin", Path, &[Job]),
     ("sha256", Sha256, &[Job, Sidecar]),
-    ("lock", Text, &[Job, Sidecar, Manifest]),
+    ("lock", Locks, &[Job, Sidecar, Manifest]),
     ("wait", DurationOr(&["forever", "never"]), &[Job, Sidecar, Manifest, Defaults]),
     ("every", Duration, &[Job, Sidecar, Manifest]),
     ("cron", Text, &[Job, Sidecar, Manifest]),
@@ -72,6 +72,7 @@ pub(in crate::config) const JOB_ROWS: &[KeyRow] = &[
 #[rustfmt::skip]
 pub(in crate::config) const GRANT_ROWS: &[KeyRow] = &[
     ("kv", Texts(0), &[Allow, SidecarAllow, Needs]),
+    ("kv_shared", Boolean, &[Allow]),
     ("http", Texts(0), &[Allow, SidecarAllow, Needs]),
     ("http_networks", Texts(0), &[Allow, SidecarAllow, Needs]),
     ("http_token", Text, &[Allow, SidecarAllow]),
@@ -117,6 +118,18 @@ pub(in crate::config) const NOTIFY_ROWS: &[FormRow] = &[
     ("timeout", Duration),
     ("per_hour", Integer(1, 10_000)),
     ("job_per_hour", Integer(1, 10_000)),
+];
+
+/// Keys of `[otlp]`.
+#[rustfmt::skip]
+pub(in crate::config) const OTLP_ROWS: &[FormRow] = &[
+    ("endpoint", Text),
+    ("protocol", OneOf(&["grpc", "http"])),
+    ("ratio", Fraction),
+    ("headers_file", Path),
+    ("ca", Path),
+    ("timeout", Duration),
+    ("allow_plaintext", Boolean),
 ];
 
 /// Keys of `[store]`.
@@ -170,6 +183,15 @@ pub(in crate::config) const RESTART_ROWS: &[FormRow] = &[
 pub(in crate::config) const HISTORY_ROWS: &[FormRow] = &[
     ("runs", Integer(1, 10_000)),
     ("age", Duration),
+];
+
+/// Keys of a lock that is not a mere name.
+#[rustfmt::skip]
+pub(in crate::config) const LOCK_ROWS: &[FormRow] = &[
+    ("name", Text),
+    ("mode", OneOf(&["exclusive", "shared"])),
+    ("permits", Integer(1, u32::MAX as u64)),
+    ("of", Integer(1, u32::MAX as u64)),
 ];
 
 /// Keys of one of a job's `secrets`.
