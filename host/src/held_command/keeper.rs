@@ -199,6 +199,7 @@ impl Keeper {
         let now = SystemClock.now();
         channel.report(&KeeperReport::Ended {
             end,
+            was_asked: !self.clock.is_running(),
             at_ns: now.as_nanos(),
         });
         let action = self.clock.end(EndHaste::Grace, now);

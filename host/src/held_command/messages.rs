@@ -62,6 +62,8 @@ pub(crate) enum KeeperReport {
     Ended {
         /// Its end.
         end: CommandEnd,
+        /// True if it was asked to end, because of a limit or an order.
+        was_asked: bool,
         /// The moment at which the keeper saw it, in nanoseconds of the boot-time clock.
         at_ns: u64,
     },

@@ -66,6 +66,7 @@ pub(super) async fn keep(
         command,
         sent: BootTime::BOOT,
         loss: None,
+        is_loss_reported: false,
         ended: None,
     };
     hold.run(signals).await
@@ -98,6 +99,14 @@ struct LossUnderWay {
     backstop: Instant,
 }
 
+/// End of a command, as its keeper saw it.
+#[derive(Clone, Copy, Debug)]
+struct SeenEnd {
+    end: CommandEnd,
+    was_asked: bool,
+    at: BootTime,
+}
+
 /// A command under a lock.
 struct CommandHold<'a> {
     tenure: &'a Tenure,
@@ -107,8 +116,8 @@ struct CommandHold<'a> {
     /// The last deadline that the keeper was sent.
     sent: BootTime,
     loss: Option<LossUnderWay>,
-    /// The command's end and its moment.
-    ended: Option<(CommandEnd, BootTime)>,
+    is_loss_reported: bool,
+    ended: Option<SeenEnd>,
 }
 
 impl CommandHold<'_> {
@@ -154,8 +163,16 @@ impl CommandHold<'_> {
     fn take(&mut self, report: KeeperReport) -> Result<(), Failure> {
         match report {
             KeeperReport::NotStarted(reason) => Err(cannot_start(&reason)),
-            KeeperReport::Ended { end, at_ns } => {
-                self.ended = Some((end, BootTime::from_nanos(at_ns)));
+            KeeperReport::Ended {
+                end,
+                was_asked,
+                at_ns,
+            } => {
+                self.ended = Some(SeenEnd {
+                    end,
+                    was_asked,
+                    at: BootTime::from_nanos(at_ns),
+                });
                 Ok(())
             }
             KeeperReport::Remaining(pids) => {
@@ -181,7 +198,15 @@ impl CommandHold<'_> {
             backstop: Instant::now() + left + KEEPER_ROOM,
         });
         if self.ended.is_none() {
-            print_loss(self.lock, &describe_loss(reason, haste));
+            self.report_loss(reason);
+        }
+    }
+
+    /// Reports the loss, once.
+    fn report_loss(&mut self, reason: &EndReason) {
+        if !self.is_loss_reported {
+            self.is_loss_reported = true;
+            print_loss(self.lock, &describe_loss(reason, haste(reason)));
         }
     }
 
@@ -194,21 +219,19 @@ impl CommandHold<'_> {
     }
 
     /// The end of a hold whose command has ended, with all that it had started.
-    fn end(&self) -> HoldEnd {
-        let Some((end, at)) = self.ended else {
+    fn end(&mut self) -> HoldEnd {
+        let Some(ended) = self.ended else {
             return HoldEnd::Lost;
         };
-        // The first check notes a deadline that passed while this process was stopped.
-        let is_lost =
-            !self.tenure.admits() && self.tenure.ended_at().is_some_and(|lost| lost <= at);
+        // The keeper knows of a deadline that passed while this process was stopped.
+        let tenure = self.tenure;
+        let is_lost = ended.was_asked
+            || !tenure.admits() && tenure.ended_at().is_some_and(|lost| lost <= ended.at);
         if !is_lost {
-            return HoldEnd::Done(Exit::OfCommand(end.exit_code()));
+            return HoldEnd::Done(Exit::OfCommand(ended.end.exit_code()));
         }
-        if self.loss.is_none()
-            && let Some(reason) = self.tenure.end_reason()
-        {
-            print_loss(self.lock, &describe_loss(&reason, haste(&reason)));
-        }
+        let reason = self.tenure.end_reason();
+        self.report_loss(&reason.unwrap_or(EndReason::DeadlinePassed));
         HoldEnd::Lost
     }
 

@@ -113,7 +113,12 @@ impl LockTaker<'_> {
                 let text = format!("lock {lock} was not acquired: {source}");
                 Failure::of_line(Exit::Store, &text)
             }
-            AcquireError::BadName { .. } => Failure::of_line(Exit::Usage, &error.to_string()),
+            AcquireError::BadName { .. }
+            | AcquireError::BadSet(_)
+            | AcquireError::AlreadyHeld { .. }
+            | AcquireError::CapacityDiffers { .. } => {
+                Failure::of_line(Exit::Usage, &error.to_string())
+            }
             AcquireError::StoreWentBack { .. } | AcquireError::Closed => {
                 Failure::of_line(Exit::Store, &error.to_string())
             }
@@ -127,6 +132,9 @@ const fn is_passing(error: &AcquireError) -> bool {
         AcquireError::SessionLost { .. } => true,
         AcquireError::Store { source, .. } => source.is_unknown(),
         AcquireError::BadName { .. }
+        | AcquireError::BadSet(_)
+        | AcquireError::AlreadyHeld { .. }
+        | AcquireError::CapacityDiffers { .. }
         | AcquireError::Contended { .. }
         | AcquireError::Removed { .. }
         | AcquireError::StoreWentBack { .. }
