@@ -48,9 +48,7 @@ fn a_job_is_paused_resumed_and_run_from_the_jobs_view(version: Version) -> Resul
     fill(&terminal, "P", "pause nightly?", &[WHY, "2h"])?;
     terminal.shows(&["nightly is paused on host-a until "])?;
     // The host follows it, and the dashboard explains it in the words of `leasehold explain`.
-    host.wait_for(SLACK, |event| {
-        event.is("job-held") && event.str("job") == Some(JOB)
-    })?;
+    host.wait_for(SLACK, |event| event.is("paused"))?;
     terminal.wait("the paused job", |screen| {
         let row = screen.row(" host-a ")?;
         ensure!(row.contains("paused"), "{row}");
@@ -78,7 +76,10 @@ fn a_job_is_paused_resumed_and_run_from_the_jobs_view(version: Version) -> Resul
     // In the pane of runs, with its token.
     terminal.wait("the run", |screen| {
         let row = screen.row(" done ")?;
-        ensure!(row.contains(&ended.token().unwrap_or_default().to_string()), "{row}");
+        ensure!(
+            row.contains(&ended.token().unwrap_or_default().to_string()),
+            "{row}"
+        );
         Ok(())
     })?;
 
@@ -90,7 +91,11 @@ fn a_job_is_paused_resumed_and_run_from_the_jobs_view(version: Version) -> Resul
         "nightly is resumed; seen by host-a",
     ])?;
     let deeds = etcd.etcdctl(&["get", "--prefix", "--print-value-only", "/leasehold/deeds/"])?;
-    for part in ["\"deed\":\"pause\"", "\"deed\":\"resume\"", "\"deed\":\"trigger\""] {
+    for part in [
+        "\"deed\":\"pause\"",
+        "\"deed\":\"resume\"",
+        "\"deed\":\"trigger\"",
+    ] {
         ensure!(deeds.matches(part).count() == 1, "{part} in {deeds}");
     }
     terminal.keys(&["q"])?;
@@ -103,7 +108,13 @@ const READER: (&str, &str) = ("reader", "reader-password");
 fn an_order_without_the_right_shows_the_prefixes_to_grant(version: Version) -> Result<()> {
     let etcd = Etcd::builder(version).users().start()?;
     etcd.etcdctl(&["role", "add", "reader"])?;
-    let grant = ["role", "grant-permission", "reader", "--prefix=true", "read"];
+    let grant = [
+        "role",
+        "grant-permission",
+        "reader",
+        "--prefix=true",
+        "read",
+    ];
     etcd.etcdctl(&[&grant[..], &["/leasehold/"]].concat())?;
     etcd.etcdctl(&["user", "add", &format!("{}:{}", READER.0, READER.1)])?;
     etcd.etcdctl(&["user", "grant-role", READER.0, "reader"])?;
