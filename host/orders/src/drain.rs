@@ -55,10 +55,17 @@ pub async fn drain(desk: &OrderDesk, order: &DrainOrder<'_>) -> Result<OrderRepo
         stop: order.stop,
     };
     let has_seen = |job: &JobRecord| shows(job, HoldKind::Drained, &drain.mark);
+    let (before, _) = desk.read(&desk.root().host(host)).await?;
     let (seen, runs) = hold.write(desk, batch, &action, has_seen).await?;
-    let (is_alive, _) = desk.read(&desk.root().host(host)).await?;
-    let is_alive = is_alive.is_some() || !seen.jobs.is_empty();
-    Ok(seen.report(describe(order, is_alive, &runs)))
+    let (after, _) = desk.read(&desk.root().host(host)).await?;
+    let presence = if after.is_some() || !seen.jobs.is_empty() {
+        HostPresence::Alive
+    } else if before.is_some() {
+        HostPresence::Ended
+    } else {
+        HostPresence::Absent
+    };
+    Ok(seen.report(describe(order, presence, &runs)))
 }
 
 /// Returns the drain in a record, if it is in force.
@@ -67,21 +74,40 @@ pub(crate) fn known_drain(found: Option<&KeyValue>, now: UnixMs) -> Option<Drain
     control.drain.filter(|drain| drain.mark.is_in_force(now))
 }
 
-fn describe(order: &DrainOrder<'_>, is_alive: bool, runs: &ConcernedRuns) -> String {
+/// The drained host while the order was given.
+#[derive(Clone, Copy)]
+enum HostPresence {
+    /// It still runs.
+    Alive,
+    /// It ran, and has ended since.
+    Ended,
+    /// It did not run.
+    Absent,
+}
+
+fn describe(order: &DrainOrder<'_>, presence: HostPresence, runs: &ConcernedRuns) -> String {
     let host = order.host;
-    if !is_alive {
-        return format!(
-            "{host} is drained; it does not run now, and stands by when it starts, until `leasehold undrain {host}`"
-        );
-    }
-    let then = if order.keep {
-        "goes on without runs"
-    } else {
-        "ends when its runs have ended"
-    };
     let runs = runs.describe();
-    let runs = runs.unwrap_or_else(|| "no run is under way there".to_owned());
-    format!("{host} is drained: it starts nothing new and {then}; {runs}")
+    match presence {
+        HostPresence::Alive => {
+            let then = if order.keep {
+                "goes on without runs"
+            } else {
+                "ends when its runs have ended"
+            };
+            let runs = runs.unwrap_or_else(|| "no run is under way there".to_owned());
+            format!("{host} is drained: it starts nothing new and {then}; {runs}")
+        }
+        HostPresence::Ended => {
+            let runs = runs.map_or_else(String::new, |runs| format!("{runs}; "));
+            format!(
+                "{host} is drained and has ended; {runs}it stands by when it starts, until `leasehold undrain {host}`"
+            )
+        }
+        HostPresence::Absent => format!(
+            "{host} is drained; it does not run now, and stands by when it starts, until `leasehold undrain {host}`"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -99,15 +125,19 @@ mod tests {
     #[test]
     fn drain_reads_with_the_end_of_the_host() {
         insta::assert_snapshot!(
-            describe(&order(false), true, &ConcernedRuns::default()),
+            describe(&order(false), HostPresence::Alive, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and ends when its runs have ended; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&order(true), true, &ConcernedRuns::default()),
+            describe(&order(true), HostPresence::Alive, &ConcernedRuns::default()),
             @"web1 is drained: it starts nothing new and goes on without runs; no run is under way there"
         );
         insta::assert_snapshot!(
-            describe(&order(false), false, &ConcernedRuns::default()),
+            describe(&order(false), HostPresence::Ended, &ConcernedRuns::default()),
+            @"web1 is drained and has ended; it stands by when it starts, until `leasehold undrain web1`"
+        );
+        insta::assert_snapshot!(
+            describe(&order(false), HostPresence::Absent, &ConcernedRuns::default()),
             @"web1 is drained; it does not run now, and stands by when it starts, until `leasehold undrain web1`"
         );
     }

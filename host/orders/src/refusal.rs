@@ -89,6 +89,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use leasehold_lock::Token;
+    use leasehold_records::fixtures::job_record;
     use leasehold_records::{JobHold, TriggerState};
 
     use super::*;
@@ -104,20 +105,8 @@ mod tests {
 
     fn job(state: JobState) -> JobRecord {
         JobRecord {
-            job: "ledger".into(),
-            host: "web1".into(),
             lock: "billing".into(),
-            state,
-            since_unix_ms: UnixMs::new(0),
-            token: None,
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record("ledger", "web1", state)
         }
     }
 

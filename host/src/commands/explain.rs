@@ -48,8 +48,11 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
     match args.format {
         ShowFormat::Json => print_json(&explanation),
         ShowFormat::Table => {
-            let text = render(&explanation, args.host.as_deref(), Look::of_stdout());
-            print(&text)
+            let mut absent = reading.absent_hosts().into_iter();
+            let absent = absent.find(|absent| args.host.as_ref() == Some(&absent.host));
+            let absent = absent.map(|absent| absent.describe(now));
+            let place = (args.host.as_deref(), absent.as_deref());
+            print(&render(&explanation, place, Look::of_stdout()))
         }
     }
 }
@@ -73,8 +76,13 @@ async fn read(reader: &RecordReader, args: &ExplainArgs) -> Result<StoreReading,
     unknown.map_or(Ok(reading), Err)
 }
 
-/// Renders the explanation: a line about the job, and one for each reason.
-fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
+/// Renders the explanation: a line about the job, and one for each reason. `absent` is the sentence about a host that does
+/// not run.
+fn render(
+    explanation: &Explanation,
+    (host, absent): (Option<&str>, Option<&str>),
+    look: Look,
+) -> String {
     let job = printable::line(&explanation.job);
     let place = host.map_or_else(String::new, |host| format!(" on {}", printable::line(host)));
     let mut reasons = explanation.reasons.iter();
@@ -98,7 +106,8 @@ fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
         lines.push(wrap(&line, look.width, 4));
     }
     if explanation.reasons.is_empty() {
-        lines.push("  the host does not have it".into());
+        let line = format!("  {}", absent.unwrap_or("the host does not have it"));
+        lines.push(wrap(&line, look.width, 4));
     }
     let mut text = lines.join("\n");
     text.push('\n');
@@ -110,24 +119,15 @@ mod tests {
     use super::*;
     use leasehold_lock::Token;
     use leasehold_records::explain::StoreFacts;
+    use leasehold_records::fixtures::job_record;
     use leasehold_records::{JobPlan, JobRecord, JobState};
 
     fn record(host: &str, state: JobState) -> JobRecord {
         JobRecord {
-            job: "ledger".into(),
-            host: host.into(),
             lock: "billing".into(),
-            state,
             since_unix_ms: UnixMs::new(3_600_000),
             token: (state == JobState::Running).then_some(Token::new(7)),
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record("ledger", host, state)
         }
     }
 
@@ -140,16 +140,26 @@ mod tests {
         ];
         let facts = StoreFacts::new(vec![], records);
         let mut explanation = explain(&facts, "ledger", now);
-        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r"
+        insta::assert_snapshot!(render(&explanation, (None, None), Look::plain()), @r"
         ledger runs; nothing hinders it.
           web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
           web2: is joining the queue of lock `billing` since 01:00 UTC (1m00s)
         ");
         explanation.keep_only("web2");
-        insta::assert_snapshot!(render(&explanation, Some("web2"), Look::wide(40)), @r"
+        insta::assert_snapshot!(render(&explanation, (Some("web2"), None), Look::wide(40)), @r"
         ledger does not run on web2.
           web2: is joining the queue of lock
             `billing` since 01:00 UTC (1m00s)
+        ");
+        explanation.keep_only("web3");
+        let absent = (Some("web3"), Some("web3 does not run: drained by ada@desk"));
+        insta::assert_snapshot!(render(&explanation, absent, Look::plain()), @r"
+        ledger does not run on web3.
+          web3 does not run: drained by ada@desk
+        ");
+        insta::assert_snapshot!(render(&explanation, (Some("web3"), None), Look::plain()), @r"
+        ledger does not run on web3.
+          the host does not have it
         ");
     }
 
@@ -164,7 +174,7 @@ mod tests {
             since_unix_ms: UnixMs::new(3_600_000),
             until_unix_ms: None,
         };
-        let text = render(&explanation, None, Look::plain());
+        let text = render(&explanation, (None, None), Look::plain());
         assert!(
             text.starts_with("ledger runs; no run starts after this one.\n"),
             "{text}"
@@ -184,7 +194,7 @@ mod tests {
         };
         let facts = StoreFacts::new(vec![], vec![sleeping("web1"), sleeping("web2")]);
         let explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
-        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r#"
+        insta::assert_snapshot!(render(&explanation, (None, None), Look::plain()), @r#"
         ledger does not run.
           web1, web2: next tick at 02:00 UTC (in 59m00s), by every = "1h"
         "#);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth, Token};
+use leasehold_records::fixtures::{host_record, job_record, run_record};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
     UnixMs,
@@ -125,12 +126,9 @@ impl FixtureStore {
 
     pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> Revision {
         let record = HostRecord {
-            host: host.into(),
             pid: 4242,
-            version: "0.1.0".into(),
             started_unix_ms: self.now,
-            jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
-            files: String::new(),
+            ..host_record(host, jobs)
         };
         let key = self.root.host(host);
         self.put(&key, &record.to_json(), lease)
@@ -146,25 +144,18 @@ impl FixtureStore {
     ) -> Revision {
         let running = state == JobState::Running;
         let record = JobRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            state,
             since_unix_ms: self.now,
             token: token.map(Token::from),
             next_unix_ms: (state == JobState::Sleeping)
                 .then_some(self.now.after(Duration::from_secs(30))),
             last: (!running).then_some(Outcome::Done),
-            detail: String::new(),
             progress: running.then(|| Progress {
                 done: 118,
                 total: Some(240),
                 message: "batches".into(),
             }),
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record(job, host, state)
         };
         let key = self.root.job(job, host);
         self.put(&key, &record.to_json(), 0x77)
@@ -181,17 +172,7 @@ impl FixtureStore {
     ) -> Revision {
         let token = Token::from(token);
         let record = RunRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            lock_key: String::new(),
-            token,
-            sequence: 0,
-            run_id: format!("{host}-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            version: String::new(),
             started_unix_ms: self.now.before(Duration::from_secs(2)),
             ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
             outcome,
@@ -200,13 +181,9 @@ impl FixtureStore {
                 _ => String::new(),
             },
             calls_admitted: 41,
-            calls_refused: 0,
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
+            ..run_record(job, host, token.get())
         };
         let key = RunKey {
             job: job.into(),

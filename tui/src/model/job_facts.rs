@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use leasehold_lock::QueueRole;
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
-    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, UnixMs, printable,
+    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, printable,
 };
 
 use super::entry_owner::EntryOwner;
@@ -38,7 +39,7 @@ impl StoreState {
                 let record = self.jobs.get(&key).cloned();
                 records.extend(record.map(|record| (key, record)));
             }
-            queues.insert(name, lock.queue.iter().map(queue_fact).collect());
+            queues.insert(name, lock.queue.roles().map(queue_fact).collect());
         }
         let records = records.into_values().map(|job| (*job).clone()).collect();
         let mut facts = StoreFacts::new(Vec::new(), records);
@@ -134,7 +135,7 @@ fn with_this_job(host: &HostRecord, job: &str) -> HostRecord {
     }
 }
 
-fn queue_fact(entry: &Arc<QueueEntry>) -> QueueFact {
+fn queue_fact((role, entry): (QueueRole, &Arc<QueueEntry>)) -> QueueFact {
     let (owner, text) = match &entry.who {
         EntryOwner::Job { job, host } => {
             let owner = HolderRecord {
@@ -150,6 +151,7 @@ fn queue_fact(entry: &Arc<QueueEntry>) -> QueueFact {
     QueueFact {
         key: entry.key.to_string(),
         token: entry.token(),
+        is_holder: role.is_holder(),
         is_administrative: entry.lease.is_none(),
         owner,
         text,

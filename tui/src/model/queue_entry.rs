@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::{KeyValue, LeaseId, Revision, Token};
+use leasehold_lock::{KeyValue, LeaseId, LockMode, QueuedEntry, Revision, Token};
 use leasehold_records::{HolderRecord, UnixMs};
 
 use super::entry_owner::EntryOwner;
@@ -21,6 +21,12 @@ pub(crate) struct QueueEntry {
     /// Moment at which it joined the queue: from its record, or as seen. `None` for an entry
     /// without a record from before the start.
     pub(crate) since_unix_ms: Option<UnixMs>,
+}
+
+impl QueuedEntry for QueueEntry {
+    fn mode(&self) -> LockMode {
+        LockMode::of_key(&self.key, self.lease)
+    }
 }
 
 impl QueueEntry {

@@ -9,17 +9,32 @@ use leasehold_config::owned::open as open_regular;
 /// Largest file, in bytes.
 const LARGEST: u64 = 16 * 1024;
 
+/// Reads the headers on another thread; none without a file.
+pub(crate) async fn read_aside(path: Option<&Path>) -> Result<HeaderMap, String> {
+    let Some(path) = path.map(ToOwned::to_owned) else {
+        return Ok(HeaderMap::new());
+    };
+    let reading = tokio::task::spawn_blocking(move || read(&path)).await;
+    reading.map_err(|error| error.to_string())?
+}
+
 /// Reads the headers, one a line. It blocks for as long as the file system does.
-pub(super) fn read(path: &Path) -> Result<HeaderMap, String> {
+fn read(path: &Path) -> Result<HeaderMap, String> {
     let name = path.display();
     let file = open_regular(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
         format!("header file {name} {what}: {help}")
     })?;
     let mut text = String::new();
-    file.take(LARGEST)
+    file.take(LARGEST + 1)
         .read_to_string(&mut text)
         .map_err(|error| format!("header file {name} cannot be read: {error}"))?;
+    if text.len() as u64 > LARGEST {
+        return Err(format!(
+            "header file {name} is longer than {} KiB: keep headers alone in it",
+            LARGEST >> 10
+        ));
+    }
     parse(&text).map_err(|line| {
         format!("line {line} of header file {name} is not a header: write it as in `Authorization: Bearer TOKEN`")
     })
@@ -52,6 +67,22 @@ mod tests {
         assert_eq!(headers["authorization"], "Bearer a:b");
         assert_eq!(headers["x-team"], "on-call");
         assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
+    fn file_that_is_too_long_is_refused_and_not_cut() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("headers");
+        let length = usize::try_from(LARGEST - 20).expect("a length");
+        let mut text = format!("{:<1$}\n", "X-Team: on-call", length);
+        text.push_str("Authorization: Bea");
+        std::fs::write(&path, &text).expect("a file");
+        let headers = read(&path).expect("the longest file");
+        assert_eq!(headers["authorization"], "Bea");
+        std::fs::write(&path, text + "rer hunter2").expect("a file");
+        let refused = read(&path).expect_err("a file that is too long");
+        let refused = refused.replace(&path.display().to_string(), "FILE");
+        insta::assert_snapshot!(refused, @"header file FILE is longer than 16 KiB: keep headers alone in it");
     }
 
     #[test]

@@ -1,8 +1,13 @@
-//! Minimal plugins in WebAssembly's text format, for tests that need many small ones.
+//! Minimal plugins in WebAssembly's text format, for tests of the runtime and for scenarios.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
+
+/// Types of `leasehold:job/guest`.
+const TYPES: &str = r#"
+    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
+    (type $failure' (variant (case "retry" string) (case "fatal" string)))"#;
 
 /// A plain command that prints `words`; with other words or another padding its digest differs.
 ///
@@ -66,22 +71,25 @@ pub fn printer_with_manifest(words: &str, manifest: &str) -> Result<Vec<u8>> {
     Ok(module)
 }
 
-/// A typed job: `core` in a component of the contract's first version. It makes `$i`, whose `run` returns the place of an
-/// outcome in the exported memory of the core instance `memory`.
+/// A typed job: `core` in a component of the contract's first version, as [`typed_job_text`] has it.
 ///
 /// # Errors
 /// The core is not in the text format.
 pub fn typed_job(core: &str, memory: &str) -> Result<Vec<u8>> {
-    let text = format!(
+    Ok(wat::parse_str(typed_job_text("1.0.0", core, memory))?)
+}
+
+/// The text of a typed job of this version of the contract. `core` makes `$i`, whose `run` returns the place of an outcome
+/// in the exported memory of the core instance `memory`. Zeros there are `done(none)`.
+pub fn typed_job_text(version: &str, core: &str, memory: &str) -> String {
+    format!(
         r#"(component
     {core}
-    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-    (type $failure' (variant (case "retry" string) (case "fatal" string)))
+    {TYPES}
     (type $result' (result $outcome' (error $failure')))
     (func $run (result $result') (canon lift (core func $i "run") (memory {memory} "memory")))
     (component $shape
-        (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-        (type $failure' (variant (case "retry" string) (case "fatal" string)))
+        {TYPES}
         (import "t-outcome" (type $outcome (eq $outcome')))
         (import "t-failure" (type $failure (eq $failure')))
         (type $result (result $outcome (error $failure)))
@@ -92,9 +100,8 @@ pub fn typed_job(core: &str, memory: &str) -> Result<Vec<u8>> {
         (export "run" (func $run) (func (result $named))))
     (instance $guest (instantiate $shape
         (with "t-outcome" (type $outcome')) (with "t-failure" (type $failure')) (with "f-run" (func $run))))
-    (export "leasehold:job/guest@1.0.0" (instance $guest)))"#
-    );
-    Ok(wat::parse_str(text)?)
+    (export "leasehold:job/guest@{version}" (instance $guest)))"#
+    )
 }
 
 /// Appends a custom section.
