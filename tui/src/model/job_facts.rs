@@ -6,7 +6,7 @@ use std::sync::Arc;
 use leasehold_lock::QueueRole;
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
-    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, printable,
+    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, UnixMs, printable,
 };
 
 use super::entry_owner::EntryOwner;
