@@ -11,21 +11,20 @@ pub(crate) mod seen;
 pub(crate) mod sentence;
 pub(crate) mod until;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use leasehold_lock::{Batch, KeyValue, Kv, LeaseId, Revision, StoreError};
 use leasehold_records::{
-    AdminAction, AdminActionRecord, HoldMark, JobRecord, Root, RunRecord, UnixMs, printable,
+    AdminAction, AdminActionRecord, HoldMark, JobRecord, Root, UnixMs, printable,
 };
 
 use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::known_hosts::unknown_host;
 use crate::known_jobs::unknown_job;
-use crate::known_names::{KnownNames, describe};
 use crate::record_reader::{RecordReader, is_denied, unread};
 
 /// Time for which the record of an action is kept.
@@ -107,28 +106,8 @@ impl OrderDesk {
 
     /// Fails if the store has no trace of this host.
     pub(crate) async fn know_host(&self, host: &str) -> Result<(), Failure> {
-        let (kv, root) = (self.kv(), self.root());
-        let control = root.host_control("");
-        let mut known = BTreeSet::new();
-        for prefix in [root.hosts(), root.ids(), control] {
-            let keys = kv.keys(&prefix).await;
-            let keys = keys.map_err(|error| self.describe_unread(&error))?;
-            known.extend(keys.iter().filter_map(|key| {
-                let name = key.strip_prefix(&prefix)?;
-                Some(name.to_owned())
-            }));
-        }
-        if !known.contains(host) {
-            let prefix = root.runs();
-            let runs = kv.scan(&prefix, BTreeSet::new, |hosts, key| {
-                hosts.extend(RunRecord::from_json(&key.value).map(|run| run.host));
-            });
-            known.extend(runs.await.map_err(|error| unread(&error))?.found);
-        }
-        if known.contains(host) {
-            return Ok(());
-        }
-        Err(Failure::new(Exit::Usage, unknown_host(host, &known)))
+        let unknown = unknown_host(&self.kv(), self.root(), host).await;
+        unknown.map_err(|error| unread(&error))?.map_or(Ok(()), Err)
     }
 
     /// Reads the record of one key, and the revision of its last change; none if there is none.
@@ -237,32 +216,4 @@ pub(crate) fn mark() -> u32 {
         .elapsed()
         .map_or(0, |time| time.subsec_nanos());
     nanos ^ std::process::id().rotate_left(16)
-}
-
-fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
-    let names = KnownNames {
-        noun: "host",
-        none: "the store has no trace of any host",
-        known,
-    };
-    describe(host, &names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_host_is_refused_with_near_names() {
-        let known: BTreeSet<String> = ["web1", "web2"].map(Into::into).into();
-        insta::assert_snapshot!(unknown_host("wbe1", &known), @r"
-        there is no host `wbe1`
-          = help: did you mean `web1`?
-          = help: the hosts are: web1, web2
-        ");
-        insta::assert_snapshot!(unknown_host("x", &BTreeSet::new()), @r"
-        there is no host `x`
-          = help: the store has no trace of any host
-        ");
-    }
 }

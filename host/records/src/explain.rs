@@ -50,7 +50,13 @@ impl Explanation {
         for reason in &mut self.reasons {
             reason.hosts.retain(|at| at == host);
         }
+        self.summarize();
+    }
+
+    /// Sets what follows from the reasons.
+    fn summarize(&mut self) {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
+        self.paused = self.reasons.iter().any(|reason| reason.kind.is_pause());
     }
 
     /// Returns the reasons on this host in one line, without those that its state and its next time show already.
@@ -81,15 +87,14 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
         let alive = facts.hosts.len();
         found.global.push(ReasonKind::NoHost { alive });
     }
-    let reasons = found.finish(now);
-    Explanation {
+    let mut explanation = Explanation {
         job: job.to_owned(),
-        running: reasons.iter().any(|reason| reason.kind.is_run()),
-        paused: reasons
-            .iter()
-            .any(|reason| matches!(reason.kind, ReasonKind::Paused { .. })),
-        reasons,
-    }
+        running: false,
+        paused: false,
+        reasons: found.finish(now),
+    };
+    explanation.summarize();
+    explanation
 }
 
 /// Adds the reasons that one host's record of the job shows.
@@ -170,7 +175,8 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
         owner.is_some_and(|owner| owner.host == record.host && owner.job == record.job)
     };
     let lock = record.lock.clone();
-    let kind = match (queue.first(), queue.iter().position(is_own)) {
+    // An entry of an earlier session stays until its lease ends.
+    let kind = match (queue.first(), queue.iter().rposition(is_own)) {
         (Some(own), Some(0)) => ReasonKind::Granted {
             lock,
             token: own.token,
@@ -182,10 +188,14 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
         },
         (Some(first), Some(place)) => ReasonKind::Blocked(BlockedBy {
             lock,
-            by: first
-                .owner
-                .as_ref()
-                .map(|owner| format!("{}@{}", owner.job, owner.host)),
+            by: first.owner.as_ref().map(|owner| {
+                let session = if is_own(first) {
+                    " (an earlier session)"
+                } else {
+                    ""
+                };
+                format!("{}@{}{session}", owner.job, owner.host)
+            }),
             same_job: first
                 .owner
                 .as_ref()
