@@ -5,6 +5,7 @@
 
 pub mod exit;
 
+mod absent_host;
 mod cli;
 mod commands;
 mod config_place;
@@ -12,6 +13,7 @@ mod config_reader;
 mod diagnostics;
 mod embedded;
 mod failure;
+mod held_command;
 mod interrupt;
 mod known_hosts;
 mod known_jobs;
@@ -29,6 +31,7 @@ mod show_format;
 mod sink;
 mod size_text;
 mod store_reading;
+mod store_target;
 mod stray;
 mod table;
 mod telemetry;

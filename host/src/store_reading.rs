@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::queue_role::with_roles;
-use leasehold_lock::{QueueEntry, RefusalKind, Revision, StoreError, Token, ViewFreshness};
+use leasehold_lock::{
+    LockMode, QueueEntry, QueueRole, QueuedEntry, RefusalKind, Revision, StoreError, Token,
+    ViewFreshness,
+};
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
     ControlKey, HoldMark, HolderRecord, HostControl, HostRecord, JobControl, JobRecord, TickRecord,
@@ -11,6 +14,7 @@ use leasehold_records::{
 };
 use serde::Serialize;
 
+use crate::absent_host::AbsentHost;
 use crate::failure::Failure;
 use crate::known_hosts::unknown_host;
 use crate::known_jobs::unknown_job;
@@ -47,6 +51,9 @@ pub(crate) struct EntryStatus {
     pub(crate) key: String,
     pub(crate) token: Token,
     pub(crate) lease: String,
+    /// The way it takes part in the lock.
+    #[serde(skip_serializing_if = "LockMode::is_exclusive")]
+    pub(crate) mode: LockMode,
     /// Seconds left of the holder's lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl_s: Option<u64>,
@@ -56,6 +63,12 @@ pub(crate) struct EntryStatus {
     pub(crate) host: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<String>,
+}
+
+impl QueuedEntry for EntryStatus {
+    fn mode(&self) -> LockMode {
+        self.mode
+    }
 }
 
 /// Operators' decisions.
@@ -142,7 +155,8 @@ impl StoreReading {
                 shown.push(entry_status(entry, ttl));
             }
             let lock = reader.root.lock_name(name).unwrap_or(name).to_owned();
-            let facts = entries.iter().map(queue_fact).collect();
+            let facts = with_roles(entries).map(|(role, entry)| queue_fact(role, entry));
+            let facts = facts.collect();
             self.queues.insert(lock.clone(), facts);
             self.locks.push(LockStatus {
                 lock,
@@ -170,11 +184,27 @@ impl StoreReading {
         of_hosts.chain(recorded).collect()
     }
 
-    /// Returns the names of the hosts that it shows.
+    /// Returns the names of the hosts that it shows: those that live or are drained.
     fn host_names(&self) -> BTreeSet<String> {
         let alive = self.hosts.iter().map(|host| host.host.clone());
         let recorded = self.jobs.iter().map(|record| record.host.clone());
-        alive.chain(recorded).collect()
+        let drained = self.controls.drains.keys().cloned();
+        alive.chain(recorded).chain(drained).collect()
+    }
+
+    /// Returns the hosts that are drained and do not run.
+    pub(crate) fn absent_hosts(&self) -> Vec<AbsentHost> {
+        let is_recorded = |host: &str| {
+            self.hosts.iter().any(|record| record.host == host)
+                || self.jobs.iter().any(|record| record.host == host)
+        };
+        let drains = self.controls.drains.iter();
+        let absent = drains.filter(|(host, _)| !is_recorded(host));
+        let absent = absent.map(|(host, drain)| AbsentHost {
+            host: host.clone(),
+            drain: drain.clone(),
+        });
+        absent.collect()
     }
 
     /// Returns an error for a job or a host that nothing knows. The store is read again only for one that this reading
@@ -235,6 +265,7 @@ fn entry_status(entry: &QueueEntry, ttl_s: Option<u64>) -> EntryStatus {
         key: entry.key.clone(),
         token: entry.create_revision.into(),
         lease: entry.lease.to_string(),
+        mode: entry.mode(),
         ttl_s,
         administrative: entry.is_administrative(),
         host: owner.as_ref().map(|owner| owner.host.clone()),
@@ -242,7 +273,7 @@ fn entry_status(entry: &QueueEntry, ttl_s: Option<u64>) -> EntryStatus {
     }
 }
 
-fn queue_fact(entry: &QueueEntry) -> QueueFact {
+fn queue_fact(role: QueueRole, entry: &QueueEntry) -> QueueFact {
     let owner = HolderRecord::from_json(&entry.value).ok();
     let text = match owner {
         Some(_) => String::new(),
@@ -251,6 +282,7 @@ fn queue_fact(entry: &QueueEntry) -> QueueFact {
     QueueFact {
         key: entry.key.clone(),
         token: entry.create_revision.into(),
+        is_holder: role.is_holder(),
         is_administrative: entry.is_administrative(),
         owner,
         text,

@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::process::cpu_seconds;
 use tokio::task::JoinSet;
 
 /// TTL of the locks that are measured: the default.
@@ -81,10 +82,11 @@ async fn measure(etcd: &Etcd, what: &str) -> Result<()> {
         });
         each.collect()
     };
-    let (before, cpu, from) = (received()?, cpu_seconds()?, Instant::now());
+    let pid = std::process::id();
+    let (before, cpu, from) = (received()?, cpu_seconds(pid)?, Instant::now());
     tokio::time::sleep(MEASURED).await;
     let took = from.elapsed().as_secs_f64();
-    let (after, cpu) = (received()?, cpu_seconds()? - cpu);
+    let (after, cpu) = (received()?, cpu_seconds(pid)? - cpu);
     let (mut rates, mut all) = (Vec::new(), 0.0);
     for ((method, before), after) in METHODS.iter().zip(before).zip(after) {
         let rate = (after - before) / took;
@@ -97,17 +99,4 @@ async fn measure(etcd: &Etcd, what: &str) -> Result<()> {
         rates.join(", ")
     );
     Ok(())
-}
-
-/// Seconds of processor time that this process has used; the kernel counts in hundredths.
-fn cpu_seconds() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after = stat.rsplit(')').next().unwrap_or("");
-    let fields: Vec<f64> = after
-        .split_whitespace()
-        .map(|field| field.parse().unwrap_or(0.0))
-        .collect();
-    let both = fields.get(11).zip(fields.get(12));
-    let (user, system) = both.context("an unknown /proc/self/stat")?;
-    Ok((user + system) / 100.0)
 }

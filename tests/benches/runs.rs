@@ -15,6 +15,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process::{self, cpu_seconds};
 
 /// A run or a wait that takes this long is a fault of the machine or of ours.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -279,27 +280,7 @@ async fn hold_all(locks: &Locks) -> Result<Vec<Grant>> {
     Ok(held)
 }
 
-/// Seconds of processor time that a process has used; the kernel counts in hundredths.
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-    let used = ticks(11)
-        .zip(ticks(12))
-        .context("an unknown /proc/pid/stat")?;
-    Ok((used.0 + used.1) / 100.0)
-}
-
 fn rss_mib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().nth(1))
-        .context("no VmRSS")?;
-    Ok(kib.parse::<f64>()? / 1024.0)
+    let kib = u32::try_from(process::resident(pid)?)?;
+    Ok(f64::from(kib) / 1024.0)
 }

@@ -8,10 +8,11 @@
 //! - [`fake_etcd`]: a store in memory whose answers a test scripts;
 //! - [`host`], [`guests`], [`wat_plugins`]: a host process with a config and plugins;
 //! - [`command`]: a command that ends by itself, and its output;
+//! - [`service_manager`]: the socket at which hosts report their stages to systemd;
 //! - [`terminal`]: a terminal with a shell in it, and its screen;
 //! - [`prometheus`], [`http`]: a Prometheus that scrapes hosts, and single requests;
 //! - [`events`], [`checks`]: the event logs of hosts, and the promises checked over them;
-//! - [`bank`]: the ledger plugin's accounts, added up;
+//! - [`bank`]: the ledger plugin's accounts, added up; [`base64`]: values of etcd's JSON;
 //! - [`suite`]: the history check that runs over every scenario with hosts;
 //! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: the base of these.
@@ -21,6 +22,7 @@
 //! the command that installs it; no test is skipped.
 
 pub mod bank;
+pub mod base64;
 pub mod binaries;
 pub mod bombs;
 pub mod certs;
@@ -40,8 +42,10 @@ pub mod process;
 pub mod prometheus;
 pub mod proxy;
 mod reaper;
+pub mod service_manager;
 pub mod suite;
 pub mod tail;
 pub mod terminal;
 pub mod wait;
-pub mod wat_plugins;
+
+pub use leasehold_wat as wat_plugins;

@@ -40,6 +40,43 @@ pub fn is_alive(pid: u32) -> bool {
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
+/// Returns the resident memory of the process `pid`, in KiB.
+///
+/// # Errors
+/// The process does not exist, or has ended.
+pub fn resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// Returns the most memory that the process `pid` ever had, in KiB.
+///
+/// # Errors
+/// The process does not exist, or has ended.
+pub fn peak(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &'static str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    kib.context(name)?.parse().context(name)
+}
+
+/// Returns the processor time that the process `pid` has used, in seconds. The kernel counts in hundredths.
+///
+/// # Errors
+/// The process does not exist.
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after) = stat.rsplit_once(')').context("an unknown /proc/PID/stat")?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    let both = ticks(11).zip(ticks(12));
+    let (user, system) = both.context("an unknown /proc/PID/stat")?;
+    Ok((user + system) / 100.0)
+}
+
 /// A running or ended child process.
 #[derive(Debug)]
 pub struct Process {
@@ -292,6 +329,16 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("sh (pid"), "{error}");
+    }
+
+    #[test]
+    fn resident_memory_is_that_of_a_living_process() {
+        let mut process = shell("sleep 600");
+        let pid = process.pid();
+        let now = resident(pid).unwrap();
+        assert!(now > 0 && now <= peak(pid).unwrap());
+        process.kill().unwrap();
+        assert!(resident(pid).is_err());
     }
 
     #[test]

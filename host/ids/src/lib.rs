@@ -1,4 +1,4 @@
-//! Numbers of the store that must not be mixed up: revisions, leases and fencing tokens.
+//! Numbers of the store that must not be mixed up (revisions, leases and fencing tokens), and the modes of locks.
 //!
 //! The lock client, the records and all that use them share these types. They are compared and passed on; the raw
 //! numbers of etcd's messages become them once, where a message is read. In JSON each is its number.
@@ -7,6 +7,10 @@ use std::fmt;
 use std::num::TryFromIntError;
 
 use serde::{Deserialize, Serialize};
+
+mod lock_mode;
+
+pub use lock_mode::{LockMode, LockModeError, LockPermits};
 
 /// A revision of the store. Revisions only rise.
 #[derive(

@@ -14,11 +14,14 @@
 //! - [`explain`](mod@explain): the reasons for which a job runs or does not.
 //! - [`RunKey`], [`RunName`]: one run, as a key and for people.
 //! - [`UnixMs`]: wall time. [`wall_text`]: moments and spans as text.
+//! - `fixtures`, a feature: records for tests.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
 mod control;
 pub mod explain;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;
 mod follow;
 mod holder;
 mod host;

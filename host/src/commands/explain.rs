@@ -46,8 +46,11 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
     match args.format {
         ShowFormat::Json => print_json(&explanation),
         ShowFormat::Table => {
-            let text = render(&explanation, args.host.as_deref(), Look::of_stdout());
-            print(&text)
+            let mut absent = reading.absent_hosts().into_iter();
+            let absent = absent.find(|absent| args.host.as_ref() == Some(&absent.host));
+            let absent = absent.map(|absent| absent.describe(now));
+            let place = (args.host.as_deref(), absent.as_deref());
+            print(&render(&explanation, place, Look::of_stdout()))
         }
     }
 }
@@ -64,8 +67,13 @@ async fn read(reader: &RecordReader, args: &ExplainArgs) -> Result<StoreReading,
     Ok(reading)
 }
 
-/// Renders the explanation: a line about the job, and one for each reason.
-fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
+/// Renders the explanation: a line about the job, and one for each reason. `absent` is the sentence about a host that does
+/// not run.
+fn render(
+    explanation: &Explanation,
+    (host, absent): (Option<&str>, Option<&str>),
+    look: Look,
+) -> String {
     let job = printable::line(&explanation.job);
     let place = host.map_or_else(String::new, |host| format!(" on {}", printable::line(host)));
     let mut lines = vec![if !explanation.running {
@@ -91,7 +99,8 @@ fn render(explanation: &Explanation, host: Option<&str>, look: Look) -> String {
         lines.push(wrap(&line, look.width, 4));
     }
     if explanation.reasons.is_empty() {
-        lines.push("  the host does not have it".into());
+        let line = format!("  {}", absent.unwrap_or("the host does not have it"));
+        lines.push(wrap(&line, look.width, 4));
     }
     let mut text = lines.join("\n");
     text.push('\n');
@@ -114,24 +123,15 @@ mod tests {
     use super::*;
     use leasehold_lock::Token;
     use leasehold_records::explain::StoreFacts;
+    use leasehold_records::fixtures::job_record;
     use leasehold_records::{HoldMark, JobPlan, JobRecord, JobState};
 
     fn record(host: &str, state: JobState) -> JobRecord {
         JobRecord {
-            job: "ledger".into(),
-            host: host.into(),
             lock: "billing".into(),
-            state,
             since_unix_ms: UnixMs::new(3_600_000),
             token: (state == JobState::Running).then_some(Token::new(7)),
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record("ledger", host, state)
         }
     }
 
@@ -144,16 +144,26 @@ mod tests {
         ];
         let facts = StoreFacts::new(vec![], records);
         let mut explanation = explain(&facts, "ledger", now);
-        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r"
+        insta::assert_snapshot!(render(&explanation, (None, None), Look::plain()), @r"
         ledger runs; nothing hinders it.
           web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
           web2: is joining the queue of lock `billing` since 01:00 UTC (1m00s)
         ");
         explanation.keep_only("web2");
-        insta::assert_snapshot!(render(&explanation, Some("web2"), Look::wide(40)), @r"
+        insta::assert_snapshot!(render(&explanation, (Some("web2"), None), Look::wide(40)), @r"
         ledger does not run on web2.
           web2: is joining the queue of lock
             `billing` since 01:00 UTC (1m00s)
+        ");
+        explanation.keep_only("web3");
+        let absent = (Some("web3"), Some("web3 does not run: drained by ada@desk"));
+        insta::assert_snapshot!(render(&explanation, absent, Look::plain()), @r"
+        ledger does not run on web3.
+          web3 does not run: drained by ada@desk
+        ");
+        insta::assert_snapshot!(render(&explanation, (Some("web3"), None), Look::plain()), @r"
+        ledger does not run on web3.
+          the host does not have it
         ");
     }
 
@@ -162,7 +172,7 @@ mod tests {
         let facts = StoreFacts::new(vec![], vec![record("web1", JobState::Running)]);
         let mut explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
         explanation.paused = true;
-        let text = render(&explanation, None, Look::plain());
+        let text = render(&explanation, (None, None), Look::plain());
         assert!(
             text.starts_with("ledger runs; no run starts after this one.\n"),
             "{text}"
@@ -180,7 +190,7 @@ mod tests {
         };
         facts.drains.insert("web1".into(), mark);
         let explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
-        insta::assert_snapshot!(render(&explanation, Some("web1"), Look::plain()), @r#"
+        insta::assert_snapshot!(render(&explanation, (Some("web1"), None), Look::plain()), @r#"
         ledger runs on web1.
           web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
           web1: the host is drained by ada@desk: "kernel", since 01:00 UTC (1m00s); it lasts until `leasehold undrain`
@@ -200,7 +210,7 @@ mod tests {
         };
         let facts = StoreFacts::new(vec![], vec![sleeping("web1"), sleeping("web2")]);
         let explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
-        insta::assert_snapshot!(render(&explanation, None, Look::plain()), @r#"
+        insta::assert_snapshot!(render(&explanation, (None, None), Look::plain()), @r#"
         ledger does not run.
           web1, web2: next tick at 02:00 UTC (in 59m00s), by every = "1h"
         "#);

@@ -16,6 +16,7 @@ use leasehold_records::explain::{Explanation, explain};
 use leasehold_records::{HostRecord, JobRecord, Outcome, TickRecord};
 use serde::Serialize;
 
+use crate::absent_host::AbsentHost;
 use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,6 +53,9 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
     hosts: Vec<HostRecord>,
+    /// Drained hosts that do not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    absent: Vec<AbsentHost>,
     jobs: Vec<JobRecord>,
     /// The latest tick that any host has begun, of each job with ticks.
     ticks: Vec<TickRecord>,
@@ -144,6 +148,7 @@ fn build(
     Status {
         revision: reading.revision,
         hosts: selection.hosts(&reading.hosts),
+        absent: selection.absent(reading.absent_hosts()),
         jobs: selection.records(&reading.jobs),
         ticks: selection.ticks(&reading.ticks),
         locks: selection.locks(&reading.locks),

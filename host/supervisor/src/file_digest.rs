@@ -1,7 +1,7 @@
 //! Digests of the files that define jobs, by which a reader finds hosts that differ.
 //!
-//! The path of a plugin is left out, for machines may keep it in different folders. Values whose names suggest a
-//! secret are hidden before they are hashed.
+//! The paths of plugins and the sources of secrets are left out, for machines may have them in different places. Values
+//! whose names suggest a secret are hidden before they are hashed.
 
 use std::fmt::Write as _;
 
@@ -14,9 +14,13 @@ const BYTES: usize = 6;
 /// Returns the digest of a job's settings.
 pub(crate) fn settings_digest(job: &Job) -> String {
     let mut hash = Sha256::new();
-    for value in job.values().iter().filter(|value| value.key() != "plugin") {
+    for value in job.values() {
         feed(&mut hash, value.key());
-        feed(&mut hash, value.text());
+        match value.key() {
+            "plugin" => {}
+            "secrets" => job.secrets().keys().for_each(|name| feed(&mut hash, name)),
+            _ => feed(&mut hash, value.text()),
+        }
     }
     finish(hash)
 }
@@ -61,6 +65,16 @@ mod tests {
         let text = format!("[store]\nembedded = true\n[jobs.j]\n{keys}\n");
         let config = Config::parse(&text, Path::new("test.toml")).unwrap();
         config.jobs()[0].clone()
+    }
+
+    #[test]
+    fn digest_differs_by_names_of_secrets_and_not_by_sources() {
+        let job = |secret: &str| job(&format!("plugin = \"/a/j.wasm\"\nsecrets = {{ {secret} }}"));
+        let one = settings_digest(&job(r#"key = { file = "/etc/key" }"#));
+        let moved = settings_digest(&job(r#"key = { credential = "key" }"#));
+        let other = settings_digest(&job(r#"keys = { file = "/etc/key" }"#));
+        assert_eq!(one, moved);
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -14,4 +14,4 @@ pub use describe::{MetricInfo, describe_metrics, metric_infos};
 
 pub(crate) use collect::{TextFormat, render};
 pub(crate) use host_metrics::HostMetrics;
-pub(crate) use job_metrics::{CRASHED, JobMetrics, SKIPS, TICK_RUN};
+pub(crate) use job_metrics::{ABANDONED, CRASHED, JobMetrics, SKIPS, TICK_RUN};

@@ -11,7 +11,7 @@ use leasehold_supervisor::event::{Event, EventKind};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::host_state::HostState;
-use crate::metrics::{CRASHED, JobMetrics, SKIPS, TICK_RUN};
+use crate::metrics::{ABANDONED, CRASHED, JobMetrics, SKIPS, TICK_RUN};
 use crate::process_state::ProcessState;
 
 /// Sink of the event log.
@@ -104,6 +104,8 @@ const fn is_of_process(kind: &EventKind) -> bool {
             | EventKind::Note { .. }
             | EventKind::LinesDropped { .. }
             | EventKind::NotifyFailed { .. }
+            | EventKind::TracesFailed(_)
+            | EventKind::TracesBack(_)
     )
 }
 
@@ -162,6 +164,7 @@ fn count_of_job(job: &JobMetrics, event: &Event) {
             }
         }
         EventKind::RunEnded { .. } => count_run(job, event),
+        EventKind::RunAbandoned(_) => job.count_run(ABANDONED),
         EventKind::Skipped { cause, .. } => {
             for (_, at) in SKIPS.iter().filter(|(known, _)| known == cause) {
                 job.count_tick(*at);

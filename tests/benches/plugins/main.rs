@@ -13,6 +13,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process;
 use leasehold_tests::wait::boot_ns;
 use leasehold_tests::wat_plugins::{self, printer};
 
@@ -234,10 +235,7 @@ fn job_of(job: guests::Job, plugin: &Path) -> guests::Job {
 }
 
 fn resident_mib(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    Ok(kib.context("no VmRSS")?.parse::<u64>()? / 1024)
+    Ok(process::resident(pid)? / 1024)
 }
 
 /// A guest's fenced write against a raw one, one after the other, in turns.

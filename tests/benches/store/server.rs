@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use leasehold_store::{Store, StoreOptions};
 use leasehold_tests::binaries::{self, Version};
 use leasehold_tests::ports::Port;
+use leasehold_tests::process;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -79,13 +80,8 @@ impl Server {
 
     /// Resident memory, in MiB.
     pub(super) fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next())
-            .context("no VmRSS")?;
-        Ok(kib.parse::<f64>()? / 1024.0)
+        let kib = u32::try_from(process::resident(self.process.id())?)?;
+        Ok(f64::from(kib) / 1024.0)
     }
 }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::log::{Log, Release};
+use crate::base64;
 use crate::events::Event;
 
 /// One change of one key.
@@ -305,25 +306,8 @@ fn settles(value: &str) -> Option<u64> {
         .filter(|number| settled && *number > 0)
 }
 
-/// Base64 as JSON of etcd has it; bytes that are not text become replacement characters.
-fn text(base64: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(base64.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for symbol in base64.bytes().take_while(|symbol| *symbol != b'=') {
-        let six = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(six)) & 0xfff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
+/// Decodes base64; bytes that are not text become replacement characters.
+fn text(encoded: &str) -> Option<String> {
+    let bytes = base64::decode(encoded)?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

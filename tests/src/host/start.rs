@@ -190,6 +190,28 @@ impl HostProcess {
             .env("LEASEHOLD_LOG_LEVEL", "debug")
             .env("LEASEHOLD_LOG", "warn");
         command.envs(env.iter().map(|(name, value)| (name, value)));
+        let mut host = Self::spawn(command, config.to_string(), dir, stderr)?;
+        // A command that runs several hosts may cut one of them off.
+        host.killed = !args.starts_with(&["run"]);
+        Ok(host)
+    }
+
+    /// Starts a command that runs one host, such as the one of a unit. It must write events as JSON, from `debug` on.
+    /// `config` is what it reads.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_prepared(command: Command, config: &impl Display) -> Result<Self> {
+        let dir = tempfile::tempdir().context("making a directory for a host")?;
+        Self::spawn(command, config.to_string(), dir, None)
+    }
+
+    fn spawn(
+        mut command: Command,
+        config: String,
+        dir: TempDir,
+        stderr: Option<Stdio>,
+    ) -> Result<Self> {
         let is_kept = stderr.is_none();
         command.stdout(Stdio::piped());
         command.stderr(stderr.unwrap_or_else(Stdio::piped));
@@ -216,9 +238,8 @@ impl HostProcess {
             events,
             stderr,
             dir,
-            config: config.to_string(),
-            // A command that runs several hosts may cut one of them off.
-            killed: !args.starts_with(&["run"]),
+            config,
+            killed: false,
             frozen: AtomicBool::new(false),
             judged: true,
         })

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use leasehold_tests::binaries;
 use leasehold_tests::ports::Port;
-use leasehold_tests::process::Process;
+use leasehold_tests::process::{self, Process};
 use leasehold_tests::wait::eventually;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tempfile::TempDir;
@@ -231,19 +231,12 @@ impl Server {
 
     /// The most memory it ever had, in MiB.
     pub(crate) fn peak_mib(&self) -> Result<u64> {
-        self.memory("VmHWM:")
+        Ok(process::peak(self.pid()?)? / 1024)
     }
 
     /// The memory that it has now, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<u64> {
-        self.memory("VmRSS:")
-    }
-
-    fn memory(&self, name: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.split_whitespace().next());
-        Ok(kib.with_context(|| format!("no {name}"))?.parse::<u64>()? / 1024)
+        Ok(process::resident(self.pid()?)? / 1024)
     }
 
     /// Everything it wrote to standard error, in all its lives.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::bank;
 use leasehold_tests::bombs::{many_branches, nested_components};
+use leasehold_tests::process::peak;
 use leasehold_tests::wait::eventually;
 use toml::Table;
 
 use crate::SLACK;
-use crate::compiling::{MOST_HOST_KIB, peak_kib};
+use crate::compiling::MOST_HOST_KIB;
 use crate::neighbour::{Neighbour, file};
 use crate::nested_types;
 use crate::places::SLEEPER;
@@ -98,7 +99,7 @@ fn all_hostile_plugins_at_once_leave_the_ledger_alone() -> Result<()> {
     })?;
     std::thread::sleep(TOGETHER);
     beside.goes_on()?;
-    let peak = peak_kib(&beside.host)?;
+    let peak = peak(beside.host.pid())?;
     ensure!(peak < MOST_HOST_KIB, "the host took {peak} KiB");
     is_stopped_in_time(&beside)?;
     bank::audit(&beside.etcd)?;

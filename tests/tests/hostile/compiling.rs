@@ -11,7 +11,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::process::children;
+use leasehold_tests::process::{children, peak};
 use leasehold_tests::wait::eventually;
 use leasehold_tests::wat_plugins::{printer, section};
 
@@ -60,16 +60,11 @@ fn refused(beside: &Neighbour, name: &str, bytes: &[u8]) -> Result<String> {
     Ok(format!("{refused:?}"))
 }
 
-/// A number of KiB in `/proc/PID/status`.
+/// A value in `/proc/PID/status`.
 fn status(pid: u32, key: &str) -> Result<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     Ok(line.context("no such key")?.trim().to_owned())
-}
-
-pub(crate) fn peak_kib(host: &HostProcess) -> Result<u64> {
-    let peak = status(host.pid(), "VmHWM:")?;
-    Ok(peak.trim_end_matches(" kB").parse()?)
 }
 
 #[test]
@@ -114,7 +109,7 @@ fn a_bomb_is_refused_with_its_limit_and_the_host_stays_small() -> Result<()> {
         let told = refused(&beside, name, &bytes)?;
         ensure!(told.contains(why), "{name}: {told}");
     }
-    let peak = peak_kib(&beside.host)?;
+    let peak = peak(beside.host.pid())?;
     ensure!(peak < MOST_HOST_KIB, "the host took {peak} KiB");
     beside.untouched().map(drop)
 }

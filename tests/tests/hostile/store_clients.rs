@@ -10,6 +10,7 @@ use leasehold_tests::etcdctl::Etcdctl;
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process;
 use leasehold_tests::wait::eventually;
 use tempfile::TempDir;
 
@@ -82,10 +83,7 @@ impl Embedded {
 
     /// MiB that the host takes at the moment.
     fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.host.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next());
-        Ok(kib.context("no VmRSS")?.parse::<u64>()? / 1024)
+        Ok(process::resident(self.host.pid())? / 1024)
     }
 
     /// The revision of the ledger's latest write, seen past all connections: through the private socket.

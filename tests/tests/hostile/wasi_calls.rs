@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::events::Event;
+use leasehold_tests::process::peak;
 use toml::{Table, Value};
 
 use crate::SLACK;
-use crate::compiling::{MOST_HOST_KIB, peak_kib};
+use crate::compiling::MOST_HOST_KIB;
 use crate::neighbour::Neighbour;
 
 /// Inputs of no design beside the seeds.
@@ -74,7 +75,7 @@ fn calls_with_senseless_pointers_end_within_their_limits() -> Result<()> {
     }
     let secret = fs::read(dir.path().join("secret"))?;
     ensure!(secret == b"outside", "a guest left its directory");
-    let peak = peak_kib(&beside.host)?;
+    let peak = peak(beside.host.pid())?;
     println!("the host took {peak} KiB at most");
     ensure!(peak < MOST_HOST_KIB, "the host took {peak} KiB");
     beside.untouched().map(drop)

@@ -115,7 +115,7 @@ fn failed_run(prometheus: &Prometheus) -> Result<()> {
     let failed = prometheus.wait_firing(PATIENCE, "LeaseholdRunFailed", &labels)?;
     let text = |key: &str| failed.annotations.get(key).map_or("", String::as_str);
     ensure!(
-        text("summary").contains("A run of failing failed on web"),
+        text("summary").contains("A run of failing failed (exit), as web"),
         "{failed:?}"
     );
     ensure!(text("run") == "leasehold explain failing", "{failed:?}");

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process::is_alive;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -227,10 +228,9 @@ fn recipients_that_hang_hold_no_job_up() -> Result<()> {
         "{failed:?}"
     );
     // The program's own child is in its group.
-    let child = files.lines("children")[0].clone();
+    let child = files.lines("children")[0].parse()?;
     eventually(PATIENCE, "the end of the program's child", || {
-        let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        ensure!(state.is_empty() || state.contains(") Z "), "{state}");
+        ensure!(!is_alive(child), "{child} is alive");
         Ok(())
     })?;
     host.term()?;

@@ -7,6 +7,7 @@ use leasehold_lock::{ConnectOptions, FeedItem, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process::resident;
 use leasehold_tests::{on_every_store, wat_plugins};
 use tokio::time::timeout;
 
@@ -82,7 +83,7 @@ async fn twenty_followed_jobs_stay_within_200_kb_a_second(version: Version) -> R
     for number in 0..JOBS {
         guest_line(&host, &format!("talker-{number}"))?;
     }
-    let memory = resident(&host)?;
+    let memory = resident(host.pid())?;
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     let mut feed = locks.feed(["/leasehold/"]);
     let mut followers = Vec::new();
@@ -120,16 +121,8 @@ async fn twenty_followed_jobs_stay_within_200_kb_a_second(version: Version) -> R
         let mark = follower.stdout.len();
         follower.wait(mark, |line| line.starts_with("beat "))?;
     }
-    let grown = resident(&host)?.saturating_sub(memory);
+    let grown = resident(host.pid())?.saturating_sub(memory);
     ensure!(grown <= 64 << 10, "the host has grown by {grown} KiB");
     locks.close().await;
     Ok(())
-}
-
-/// Resident memory of the host, in KiB.
-fn resident(host: &HostProcess) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.context("no VmRSS")?.parse().context("VmRSS")
 }

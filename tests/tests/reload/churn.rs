@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::process;
 use leasehold_tests::wait::eventually;
 use leasehold_tests::wat_plugins::printer;
 
@@ -98,14 +99,8 @@ fn digest(bytes: &[u8]) -> String {
 
 /// Open files and resident memory, in KiB.
 fn costs(host: &HostProcess) -> Result<(usize, u64)> {
-    let proc = format!("/proc/{}", host.pid());
-    let open = std::fs::read_dir(format!("{proc}/fd"))?.count();
-    let status = std::fs::read_to_string(format!("{proc}/status"))?;
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    Ok((open, resident.context("no VmRSS")?))
+    let open = std::fs::read_dir(format!("/proc/{}/fd", host.pid()))?.count();
+    Ok((open, process::resident(host.pid())?))
 }
 
 /// Checks that each run printed only the text of the bytes it started with.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use leasehold_tests::base64;
 use serde_json::Value;
 
 /// Files and records of one version.
@@ -56,7 +57,8 @@ fn read(dir: PathBuf) -> Result<VersionFixture> {
 }
 
 fn stored_key(kv: &Value) -> Result<StoredKey> {
-    let bytes = |name: &str| decode_base64(kv[name].as_str().unwrap_or_default());
+    let bytes =
+        |name: &str| base64::decode(kv[name].as_str().unwrap_or_default()).context("not base64");
     Ok(StoredKey {
         key: String::from_utf8(bytes("key")?)?,
         value: bytes("value")?,
@@ -67,21 +69,6 @@ fn stored_key(kv: &Value) -> Result<StoredKey> {
 
 fn number(value: &Value) -> Result<i64> {
     value.as_i64().context("a number is missing")
-}
-
-fn decode_base64(text: &str) -> Result<Vec<u8>> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let value = DIGITS.iter().position(|known| *known == digit);
-        bits = bits << 6 | u32::try_from(value.context("not base64")?)?;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff)?);
-        }
-    }
-    Ok(bytes)
 }
 
 /// Copies a directory of the fixture to a place where a program may write to it. Only its owner can read the copy, as

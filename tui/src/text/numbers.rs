@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use leasehold_lock::LeaseId;
-use leasehold_records::wall_text;
+use leasehold_records::{UnixMs, wall_text};
 
 /// A span of milliseconds in its two largest units.
 pub(crate) fn age(ms: u64) -> String {
@@ -13,7 +13,8 @@ pub(crate) fn age(ms: u64) -> String {
 }
 
 /// The time of day in UTC: `12:04:31.120`.
-pub(crate) fn clock_time(unix_ms: u64) -> String {
+pub(crate) fn clock_time(at: UnixMs) -> String {
+    let unix_ms = at.as_u64();
     let seconds = unix_ms / 1000;
     format!(
         "{:02}:{:02}:{:02}.{:03}",
@@ -88,9 +89,9 @@ mod tests {
 
     #[test]
     fn times_of_day_are_utc_to_the_millisecond() {
-        assert_eq!(clock_time(0), "00:00:00.000");
-        assert_eq!(clock_time(1_795_694_671_120), "12:04:31.120");
-        assert_eq!(clock_time(u64::MAX), "14:25:51.615");
+        assert_eq!(clock_time(UnixMs::new(0)), "00:00:00.000");
+        assert_eq!(clock_time(UnixMs::new(1_795_694_671_120)), "12:04:31.120");
+        assert_eq!(clock_time(UnixMs::new(u64::MAX)), "14:25:51.615");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use leasehold_records::{HostRecord, JobRecord, JobState, TickRecord};
 
+use crate::absent_host::AbsentHost;
 use crate::store_reading::LockStatus;
 
 /// The jobs and hosts to show.
@@ -47,6 +48,15 @@ impl Selection {
             self.shows_host(&host.host) && (has_job || self.host.is_some())
         });
         shown.cloned().collect()
+    }
+
+    /// Returns the hosts to show of those that do not run: nothing is known of their jobs.
+    pub(super) fn absent(&self, mut hosts: Vec<AbsentHost>) -> Vec<AbsentHost> {
+        hosts.retain(|absent| match &self.host {
+            Some(only) => *only == absent.host,
+            None => self.is_whole,
+        });
+        hosts
     }
 
     /// Returns the records to show, by job and host.

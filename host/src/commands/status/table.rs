@@ -15,14 +15,24 @@ use crate::look::Look;
 use crate::recent_runs::SHOWN;
 use crate::store_reading::{EntryStatus, LockStatus};
 use crate::table::{Cell, Column, Table, Tint};
+use crate::wrap::wrap;
 
 /// Digits of a digest: enough to tell two apart.
 const DIGITS: usize = 8;
 
 /// Renders all tables for this look.
 pub(super) fn render(status: &Status, now: UnixMs, look: Look) -> String {
+    let absent = status.absent.iter().map(|host| host.describe(now));
+    let absent: Vec<String> = absent
+        .map(|text| wrap(&text, look.width, 2) + "\n")
+        .collect();
+    let is_of_absent_host = status.hosts.is_empty() && status.explanations.is_empty();
+    if is_of_absent_host && !absent.is_empty() {
+        return absent.concat();
+    }
     let (hosts, differ) = host_table(&status.hosts, now);
-    let mut parts = vec![hosts.render_or("no host is alive\n", look)];
+    let hosts = hosts.render_or("no host is alive\n", look);
+    let mut parts = vec![hosts + &absent.concat()];
     let (jobs, others) = job_table(status, now);
     parts.push(jobs.render_or("no job is known\n", look));
     if !status.ticks.is_empty() {
@@ -161,12 +171,7 @@ fn job_row(
 
 /// Returns the word of a job's state on a host. An operator's decision has precedence over the wait it causes.
 fn state_of(record: &JobRecord, explanation: &Explanation) -> (&'static str, Tint) {
-    let mut reasons = explanation.on(&record.host);
-    let decision = reasons.find_map(|reason| match reason.kind {
-        ReasonKind::Paused { .. } => Some("paused"),
-        ReasonKind::Drained { .. } => Some("drained"),
-        _ => None,
-    });
+    let decision = explanation.decision_on(&record.host);
     let word = record.state.as_str();
     match (record.state, decision) {
         (JobState::Running | JobState::Pausing, _) => (word, Tint::Good),

@@ -8,11 +8,11 @@ use leasehold_store::{BackupSummary, inspect_backup, is_backup};
 use leasehold_supervisor::shutdown::Signals;
 
 use super::part_file::PartFile;
-use super::target::TargetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show_format::print;
 use crate::size_text::about_size;
+use crate::store_target::TargetArgs;
 
 /// Arguments of `leasehold store backup`.
 #[derive(clap::Args)]
@@ -55,7 +55,7 @@ async fn copy(locks: &Locks, file: &Path, force: bool) -> Result<BackupSummary, 
     let unwritten = |error: io::Error| not_written(file, &error);
     let mut part = PartFile::create(file).map_err(unwritten)?;
     if !receive(&mut snapshot, &mut part, file).await? {
-        return Err(real_etcd());
+        return Err(real_etcd(locks.endpoints(), file));
     }
     part.sync().map_err(unwritten)?;
     let summary = inspect_backup(part.path()).map_err(|error| {
@@ -114,11 +114,34 @@ fn not_sent(error: &leasehold_lock::StoreError) -> Failure {
     Failure::of_line(Exit::Store, &format!("no backup was written: {error}"))
 }
 
-fn real_etcd() -> Failure {
-    Failure::new(
-        Exit::Store,
+/// The failure for a store that is not an embedded one, with the command that backs it up.
+fn real_etcd(endpoints: &[String], file: &Path) -> Failure {
+    // A snapshot is of one member.
+    let endpoint = endpoints.first().map_or("URL", String::as_str);
+    let mut message = format!(
         "this is a real etcd, not an embedded store; no backup was written\n  \
-         = help: back it up with `etcdctl snapshot save FILE`"
-            .to_owned(),
-    )
+         = help: back it up with `etcdctl --endpoints {endpoint} snapshot save {}`",
+        file.display()
+    );
+    if endpoint.starts_with("https:") {
+        message.push_str(
+            "\n  = help: with the files of [store.tls] as --cacert, --cert and --key, and --user if it has users",
+        );
+    }
+    Failure::new(Exit::Store, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_a_real_etcd_is_complete() {
+        let failure = |endpoint: &str| {
+            let endpoints = [endpoint.to_owned(), "https://etcd2:2379".to_owned()];
+            real_etcd(&endpoints, Path::new("night.backup")).message
+        };
+        insta::assert_snapshot!(failure("http://127.0.0.1:2379"));
+        insta::assert_snapshot!(failure("https://etcd1:2379"));
+    }
 }

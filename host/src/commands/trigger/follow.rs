@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use leasehold_lock::Token;
+use leasehold_orders::OrderDesk;
 use leasehold_records::{Outcome, RunKey, RunRecord, TriggerRecord, TriggerState};
 use leasehold_supervisor::shutdown::Signals;
 use tokio::time::sleep;
@@ -10,7 +11,6 @@ use tokio::time::sleep;
 use super::run_output::RequestedOutput;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::OrderDesk;
 use crate::show_format::print;
 use crate::sink;
 

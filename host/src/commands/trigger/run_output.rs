@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use leasehold_follow::{OutputItem, OutputReader, ReadRequest};
 use leasehold_lock::Token;
+use leasehold_orders::OrderDesk;
 use leasehold_records::{RunName, RunRecord};
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
-use crate::orders::OrderDesk;
 use crate::output_printer::{OutputFormat, OutputPrinter};
 use crate::record_reader::is_denied;
 use crate::sink;
@@ -57,7 +57,7 @@ impl RequestedOutput {
             }),
             by: desk.by().to_owned(),
         };
-        let reader = OutputReader::open(desk.reader.locks.clone(), desk.root().clone(), request);
+        let reader = OutputReader::open(desk.locks().clone(), desk.root().clone(), request);
         self.source = match reader.await {
             Ok(reader) => OutputSource::Live(Box::new(reader)),
             Err(error) => {

@@ -9,13 +9,25 @@ use leasehold_supervisor::event::SkipCause;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Outcomes of runs, as in the event `run-ended`, and `crashed`.
-pub(super) const OUTCOMES: [&str; 11] = [
-    "done", "again", "retry", "fatal", "exit", "trap", "limit", "timeout", "lost", "stopped",
+/// Outcomes of runs, as in the event `run-ended`, and those that another process or a later one found out.
+pub(super) const OUTCOMES: [&str; 12] = [
+    "done",
+    "again",
+    "retry",
+    "fatal",
+    "exit",
+    "trap",
+    "limit",
+    "timeout",
+    "lost",
+    "stopped",
     "crashed",
+    "abandoned",
 ];
 /// Outcome of a run in which the process died.
 pub(crate) const CRASHED: &str = "crashed";
+/// Outcome of a run whose host vanished, counted by the host that found out.
+pub(crate) const ABANDONED: &str = "abandoned";
 /// Results of ticks: the first is a run, the others are those of [`SKIPS`].
 pub(super) const TICK_RESULTS: [&str; 5] = ["run", "missed", "contended", "held", "already-run"];
 /// Place of a run in [`TICK_RESULTS`].

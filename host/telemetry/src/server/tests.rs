@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
 use crate::sample;
 
@@ -102,11 +104,44 @@ async fn head_that_is_too_large_is_refused() {
         "a".repeat(64 * 1024)
     );
     let answer = ask(server.address(), request).await;
-    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     let many = "X-A: a\r\n".repeat(100);
     let request = format!("GET /livez HTTP/1.1\r\n{many}\r\n");
     let answer = ask(server.address(), request).await;
-    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    server.finish();
+}
+
+/// A reader that is slower than the server gets every byte.
+#[tokio::test]
+async fn answer_that_waits_for_its_reader_is_whole() {
+    let (mut client, stream) = tokio::io::duplex(64);
+    let served = connection::serve(stream, sample::telemetry(50));
+    let asked = async move {
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        client.write_all(request).await.expect("a request");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let ((), answer) = tokio::join!(served, asked);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let length = format!("content-length: {}", body.len());
+    assert!(head.contains(&length), "{head}");
+    assert!(body.len() > 10_000, "{body}");
+}
+
+/// The answer arrives although the body is never read to its end by the handler.
+#[tokio::test]
+async fn request_with_a_body_reads_its_answer() {
+    let server = start(&sample::telemetry(0));
+    for length in [3, 60 * 1024] {
+        let body = "a".repeat(length);
+        let request =
+            format!("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
+        let answer = ask(server.address(), request).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{length}: {answer}");
+    }
     server.finish();
 }
 

@@ -3,11 +3,13 @@
 use leasehold_records::Outcome::{Done, Exit, Running};
 use std::collections::BTreeMap;
 
-use leasehold_lock::{Revision, Token};
+use leasehold_lock::{LockMode, Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
+use leasehold_records::fixtures::{host_record, job_record};
 use leasehold_records::{HoldMark, HolderRecord, JobFiles, JobPlan, Outcome, TickState};
 
 use super::*;
+use crate::absent_host::AbsentHost;
 
 /// 2026-11-30T20:00:00Z.
 const NOW: UnixMs = UnixMs::new(1_796_068_800_000);
@@ -22,34 +24,24 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, version: &str, files: &str) -> HostRecord {
     HostRecord {
-        host: host.into(),
         pid: 42,
         version: version.into(),
         started_unix_ms: ago(90_061),
-        jobs: vec!["ledger".into(), "nightly".into()],
         files: files.into(),
+        ..host_record(host, &["ledger", "nightly"])
     }
 }
 
 fn job(job: &str, host: &str, state: JobState) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: host.into(),
         lock: "billing".into(),
-        state,
         since_unix_ms: ago(192),
         token: (state == JobState::Running).then_some(Token::new(1204)),
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
         files: Some(JobFiles {
             plugin_sha256: if host == "web3" { "01" } else { "00" }.into(),
             settings: "aa".into(),
         }),
+        ..job_record(job, host, state)
     }
 }
 
@@ -75,6 +67,7 @@ fn entry(key: &str, token: u64, owner: Option<(&str, &str)>) -> EntryStatus {
         key: format!("/leasehold/locks/billing/{key}"),
         token: Token::new(token),
         lease: if key == "maintenance" { "0" } else { key }.into(),
+        mode: LockMode::Exclusive,
         ttl_s: (token == 1204).then_some(9),
         administrative: key == "maintenance",
         job: owner.map(|(job, _)| job.into()),
@@ -102,6 +95,18 @@ fn tick(state: TickState, outcome: Option<Outcome>) -> TickRecord {
     }
 }
 
+fn absent() -> AbsentHost {
+    AbsentHost {
+        host: "web4".into(),
+        drain: HoldMark {
+            by: "ada@desk".into(),
+            why: "a new disk".into(),
+            at_unix_ms: ago(600),
+            until_unix_ms: None,
+        },
+    }
+}
+
 fn status() -> Status {
     let hosts = vec![
         host("web1", "0.2.0", "3f2a91c0aa11"),
@@ -122,6 +127,7 @@ fn status() -> Status {
     let fact = |host: &str, token: u64| QueueFact {
         key: format!("/leasehold/locks/billing/{token}"),
         token: Token::new(token),
+        is_holder: token == 1204,
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
@@ -145,6 +151,7 @@ fn status() -> Status {
         not_permitted: Vec::new(),
         revision: Some(Revision::new(12)),
         hosts,
+        absent: vec![absent()],
         jobs,
         ticks: vec![tick(TickState::Done, Some(Exit))],
         locks: vec![LockStatus {
@@ -181,6 +188,7 @@ fn status_shows_jobs_once_with_hosts_and_reasons_at_any_width() {
 fn status_without_records_is_three_sentences() {
     let nothing = Status {
         hosts: Vec::new(),
+        absent: Vec::new(),
         jobs: Vec::new(),
         ticks: Vec::new(),
         locks: Vec::new(),
@@ -195,4 +203,12 @@ fn status_without_records_is_three_sentences() {
 
     no lock is held
     ");
+    let of_absent_host = Status {
+        absent: vec![absent()],
+        ..nothing
+    };
+    insta::assert_snapshot!(
+        render(&of_absent_host, NOW, Look::plain()),
+        @r#"web4 does not run: drained by ada@desk: "a new disk", since 19:50 UTC (10m00s); `leasehold undrain web4` ends that"#
+    );
 }
