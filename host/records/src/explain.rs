@@ -50,7 +50,13 @@ impl Explanation {
         for reason in &mut self.reasons {
             reason.hosts.retain(|at| at == host);
         }
+        self.summarize();
+    }
+
+    /// Sets what follows from the reasons.
+    fn summarize(&mut self) {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
+        self.paused = self.reasons.iter().any(|reason| reason.kind.is_pause());
     }
 
     /// Returns the word of an operator's decision that keeps new runs from starting on this host.
@@ -90,15 +96,14 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
         let alive = facts.hosts.len();
         found.global.push(ReasonKind::NoHost { alive });
     }
-    let reasons = found.finish(now);
-    Explanation {
+    let mut explanation = Explanation {
         job: job.to_owned(),
-        running: reasons.iter().any(|reason| reason.kind.is_run()),
-        paused: reasons
-            .iter()
-            .any(|reason| matches!(reason.kind, ReasonKind::Paused { .. })),
-        reasons,
-    }
+        running: false,
+        paused: false,
+        reasons: found.finish(now),
+    };
+    explanation.summarize();
+    explanation
 }
 
 /// Adds the reasons that one host's record of the job shows.
@@ -180,7 +185,8 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
     };
     let lock = record.lock.clone();
     let mut places = queue.iter().enumerate();
-    let kind = match (queue.first(), places.find(|(_, entry)| is_own(entry))) {
+    // An entry of an earlier session stays until its lease ends.
+    let kind = match (queue.first(), places.rfind(|(_, entry)| is_own(entry))) {
         (_, Some((_, own))) if own.is_holder => ReasonKind::Granted {
             lock,
             token: own.token,
@@ -192,10 +198,14 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
         },
         (Some(first), Some((place, _))) => ReasonKind::Blocked(BlockedBy {
             lock,
-            by: first
-                .owner
-                .as_ref()
-                .map(|owner| format!("{}@{}", owner.job, owner.host)),
+            by: first.owner.as_ref().map(|owner| {
+                let session = if is_own(first) {
+                    " (an earlier session)"
+                } else {
+                    ""
+                };
+                format!("{}@{}{session}", owner.job, owner.host)
+            }),
             same_job: first
                 .owner
                 .as_ref()
