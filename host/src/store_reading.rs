@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_lock::queue_role::with_roles;
+use leasehold_lock::queue_role::{holders, with_roles};
 use leasehold_lock::{
     LockMode, QueueEntry, QueueRole, QueuedEntry, RefusalKind, Revision, StoreError, Token,
     ViewFreshness,
@@ -42,7 +42,33 @@ pub(crate) struct StoreReading {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LockStatus {
     pub(crate) lock: String,
+    /// Its permits, if its holders have permits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) permits: Option<PermitUse>,
     pub(crate) entries: Vec<EntryStatus>,
+}
+
+/// The permits of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PermitUse {
+    /// Those that its holders have.
+    pub(crate) held: u32,
+    /// All.
+    pub(crate) of: u32,
+}
+
+impl PermitUse {
+    /// Counts the permits of these entries, the holders of a lock.
+    pub(crate) fn count<T: QueuedEntry>(holders: &[T]) -> Option<Self> {
+        let modes = || holders.iter().map(QueuedEntry::mode);
+        let of = modes().find_map(LockMode::capacity)?;
+        let weights = modes().map(|mode| match mode {
+            LockMode::Permits(permits) => permits.weight(),
+            LockMode::Exclusive | LockMode::Shared => 0,
+        });
+        let held = weights.sum();
+        Some(Self { held, of })
+    }
 }
 
 /// An entry of a queue.
@@ -160,6 +186,7 @@ impl StoreReading {
             self.queues.insert(lock.clone(), facts);
             self.locks.push(LockStatus {
                 lock,
+                permits: PermitUse::count(holders(entries)),
                 entries: shown,
             });
         }

@@ -92,9 +92,9 @@ impl JobLocks {
         self.iter().map(JobLock::name)
     }
 
-    /// Returns their names joined by `+`, which no name contains: the text that records, events and guests have.
+    /// Returns the text that records, events and guests have: their names with `+` between.
     pub fn label(&self) -> String {
-        self.names().collect::<Vec<_>>().join("+")
+        leasehold_records::join_lock_names(self.names())
     }
 
     /// True if another run may hold all of them meanwhile: none is exclusive.

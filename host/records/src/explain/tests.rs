@@ -228,6 +228,31 @@ fn pause_of_one_host_is_none_of_another() {
 }
 
 #[test]
+fn wait_is_explained_by_the_first_lock_that_is_not_had() {
+    let both = JobRecord {
+        lock: "billing+audit".into(),
+        ..record("j", "a", JobState::Waiting)
+    };
+    let mut facts = StoreFacts::new(vec![], vec![both]);
+    let own = entry("j", "a", 9);
+    let readers = [6, 7, 8].map(|token| holder(entry("read", "web3", token)));
+    let mut shown = Vec::new();
+    for others in [&readers[..], &readers[..2], &[]] {
+        let mut audit = others.to_vec();
+        audit.push(QueueFact {
+            is_holder: others.is_empty(),
+            ..own.clone()
+        });
+        facts
+            .queues
+            .insert("billing".into(), vec![holder(own.clone())]);
+        facts.queues.insert("audit".into(), audit);
+        shown.push(lines(&facts, "j"));
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
 fn operators_decisions_replace_the_lack_that_they_cause() {
     let decision = |until| HoldMark {
         by: "ada@desk".into(),

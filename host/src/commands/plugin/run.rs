@@ -28,8 +28,8 @@ use crate::interrupt::interrupted;
 use crate::progress::LoadProgress;
 use fake::FakeKv;
 use job::RunInputs;
-use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::{Config, JobLock};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -167,10 +167,11 @@ async fn start(
     let tenure = args.lock.tenure(&clock);
     let kv = Arc::new(FakeKv::new(tenure.clone()));
     let lock = job.locks().label();
+    let modes = job.locks().iter().map(JobLock::mode);
     let trial = Trial {
         runtime: &runtime,
         plugin: &plugin,
-        authority: Authority::simulated(&lock, tenure, kv),
+        authority: Authority::simulated(&lock, tenure, kv).in_modes(modes),
         spec,
         clock,
         printer: RunPrinter::new(began),
