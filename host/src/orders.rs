@@ -125,7 +125,7 @@ impl From<OrderError> for Failure {
 pub(crate) fn print_report(report: &OrderReport) -> Result<Exit, Failure> {
     let printed = print(&format!("{}\n", report.sentence));
     if let Some(warning) = &report.warning {
-        sink::print_error(&format!("warning: {warning}\n"));
+        sink::print_warning(&format!("warning: {warning}\n"));
     }
     printed
 }

@@ -101,9 +101,11 @@ impl OutputReader {
         }
     }
 
-    /// Returns, as the next items, what of a run that is over was not returned yet.
-    pub fn complete(&mut self, record: RunRecord) {
-        self.items.extend(self.assembler.complete(record));
+    /// Returns what has come, and what of a run that is over, by its record, has not.
+    pub fn complete(&mut self, record: RunRecord) -> Vec<OutputItem> {
+        let mut items: Vec<OutputItem> = self.items.drain(..).collect();
+        items.extend(self.assembler.complete(record));
+        items
     }
 
     /// Withdraws the request. Hosts then stop publishing, unless another reader has one.

@@ -83,9 +83,13 @@ pub struct RunRecord {
     pub job: String,
     /// The host it ran on.
     pub host: String,
-    /// The short name of the lock.
+    /// The short name of the lock; of several, all names with `+` between.
     pub lock: String,
-    /// The key of the lock entry it runs under; empty once it has ended, when that entry is deleted.
+    /// True if other runs may hold its locks beside it: none of them is exclusive.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared: bool,
+    /// The key of the lock entry it runs under, of several the first; empty once it has ended, when that entry is
+    /// deleted.
     #[serde(default)]
     pub lock_key: String,
     /// The fencing token.
@@ -175,6 +179,13 @@ impl RunRecord {
 /// Returns true for the note that a host puts before the end of a long output. Its number is in the record too.
 fn is_cut_note(line: &str) -> bool {
     line.starts_with('[') && line.ends_with(" bytes of earlier output left out]")
+}
+
+/// Returns true for a flag that JSON leaves out.
+// Serde passes references.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two

@@ -22,6 +22,7 @@ mod losses;
 mod merging;
 mod outbox;
 mod rules;
+mod run_fate;
 mod sizes;
 mod writer;
 

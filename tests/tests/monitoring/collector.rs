@@ -1,5 +1,6 @@
 //! Collectors of traces: one that takes them over gRPC, and one that takes any request over HTTP.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +76,7 @@ impl Collector {
         let thread = thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    served = service.serve_with_incoming(incoming) => served.expect("it serves"),
+                    end = service.serve_with_incoming(incoming) => end.expect("it serves"),
                     _ = ended => {}
                 }
             });
@@ -238,7 +239,11 @@ fn shown(value: Option<&opentelemetry_proto::tonic::common::v1::AnyValue>) -> St
 
 /// Formats bytes as they are in the header `traceparent`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A server that answers every request with 200 after a pause.

@@ -49,7 +49,12 @@ impl Model {
             }
             FactKind::Health(health) => self.health = Some(health),
             FactKind::Ttl(lease, answer) => self.leases.record_answer(lease, at, answer),
-            FactKind::Answer(_) | FactKind::Output(..) => {}
+            FactKind::Answer(answer) => {
+                let shown = |text: String| Arc::from(leasehold_records::printable::line(&text));
+                let answer = answer.map(shown).map_err(shown);
+                self.emit_between_steps(at, Revision::NONE, EventKind::Answer(answer));
+            }
+            FactKind::Output(..) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use leasehold_lock::QueueRole;
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
     ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, UnixMs, printable,
@@ -38,7 +39,7 @@ impl StoreState {
                 let record = self.jobs.get(&key).cloned();
                 records.extend(record.map(|record| (key, record)));
             }
-            queues.insert(name, lock.queue.iter().map(queue_fact).collect());
+            queues.insert(name, lock.queue.roles().map(queue_fact).collect());
         }
         let records = records.into_values().map(|job| (*job).clone()).collect();
         let mut facts = StoreFacts::new(Vec::new(), records);
@@ -69,6 +70,22 @@ impl StoreState {
         }
         let named = self.jobs.iter().filter(|(_, record)| record.job == job);
         named.map(owned).collect()
+    }
+
+    /// The pause of a job or of all jobs that is in force.
+    pub(crate) fn pause_of(&self, job: Option<&str>, now: UnixMs) -> Option<&HoldMark> {
+        let key = job.map_or(ControlKey::All, |job| ControlKey::Job(job.to_owned()));
+        self.hold_at(&key, now)
+    }
+
+    /// The drain of a host that is in force.
+    pub(crate) fn drain_of(&self, host: &str, now: UnixMs) -> Option<&HoldMark> {
+        self.hold_at(&ControlKey::Host(host.to_owned()), now)
+    }
+
+    fn hold_at(&self, key: &ControlKey, now: UnixMs) -> Option<&HoldMark> {
+        let mark = self.holds.get(key)?;
+        mark.is_in_force(now).then_some(&**mark)
     }
 
     fn add_holds(&self, facts: &mut StoreFacts) {
@@ -107,7 +124,7 @@ fn with_this_job(host: &HostRecord, job: &str) -> HostRecord {
     }
 }
 
-fn queue_fact(entry: &Arc<QueueEntry>) -> QueueFact {
+fn queue_fact((role, entry): (QueueRole, &Arc<QueueEntry>)) -> QueueFact {
     let (owner, text) = match &entry.who {
         EntryOwner::Job { job, host } => {
             let owner = HolderRecord {
@@ -123,6 +140,7 @@ fn queue_fact(entry: &Arc<QueueEntry>) -> QueueFact {
     QueueFact {
         key: entry.key.to_string(),
         token: entry.token(),
+        is_holder: role.is_holder(),
         is_administrative: entry.lease.is_none(),
         owner,
         text,

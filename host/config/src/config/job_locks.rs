@@ -97,9 +97,9 @@ impl JobLocks {
         self.names().collect::<Vec<_>>().join("+")
     }
 
-    /// True if no other run holds any of them meanwhile.
-    pub fn is_exclusive(&self) -> bool {
-        self.iter().all(|lock| lock.mode.is_exclusive())
+    /// True if another run may hold all of them meanwhile: none is exclusive.
+    pub fn are_shareable(&self) -> bool {
+        !self.iter().any(|lock| lock.mode.is_exclusive())
     }
 
     /// True if one of them is called `name`.

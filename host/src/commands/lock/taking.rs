@@ -122,9 +122,7 @@ impl LockTaker<'_> {
             }
             AcquireError::BadName { .. }
             | AcquireError::BadSet(_)
-            | AcquireError::AlreadyHeld { .. } => {
-                Failure::of_line(Exit::Usage, &error.to_string())
-            }
+            | AcquireError::AlreadyHeld { .. } => Failure::of_line(Exit::Usage, &error.to_string()),
             AcquireError::StoreWentBack { .. } | AcquireError::Closed => {
                 Failure::of_line(Exit::Store, &error.to_string())
             }
@@ -138,11 +136,11 @@ const fn is_passing(error: &AcquireError) -> bool {
         AcquireError::SessionLost { .. } => true,
         AcquireError::Store { source, .. } => source.is_unknown(),
         AcquireError::BadName { .. }
-        | AcquireError::Contended { .. }
-        | AcquireError::Removed { .. }
         | AcquireError::BadSet(_)
         | AcquireError::AlreadyHeld { .. }
         | AcquireError::CapacityDiffers { .. }
+        | AcquireError::Contended { .. }
+        | AcquireError::Removed { .. }
         | AcquireError::StoreWentBack { .. }
         | AcquireError::Closed => false,
     }

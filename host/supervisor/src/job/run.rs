@@ -362,6 +362,7 @@ impl Run<'_> {
             job: text(&self.context.name),
             host: text(&self.context.host),
             lock: text(&self.context.lock),
+            shared: self.context.job.locks().are_shareable(),
             lock_key: self.grant.key().to_owned(),
             token: self.grant.token(),
             sequence: self.sequence,

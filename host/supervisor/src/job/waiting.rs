@@ -19,8 +19,11 @@ use super::task::TaskResult;
 use super::work;
 use crate::event::EventKind;
 use crate::record_writer::text;
-use leasehold_config::Wait;
 use leasehold_config::wall::UnixMs;
+use leasehold_config::{MOST_JOB_LOCKS, Wait};
+
+// Each set of locks that a configuration allows can be taken.
+const _: () = assert!(MOST_JOB_LOCKS == leasehold_lock::lock_set::MOST_LOCKS);
 
 /// Wait behind the same holder after which the holder's name is logged.
 const LONG: Duration = Duration::from_secs(1);
@@ -46,18 +49,15 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         Ok(provisions) => ProvisionReserve::new(provisions),
         Err(lack) => return TaskResult::Missed(AcquireMiss::Lacks(lack)),
     };
-    if !context.job.locks().is_exclusive() || context.job.locks().iter().count() > 1 {
-        let unsupported =
-            "shared locks, permits and several locks are not yet supported by this host";
-        return TaskResult::Missed(AcquireMiss::Trouble(unsupported.into()));
-    }
     let holder = HolderRecord {
         host: text(&context.host),
         job: text(&context.name),
         pid: std::process::id(),
         since_unix_ms: UnixMs::from_system(SystemTime::now()),
     };
-    let request = Acquire::new(context.root.lock(&context.lock))
+    let locks = context.job.locks().iter();
+    let locks = locks.map(|lock| (context.root.lock(lock.name()), lock.mode()));
+    let request = Acquire::all(locks)
         .value(holder.to_json())
         .ttl(context.job.ttl())
         .stop_margin(context.job.stop_margin())

@@ -1,5 +1,6 @@
 //! Traces from events, on a clock of their own.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use leasehold_supervisor::event_log::{EventSink as _, RunStart};
 use tokio::sync::mpsc;
 
 use super::counts::TraceCounts;
-use super::ids::IdSource;
+use super::ids::{IdSource, traceparent};
 use super::sink::TraceSink;
 use super::span::{FinishedTrace, SpanRole, SpanValue, TraceSpan};
 
@@ -126,24 +127,18 @@ fn draw(trace: &FinishedTrace) -> String {
 fn draw_below(trace: &FinishedTrace, span: &TraceSpan, depth: usize, text: &mut String) {
     let millis = |time: SystemTime| time.duration_since(wall(0)).expect("later").as_millis();
     let indent = "  ".repeat(depth);
-    text.push_str(&format!(
-        "{indent}{} {}..{}",
-        span.name,
-        millis(span.start),
-        millis(span.end)
-    ));
+    let (start, end) = (millis(span.start), millis(span.end));
+    // Writing to a text does not fail.
+    let _ = write!(text, "{indent}{} {start}..{end}", span.name);
     if let Some(error) = &span.error {
-        text.push_str(&format!(" error={error:?}"));
+        let _ = write!(text, " error={error:?}");
     }
     for (key, value) in &span.attributes {
         let value = match value {
             SpanValue::Text(text) => text.clone(),
             SpanValue::Number(number) => number.to_string(),
         };
-        text.push_str(&format!(
-            " {}={value}",
-            key.trim_start_matches("leasehold.")
-        ));
+        let _ = write!(text, " {}={value}", key.trim_start_matches("leasehold."));
     }
     text.push('\n');
     for child in trace.spans.iter().filter(|one| one.parent == Some(span.id)) {
@@ -174,13 +169,7 @@ fn run_becomes_a_tree_when_its_lock_is_given_back() {
     insta::assert_snapshot!(draw(&finished));
     let guest = finished.spans.iter().find(|span| span.name == "guest");
     let guest = guest.expect("a guest");
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
-    let header = format!("00-{}-{}-01", hex(&finished.id.0), hex(&guest.id.0));
+    let header = traceparent(finished.id, guest.id, true);
     assert_eq!(trace.traceparent, header);
     let request = finished
         .spans

@@ -74,8 +74,12 @@ fn several_locks_have_one_label_and_other_locks_another_queue() {
     let both = job("lock = [\"b\", { name = \"c\", mode = \"shared\" }]");
     assert_eq!(both.locks().label(), "b+c");
     assert_eq!(both.locks().first().name(), "b");
-    assert!(!both.locks().is_exclusive() && both.locks().contains("c"));
-    assert!(job("lock = [\"b\", \"c\"]").locks().is_exclusive());
+    assert!(!both.locks().are_shareable() && both.locks().contains("c"));
+    assert!(
+        job("lock = { name = \"b\", of = 3 }")
+            .locks()
+            .are_shareable()
+    );
     assert!(!both.queues_like(&job("lock = [\"b\", \"c\"]")));
     assert!(both.queues_like(&both.clone()));
 }

@@ -84,6 +84,7 @@ impl Outbox {
         let mark = RunMark {
             job: record.job.clone(),
             lock: record.lock.clone(),
+            shared: record.shared,
             token: record.token,
             is_first,
         };

@@ -61,7 +61,7 @@ impl Writer {
                 if let Err(error) = mended {
                     tracing::debug!(%error, "cannot tidy up the history of runs");
                     for visit in visits {
-                        self.histories.failed(visit, now);
+                        self.histories.repeat(visit, now);
                     }
                 }
             }
@@ -136,6 +136,7 @@ impl Writer {
                     if let Some((run, success)) = found.failed_elsewhere(self.event_log.host()) {
                         self.event_log.failed_elsewhere(run, success);
                     }
+                    self.histories.left_open(&visit, &found, now);
                     let found = found.without(|key| self.outbox.has(key));
                     if !found.is_empty() {
                         visits.push(visit);
@@ -144,7 +145,7 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot read the history of runs");
-                    self.histories.failed(visit, now);
+                    self.histories.repeat(visit, now);
                 }
             }
         }
