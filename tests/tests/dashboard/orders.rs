@@ -48,9 +48,7 @@ fn a_job_is_paused_resumed_and_run_from_the_jobs_view(version: Version) -> Resul
     fill(&terminal, "P", "pause nightly?", &[WHY, "2h"])?;
     terminal.shows(&["nightly is paused on host-a until "])?;
     // The host follows it, and the dashboard explains it in the words of `leasehold explain`.
-    host.wait_for(SLACK, |event| {
-        event.is("job-held") && event.str("job") == Some(JOB)
-    })?;
+    host.wait_for(SLACK, |event| event.is("paused"))?;
     terminal.wait("the paused job", |screen| {
         let row = screen.row(" host-a ")?;
         ensure!(row.contains("paused"), "{row}");

@@ -55,7 +55,7 @@ fn verb_of(app: &App, command: Command, now: UnixMs) -> Result<OrderVerb, String
             host: selected_host(app, now)?,
         },
         Command::Undrain => OrderVerb::Undrain {
-            host: selected_host(app, now)?,
+            host: drained_host(app, now)?,
         },
         _ => return Err(format!("`{}` is not an order", command.name())),
     })
@@ -109,6 +109,22 @@ fn selected_host(app: &App, now: UnixMs) -> Result<String, String> {
         Ok(host)
     } else {
         Err(format!("the store has no record of the host {host}"))
+    }
+}
+
+/// The host of the selected row if it is drained, or the only one that is: a drained host has ended, and has no row.
+fn drained_host(app: &App, now: UnixMs) -> Result<String, String> {
+    let selected = selected_host(app, now);
+    let drained = app.shown(now).state.drained_hosts(now);
+    match (selected, drained.as_slice()) {
+        (Ok(host), []) => Ok(host),
+        (Ok(host), _) if drained.contains(&host) => Ok(host),
+        (_, [only]) => Ok(only.clone()),
+        (Err(reason), []) => Err(reason),
+        (_, several) => Err(format!(
+            "this host is not drained; use `leasehold undrain` for one of {}",
+            several.join(", ")
+        )),
     }
 }
 

@@ -83,6 +83,17 @@ impl StoreState {
         self.hold_at(&ControlKey::Host(host.to_owned()), now)
     }
 
+    /// The hosts with a drain in force.
+    pub(crate) fn drained_hosts(&self, now: UnixMs) -> Vec<String> {
+        let drained = self.holds.iter().filter(|(_, mark)| mark.is_in_force(now));
+        drained
+            .filter_map(|(key, _)| match key {
+                ControlKey::Host(host) => Some(host.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn hold_at(&self, key: &ControlKey, now: UnixMs) -> Option<&HoldMark> {
         let mark = self.holds.get(key)?;
         mark.is_in_force(now).then_some(&**mark)

@@ -116,7 +116,7 @@ fn closing(scene: &ViewScene<'_>) -> Vec<TextPiece> {
             ("Esc", "does nothing"),
         ],
         Some(OpenOverlay::Form(_)) => &[
-            ("Enter", "next field, and after the last does it"),
+            ("Enter", "next field, then does it"),
             ("↑ ↓", "field"),
             ("Esc", "does nothing"),
         ],

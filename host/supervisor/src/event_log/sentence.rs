@@ -78,7 +78,7 @@ pub(super) fn sentence(kind: &EventKind) -> String {
             error,
             silent_ms,
         }) => format!(
-            "TRACES     do not reach {endpoint} for {silent_ms} ms: {error}; what finds no room is dropped"
+            "TRACES     have not reached {endpoint} for {silent_ms} ms: {error}; what finds no room is dropped"
         ),
         EventKind::TracesBack(TraceReturn {
             endpoint,

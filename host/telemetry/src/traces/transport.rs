@@ -161,17 +161,42 @@ const fn may_pass(code: Code) -> bool {
     )
 }
 
-/// Describes an answer or a failed connection, down to its cause.
+/// Describes an answer by its code, and a failed connection by its causes.
 fn describe(status: &Status) -> String {
-    let mut text = format!("{}: {}", status.code(), status.message());
+    let mut parts = vec![status.message().to_owned()];
     let mut cause = status.source();
+    if cause.is_none() {
+        parts.insert(0, format!("it answered {:?}", status.code()));
+    }
     while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
+        parts.push(error.to_string());
         cause = error.source();
     }
-    text
+    // The library's own word for every failure of a connection.
+    parts.retain(|part| !part.is_empty() && part != "transport error");
+    parts.dedup();
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_is_described_by_its_code() {
+        let refused = Status::unauthenticated("no such key");
+        assert_eq!(
+            describe(&refused),
+            "it answered Unauthenticated: no such key"
+        );
+        assert!(!may_pass(refused.code()) && may_pass(Code::Unavailable));
+        assert_eq!(describe(&Status::internal("")), "it answered Internal");
+    }
+
+    #[test]
+    fn failed_connection_is_described_by_its_causes() {
+        let cause = std::io::Error::other("Connection refused");
+        let failed = Status::from_error(Box::new(cause));
+        assert_eq!(describe(&failed), "Connection refused");
+    }
 }

@@ -204,6 +204,38 @@ fn resume_and_undrain_name_the_hold_that_ends() {
 }
 
 #[test]
+fn drained_host_without_a_row_is_undrained_if_it_is_the_only_one() {
+    let drain = HostControl {
+        drain: Some(DrainMark {
+            mark: HoldMark {
+                by: "bob@vm".into(),
+                why: String::new(),
+                at_unix_ms: UnixMs::new(0),
+                until_unix_ms: None,
+            },
+            keep: false,
+        }),
+    };
+    let mut store = some();
+    store.put("/leasehold/control/hosts/gone-1", &drain.to_json(), 0);
+    let mut desk = TestApp::new(store, true);
+    desk.types("4U");
+    let host = "gone-1".into();
+    assert_eq!(form(&desk).verb, OrderVerb::Undrain { host });
+    let mut store = some();
+    for host in ["gone-1", "gone-2"] {
+        let key = format!("/leasehold/control/hosts/{host}");
+        store.put(&key, &drain.to_json(), 0);
+    }
+    let mut desk = TestApp::new(store, true);
+    desk.types("4U");
+    assert_eq!(
+        desk.note(),
+        "this host is not drained; use `leasehold undrain` for one of gone-1, gone-2"
+    );
+}
+
+#[test]
 fn all_jobs_are_paused_from_the_palette_after_typing_so() {
     let mut desk = jobs(true);
     desk.types(":pause-all");
