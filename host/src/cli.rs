@@ -12,6 +12,7 @@ use crate::commands::dev::DevArgs;
 use crate::commands::drain::DrainArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::lock::LockArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::pause::PauseArgs;
@@ -27,10 +28,11 @@ use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::{Failure, end};
+use crate::held_command;
 use crate::interrupt::until_signal;
 use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
-use crate::orders::run_end::RunEndArgs;
+use crate::orders::RunEndArgs;
 use crate::sink;
 use crate::variables::{set_variables, with_variables};
 use leasehold_runtime::descriptors;
@@ -42,7 +44,7 @@ use leasehold_supervisor::last_words::LAST_WORDS;
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
 /// or a run was not triggered or restarted;
-/// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
+/// 7 another host has this host's id; 8 the lock of `lock` was lost; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
 ///
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
 #[derive(Parser)]
@@ -104,6 +106,20 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    /// Hold a lock while a command runs.
+    ///
+    /// The lock is that of jobs with `lock = "NAME"`. The command starts when the lock is held. It is ended, with all
+    /// processes that it started, before the lock can be another's: SIGTERM in doubt, SIGKILL before the lease ends.
+    /// Also a `leasehold` that is stopped or killed does not leave it running. Its streams are passed through, its exit
+    /// code is passed on (128 + N after signal N), and the lock is given back when nothing of it runs.
+    ///
+    /// The command finds `LEASEHOLD_TOKEN`, the fencing token, `LEASEHOLD_LOCK`, and as from `etcdctl lock` `ETCD_LOCK_KEY`
+    /// and `ETCD_LOCK_REV`. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it. Without a command,
+    /// the key and the token are printed, and the lock is held until a signal.
+    ///
+    /// Exit codes of its own: 2 usage; 3 [store] has errors; 5 store; 6 not acquired within --wait; 8 lost: the
+    /// command was ended; 126 not executable; 127 not found; 130 a signal while waiting. Each comes with a message.
+    Lock(Box<LockArgs>),
     /// Show the output of a job's runs.
     ///
     /// Of a finished run, what its record keeps (`limits.output_kept`). Of a running one, the last lines that its host
@@ -227,7 +243,7 @@ fn with_every_variable() -> clap::Command {
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    if let Some(ended) = leasehold_runtime::run_if_asked() {
+    if let Some(ended) = leasehold_runtime::run_if_asked().or_else(held_command::run_if_asked) {
         return ended;
     }
     let cli = parse();
@@ -254,7 +270,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run_to_end(command: Command, level: EventLevel) -> Result<Exit, Failure> {
-    descriptors::raise();
+    if !matches!(command, Command::Lock(_)) {
+        // The command of a lock inherits the limits of its caller.
+        descriptors::raise();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Replies are polled after this many turns of tasks. A turn of a guest that computes takes
@@ -292,6 +311,7 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Status(args) => commands::status::run(args).await,
         Command::Explain(args) => commands::explain::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Lock(args) => Box::pin(commands::lock::run(*args)).await,
         Command::Logs(args) => Box::pin(commands::logs::run(args)).await,
         Command::Trigger(args) => commands::trigger::run(args).await,
         Command::Pause(args) => commands::pause::run(args).await,
@@ -367,6 +387,7 @@ mod tests {
             &["explain"],
             &["top"],
             &["runs"],
+            &["lock"],
             &["logs"],
             &["trigger"],
             &["pause"],

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::queue_role::with_roles;
-use leasehold_lock::{QueueEntry, RefusalKind, Revision, StoreError, Token, ViewFreshness};
+use leasehold_lock::{
+    LockMode, QueueEntry, QueueRole, QueuedEntry, RefusalKind, Revision, StoreError, Token,
+    ViewFreshness,
+};
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
     ControlKey, HoldMark, HolderRecord, HostControl, HostRecord, JobControl, JobRecord, TickRecord,
@@ -45,6 +48,9 @@ pub(crate) struct EntryStatus {
     pub(crate) key: String,
     pub(crate) token: Token,
     pub(crate) lease: String,
+    /// The way it takes part in the lock.
+    #[serde(skip_serializing_if = "LockMode::is_exclusive")]
+    pub(crate) mode: LockMode,
     /// Seconds left of the holder's lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl_s: Option<u64>,
@@ -54,6 +60,12 @@ pub(crate) struct EntryStatus {
     pub(crate) host: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<String>,
+}
+
+impl QueuedEntry for EntryStatus {
+    fn mode(&self) -> LockMode {
+        self.mode
+    }
 }
 
 /// Operators' decisions.
@@ -140,7 +152,8 @@ impl StoreReading {
                 shown.push(entry_status(entry, ttl));
             }
             let lock = reader.root.lock_name(name).unwrap_or(name).to_owned();
-            let facts = entries.iter().map(queue_fact).collect();
+            let facts = with_roles(entries).map(|(role, entry)| queue_fact(role, entry));
+            let facts = facts.collect();
             self.queues.insert(lock.clone(), facts);
             self.locks.push(LockStatus {
                 lock,
@@ -225,6 +238,7 @@ fn entry_status(entry: &QueueEntry, ttl_s: Option<u64>) -> EntryStatus {
         key: entry.key.clone(),
         token: entry.create_revision.into(),
         lease: entry.lease.to_string(),
+        mode: entry.mode(),
         ttl_s,
         administrative: entry.is_administrative(),
         host: owner.as_ref().map(|owner| owner.host.clone()),
@@ -232,7 +246,7 @@ fn entry_status(entry: &QueueEntry, ttl_s: Option<u64>) -> EntryStatus {
     }
 }
 
-fn queue_fact(entry: &QueueEntry) -> QueueFact {
+fn queue_fact(role: QueueRole, entry: &QueueEntry) -> QueueFact {
     let owner = HolderRecord::from_json(&entry.value).ok();
     let text = match owner {
         Some(_) => String::new(),
@@ -241,6 +255,7 @@ fn queue_fact(entry: &QueueEntry) -> QueueFact {
     QueueFact {
         key: entry.key.clone(),
         token: entry.create_revision.into(),
+        is_holder: role.is_holder(),
         is_administrative: entry.is_administrative(),
         owner,
         text,

@@ -47,4 +47,5 @@ pub mod suite;
 pub mod tail;
 pub mod terminal;
 pub mod wait;
-pub mod wat_plugins;
+
+pub use leasehold_wat as wat_plugins;

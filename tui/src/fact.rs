@@ -2,12 +2,13 @@
 
 use leasehold_follow::OutputItem;
 use leasehold_lock::{FeedItem, LeaseId, StoreHealth};
+use leasehold_records::UnixMs;
 
 /// An observation, with its moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fact {
-    /// Moment of the observation, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// Moment of the observation.
+    pub(crate) at_unix_ms: UnixMs,
     pub(crate) kind: FactKind,
 }
 

@@ -3,6 +3,7 @@
 //! This is not a public interface; nothing else may use it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth};
 use leasehold_records::{HolderRecord, Root, UnixMs};
@@ -18,10 +19,10 @@ use crate::source::read_recording;
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
-/// The simulated moment, in Unix milliseconds.
-const NOW: u64 = 1_767_355_200_000;
-/// Time between two frames, in milliseconds: 30 frames a second.
-const FRAME: u64 = 33;
+/// The simulated moment.
+const NOW: UnixMs = UnixMs::new(1_767_355_200_000);
+/// Time between two frames: 30 frames a second.
+const FRAME: Duration = Duration::from_millis(33);
 /// Size of the screen.
 const SIZE: (u16, u16) = (120, 35);
 
@@ -94,7 +95,7 @@ struct FrameBench {
     app: App,
     terminal: Terminal<TestBackend>,
     root: Root,
-    now: u64,
+    now: UnixMs,
     revision: Revision,
     locks: u32,
 }
@@ -137,7 +138,7 @@ impl FrameBench {
             app: App::new(model, setup()),
             terminal: terminal(),
             root,
-            now: NOW + 1_000,
+            now: NOW.after(Duration::from_secs(1)),
             revision,
             locks,
         }
@@ -146,7 +147,7 @@ impl FrameBench {
     fn times(&mut self, frames: u32, before: fn(&mut Self, u32)) -> FrameTimes {
         let mut times: Vec<u64> = (0..frames)
             .map(|frame| {
-                self.now += FRAME;
+                self.now = self.now.after(FRAME);
                 before(self, frame);
                 let began = processor_time();
                 let (app, now) = (&mut self.app, self.now);
@@ -206,6 +207,7 @@ fn setup() -> AppSetup {
         allow_write: false,
         source: FactSource::Store("memory".into()),
         operator: "probe".into(),
+        zone: leasehold_orders::Tz::UTC,
         env: |_| None,
     }
 }
@@ -243,7 +245,7 @@ pub fn recording(file: &Path) -> Result<usize, String> {
     let recording = read_recording(file).map_err(|error| error.to_string())?;
     let count = recording.facts.len();
     let mut app = App::new(Model::new(recording.scope), setup());
-    let mut now = 0;
+    let mut now = UnixMs::default();
     for fact in recording.facts {
         now = now.max(fact.at_unix_ms);
         app.apply(fact);
@@ -277,7 +279,7 @@ fn entry(root: &Root, lock: u32, create_revision: Revision) -> KeyValue {
         host: format!("host-{:03}", create % 200),
         job: format!("job-{lock:05}"),
         pid: 1,
-        since_unix_ms: UnixMs::new(NOW - u64::try_from(create).unwrap_or(0) % 90_000),
+        since_unix_ms: NOW.before(Duration::from_millis(create.unsigned_abs() % 90_000)),
     };
     KeyValue {
         key: format!("{}/{create:x}", root.lock(&name(lock))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use leasehold_lock::{ConnectOptions, FeedItem, LeaseId, Locks, StoreError};
-use leasehold_records::Root;
+use leasehold_records::{Root, UnixMs};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AppSetup, FactSource};
@@ -107,8 +107,14 @@ async fn replay(args: DashboardArgs) -> Result<(), TopError> {
         return Ok(());
     };
     let recording = read_recording(path)?;
-    let began = recording.facts.first().map_or(0, |fact| fact.at_unix_ms);
-    let ended = recording.facts.last().map_or(0, |fact| fact.at_unix_ms);
+    let began = recording
+        .facts
+        .first()
+        .map_or(UnixMs::default(), |fact| fact.at_unix_ms);
+    let ended = recording
+        .facts
+        .last()
+        .map_or(UnixMs::default(), |fact| fact.at_unix_ms);
     let file = path.display().to_string();
     let setup = build_setup(&args, FactSource::Recording { file, ended })?;
     let most = recording.changes + 1;
@@ -196,6 +202,7 @@ fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, Top
         allow_write: args.allow_write,
         source,
         operator: operator(),
+        zone: leasehold_orders::until::local_zone(),
     })
 }
 
@@ -305,7 +312,7 @@ async fn print_on(
 }
 
 /// Leases of holders, each once.
-fn holder_leases(model: &Model, now: u64) -> Vec<LeaseId> {
+fn holder_leases(model: &Model, now: UnixMs) -> Vec<LeaseId> {
     let shown = model.shown(now);
     let holders = shown.state.locks.values().filter_map(|lock| lock.holder());
     let mut leases: Vec<LeaseId> = holders

@@ -13,7 +13,7 @@
 //! | footer    a note, a filter that is typed, or hints about keys       |
 //! ```
 //!
-//! No clock is read here: `now` is an argument, in Unix milliseconds. Text from a store is cut to its cell
+//! No clock is read here: `now` is an argument. Text from a store is cut to its cell
 //! ([`paint`], [`table`]). A lost store never looks like an empty one ([`empty`], [`header`]). Only rows on the
 //! screen are made.
 
@@ -24,6 +24,7 @@ mod events;
 mod footer;
 mod header;
 mod heatmap;
+mod job_reasons;
 mod jobs;
 mod layout;
 mod line_parts;

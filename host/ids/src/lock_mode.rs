@@ -104,6 +104,11 @@ impl LockMode {
         }
     }
 
+    /// Returns the mode of the entry with this key on `lease`: that of the key's last part.
+    pub fn of_key(key: &str, lease: LeaseId) -> Self {
+        Self::of_entry(key.rsplit('/').next().unwrap_or(key), lease)
+    }
+
     /// Returns the mode of the entry with this name on `lease`. All names but those of [`LockMode::entry_name`] are
     /// exclusive.
     pub fn of_entry(name: &str, lease: LeaseId) -> Self {
@@ -236,6 +241,11 @@ mod tests {
             assert_eq!(mode.to_string(), text);
             assert_eq!(text.parse(), Ok(mode));
         }
+        assert_eq!(LockMode::of_key("/l/a-r/694d-r", LEASE), LockMode::Shared);
+        assert_eq!(
+            LockMode::of_key("/l/694d-r/694d", LEASE),
+            LockMode::Exclusive
+        );
         let negative = LeaseId::new(-2);
         let name = LockMode::Shared.entry_name(negative);
         assert_eq!(name, "fffffffffffffffe-r");

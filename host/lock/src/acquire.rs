@@ -3,17 +3,21 @@
 //! # Expected flow
 //!
 //! ```text
-//! slot ─▶ enqueue ─▶ first? ──yes──▶ Grant
+//! slot ─▶ enqueue ─▶ holds? ──yes──▶ Grant
 //!            ▲         │ no
-//!            │         ├─ short queue: follow the lock's watch until first
+//!            │         ├─ short queue, or not exclusive: follow the lock's watch until it holds
 //!            │         └─ long queue: follow the entry ahead of ours
 //!            └── unknown outcome: send again (the entry is made at most once)
 //! ```
 //!
+//! A request for several locks does the same with one entry in each queue: one transaction makes all entries, and the
+//! grant comes when all hold.
+//!
 //! # Guarantees
 //!
-//! - A grant is given only on proof, at one store revision, that our entry existed and was the first of the queue,
-//!   and only while our session admits.
+//! - A grant is given only on proof, at one store revision, that our entry existed and fitted beside all entries ahead
+//!   of it (see [`queue_role`](crate::queue_role)), and only while our session admits. Of several entries each has its
+//!   proof. An entry that fits goes on to fit while it exists, so all hold at the last of these revisions.
 //! - First come, first served, by create revision, together with every client that follows etcd's convention (Go's
 //!   `concurrency.Mutex`, `etcdctl lock`).
 //! - Dropping the future, or failing, leaves no entry behind: a clean-up continues until the store has confirmed the
@@ -26,12 +30,14 @@ use crate::locks::Locks;
 
 mod arrival;
 mod attempt;
+mod plan;
+mod refusal;
 mod request;
 
 pub use request::{Acquire, LockPlace, LockWait};
 
 impl Locks {
-    /// Acquires a lock.
+    /// Acquires a lock, or several at once.
     ///
     /// # Errors
     ///
@@ -40,7 +46,7 @@ impl Locks {
         self.acquire_reporting(request, |_| {}).await
     }
 
-    /// Acquires a lock, and calls `report` at each change of our place in the queue.
+    /// As [`Locks::acquire`], and calls `report` at each change of our place in the queue.
     ///
     /// # Errors
     ///

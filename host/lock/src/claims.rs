@@ -1,14 +1,18 @@
 //! The claims of this host on one lock, and the effect of the lock's watch on them.
 //!
 //! Pure state: no I/O, no await, no clock. The watch of a lock feeds it deletions and readings. Each claim's status
-//! then shows when it has come first, moved up or lost its entry.
+//! then shows when it holds, has moved up or lost its entry.
+//!
+//! A claim keeps all entries ahead of its own. Entries are only ever deleted there, so the known ones include all that
+//! exist, and a claim that fits behind the known ones fits behind those. That its own entry exists at the same
+//! revision is the other half of the proof.
 //!
 //! An entry is the pair (key, create revision), never the key alone: the same client re-enters under the same key,
 //! and a deletion of the earlier entry must not touch the later one.
 
 use crate::queue_keys::QueueKey;
 use crate::tenure::Tenure;
-use leasehold_ids::Revision;
+use leasehold_ids::{LockMode, Revision};
 use std::collections::HashMap;
 use tokio::sync::watch;
 
@@ -59,12 +63,17 @@ impl ClaimSet {
     }
 
     /// Announces an entry under `key` before it is put, so that no deletion after it is missed.
-    pub(crate) fn announce(&mut self, key: &str) -> (u64, watch::Receiver<ClaimStatus>) {
+    pub(crate) fn announce(
+        &mut self,
+        key: &str,
+        mode: LockMode,
+    ) -> (u64, watch::Receiver<ClaimStatus>) {
         let (status, receiver) = watch::channel(ClaimStatus::Unknown);
         let id = self.next;
         self.next += 1;
         let claim = LockClaim {
             key: key.to_owned(),
+            mode,
             far: false,
             stage: ClaimStage::Pending,
             status,
@@ -97,7 +106,8 @@ impl ClaimSet {
         self.forget_recent();
     }
 
-    /// The entry exists at `create_revision` in a long queue, behind at least `entry`, and has a follower.
+    /// The entry exists at `create_revision` in a long queue, behind at least `entry`, and has a follower. Only an
+    /// exclusive one can be followed so.
     pub(crate) fn settle_far(
         &mut self,
         id: u64,
@@ -128,6 +138,7 @@ impl ClaimSet {
             entries.push(QueueKey {
                 key: claim.key.clone(),
                 create_revision,
+                mode: claim.mode,
             });
         }
         claim.read(revision, create_revision, &entries);

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use leasehold_ids::Revision;
+use leasehold_ids::{LockMode, Revision};
+
+use crate::lock_set::LockSetError;
 
 /// A request to the store that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -181,6 +183,38 @@ pub enum AcquireError {
         name: String,
         /// The reason.
         reason: &'static str,
+    },
+    /// The locks of the request cannot be taken together.
+    #[error(transparent)]
+    BadSet(#[from] LockSetError),
+    /// The requester holds the lock already, and would wait behind itself.
+    #[error(
+        "lock {name} is already held by the requester ({held}), and would wait for itself ({requested}): release it \
+         first, or request {requested} from the start. Locks are never upgraded, because two holders that upgrade \
+         would wait for each other"
+    )]
+    AlreadyHeld {
+        /// The lock.
+        name: String,
+        /// The mode that it is held in.
+        held: LockMode,
+        /// The mode that was requested.
+        requested: LockMode,
+    },
+    /// An entry ahead has permits of another capacity: neither can count the other's.
+    #[error(
+        "lock {name} has {theirs} permits for the entry {entry}, and {ours} for this one: give every user of the lock \
+         the same number, and start the others again where it was changed"
+    )]
+    CapacityDiffers {
+        /// The lock.
+        name: String,
+        /// The key of the other entry.
+        entry: String,
+        /// The capacity that it names.
+        theirs: u32,
+        /// The capacity of the request.
+        ours: u32,
     },
     /// Another client holds the lock, and the limit of the wait has passed.
     #[error("lock {name} is held by {holder}; after {} ms there were {ahead} ahead of us", waited.as_millis())]

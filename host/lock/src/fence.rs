@@ -4,25 +4,41 @@ use etcd_client::{Compare, CompareOp};
 use leasehold_ids::Revision;
 
 use crate::error::StoreError;
+use crate::lock_entry::LockEntry;
 
-/// The condition that a write carries: the entry with this key and create revision exists.
+/// The condition that a write carries: every entry of a grant exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
-    pub(crate) key: String,
-    pub(crate) create_revision: Revision,
+    /// At least one.
+    keys: Vec<String>,
+    create_revision: Revision,
 }
 
 impl Fence {
-    pub(crate) const fn new(key: String, create_revision: Revision) -> Self {
+    pub(crate) fn new(entries: &[LockEntry], create_revision: Revision) -> Self {
+        let keys = entries.iter().map(|entry| entry.key().to_owned());
         Self {
-            key,
+            keys: keys.collect(),
             create_revision,
         }
     }
 
-    pub(crate) fn compare(&self) -> Compare {
+    /// The keys of the entries.
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// The create revision that the entries share.
+    pub(crate) const fn create_revision(&self) -> Revision {
+        self.create_revision
+    }
+
+    /// One comparison for each entry.
+    pub(crate) fn compares(&self) -> impl Iterator<Item = Compare> {
         let created = self.create_revision.get();
-        Compare::create_revision(self.key.as_str(), CompareOp::Equal, created)
+        self.keys
+            .iter()
+            .map(move |key| Compare::create_revision(key.as_str(), CompareOp::Equal, created))
     }
 }
 

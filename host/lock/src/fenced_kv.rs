@@ -1,7 +1,7 @@
 //! Fenced writes of [`Kv`]: transactions that also compare the create revision of the lock's entry. The store itself
 //! refuses them when the token is stale, whatever any clock shows.
 
-use etcd_client::{Txn, TxnOp};
+use etcd_client::{Compare, Txn, TxnOp};
 use leasehold_ids::{LeaseId, Revision};
 
 use crate::error::StoreError;
@@ -9,16 +9,21 @@ use crate::fence::{Fence, FencedError};
 use crate::kv::{Kv, entries, put, unchanged_since};
 
 impl Kv {
-    /// Reads, linearizably, whether the entry behind `fence` exists.
+    /// Reads, linearizably, whether every entry behind `fence` exists.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn entry_exists(&self, fence: &Fence) -> Result<bool, StoreError> {
-        // A range: etcd answers a transaction without writes from the member's own memory.
-        self.requests()
-            .entry_exists(&fence.key, fence.create_revision)
-            .await
+        // Ranges: etcd answers a transaction without writes from the member's own memory. An entry that was deleted
+        // never returns, so all existed at the revision of the first reading if each exists at that of its own.
+        for key in fence.keys() {
+            let exists = self.requests().entry_exists(key, fence.create_revision());
+            if !exists.await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes one key if the fence's entry exists. Returns the revision of the write.
@@ -33,7 +38,7 @@ impl Kv {
         value: &[u8],
     ) -> Result<Revision, FencedError> {
         let txn = Txn::new()
-            .when([fence.compare()])
+            .when(fence.compares().collect::<Vec<_>>())
             .and_then([put(key, value, LeaseId::NONE)]);
         let reply = self.requests().txn(txn).await?;
         reply
@@ -49,7 +54,7 @@ impl Kv {
     /// As [`Kv::put_fenced`].
     pub async fn delete_fenced(&self, fence: &Fence, key: &str) -> Result<bool, FencedError> {
         let txn = Txn::new()
-            .when([fence.compare()])
+            .when(fence.compares().collect::<Vec<_>>())
             .and_then([TxnOp::delete(key, None)]);
         let reply = self.requests().txn(txn).await?;
         reply
@@ -108,8 +113,8 @@ impl Kv {
         self.compared(fence, key, expected, delete).await.map(drop)
     }
 
-    /// Writes one key and deletes the entry behind the fence, if the last change of the key was at `expected` and the
-    /// entry exists. Returns true if it did.
+    /// Writes one key and deletes the entries behind the fence, if the last change of the key was at `expected` and
+    /// they exist. Returns true if they did.
     pub(crate) async fn compare_and_put_leaving(
         &self,
         fence: &Fence,
@@ -117,11 +122,14 @@ impl Kv {
         expected: Revision,
         value: &[u8],
     ) -> Result<bool, StoreError> {
-        let unchanged = unchanged_since(key, expected);
-        let txn = Txn::new().when([fence.compare(), unchanged]).and_then([
-            put(key, value, LeaseId::NONE),
-            TxnOp::delete(fence.key.as_str(), None),
-        ]);
+        let leave = fence
+            .keys()
+            .iter()
+            .map(|key| TxnOp::delete(key.as_str(), None));
+        let ops = std::iter::once(put(key, value, LeaseId::NONE)).chain(leave);
+        let txn = Txn::new()
+            .when(conditions(fence, key, expected))
+            .and_then(ops.collect::<Vec<_>>());
         Ok(self.requests().txn(txn).await?.succeeded)
     }
 
@@ -133,23 +141,33 @@ impl Kv {
         expected: Revision,
         write: TxnOp,
     ) -> Result<Revision, FencedError> {
-        let unchanged = unchanged_since(key, expected);
-        let lock = TxnOp::get(fence.key.as_str(), None);
+        let locks = fence
+            .keys()
+            .iter()
+            .map(|key| TxnOp::get(key.as_str(), None));
         let txn = Txn::new()
-            .when([fence.compare(), unchanged])
+            .when(conditions(fence, key, expected))
             .and_then([write])
-            .or_else([lock]);
+            .or_else(locks.collect::<Vec<_>>());
         let reply = self.requests().txn(txn).await?;
         if reply.succeeded {
             return Ok(reply.revision);
         }
-        let exists = entries(&reply, 0)
-            .first()
-            .is_some_and(|entry| entry.create_revision == fence.create_revision);
-        Err(if exists {
+        let exists = |at| {
+            let entries = entries(&reply, at);
+            let entry = entries.first();
+            entry.is_some_and(|entry| entry.create_revision == fence.create_revision())
+        };
+        Err(if (0..fence.keys().len()).all(exists) {
             FencedError::Conflict
         } else {
             FencedError::Stale
         })
     }
+}
+
+/// The conditions that every entry of the fence exists, and that the last change of `key` was at `expected`.
+fn conditions(fence: &Fence, key: &str, expected: Revision) -> Vec<Compare> {
+    let unchanged = unchanged_since(key, expected);
+    fence.compares().chain([unchanged]).collect()
 }

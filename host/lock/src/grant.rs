@@ -10,10 +10,11 @@ use crate::error::StoreError;
 use crate::fence::Fence;
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
+use crate::lock_entry::LockEntry;
 use crate::own_entry::OwnEntry;
 use crate::tenure::Tenure;
 
-/// The proof that a lock was acquired, and the only way to act under it.
+/// The proof that a lock was acquired, or several at once, and the only way to act under it.
 ///
 /// It is made only by acquiring. Dropping it ends the tenure at once and removes the entry in the background;
 /// [`Grant::release`] returns when the store has confirmed the removal.
@@ -24,53 +25,59 @@ use crate::tenure::Tenure;
 /// effects on the store carry the [`Fence`].
 #[must_use = "dropping a grant gives the lock back"]
 pub struct Grant {
-    name: String,
     create_revision: Revision,
     tenure: Tenure,
-    claim: QueueClaim,
+    /// One for each entry.
+    claims: Vec<QueueClaim>,
     entry: OwnEntry,
     waited: Duration,
-    /// True if the store has confirmed that our entry is deleted.
+    /// True if the store has confirmed that our entries are deleted.
     left: AtomicBool,
 }
 
 impl Grant {
     pub(crate) const fn new(
-        name: String,
         create_revision: Revision,
         tenure: Tenure,
-        claim: QueueClaim,
+        claims: Vec<QueueClaim>,
         entry: OwnEntry,
         waited: Duration,
     ) -> Self {
         Self {
-            name,
             create_revision,
             tenure,
-            claim,
+            claims,
             entry,
             waited,
             left: AtomicBool::new(false),
         }
     }
 
-    /// The name of the lock, as in the request.
+    /// Our entries, one for each lock, in the order of the request. There is at least one.
+    pub fn entries(&self) -> &[LockEntry] {
+        self.entry.entries()
+    }
+
+    /// The name of the lock, as in the request; of several, that of the first.
     pub fn name(&self) -> &str {
-        &self.name
+        self.entries().first().map_or("", LockEntry::name)
     }
 
-    /// The key of our entry.
+    /// The key of our entry; of several, that of the first.
     pub fn key(&self) -> &str {
-        self.entry.key()
+        self.entries().first().map_or("", LockEntry::key)
     }
 
-    /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
-    /// receiver that remembers the highest one can refuse late effects of earlier holders.
+    /// The fencing token: the create revision of our entries. It strictly increases over the exclusive holders of a
+    /// lock, so a receiver that remembers the highest one can refuse late effects of earlier holders.
+    ///
+    /// Holders that hold a lock together, shared or by permits, have different tokens that are valid at one time. There
+    /// a token still separates a holder from those that came after it had left, and not from those beside it.
     pub fn token(&self) -> Token {
         Token::from(self.create_revision)
     }
 
-    /// The lease that carries our entry.
+    /// The lease that carries our entries.
     pub fn lease(&self) -> LeaseId {
         self.entry.lease()
     }
@@ -85,9 +92,9 @@ impl Grant {
         &self.tenure
     }
 
-    /// The condition of a fenced write: our entry exists.
+    /// The condition of a fenced write: each of our entries exists.
     pub fn fence(&self) -> Fence {
-        Fence::new(self.entry.key().to_owned(), self.create_revision)
+        Fence::new(self.entries(), self.create_revision)
     }
 
     /// Ends the tenure. A session that ended before is a loss, and is reported as one.
@@ -96,7 +103,7 @@ impl Grant {
         self.tenure.end(EndReason::Released);
     }
 
-    /// Reads from the store whether our entry exists now, and ends the tenure if it does not.
+    /// Reads from the store whether each of our entries exists now, and ends the tenure if one does not.
     ///
     /// # Errors
     ///
@@ -110,8 +117,8 @@ impl Grant {
         Ok(exists && self.tenure.admits())
     }
 
-    /// Writes one key and gives the lock back, in one transaction, if the last change of the key was at `expected`
-    /// and our entry exists. Returns true if it did; otherwise nothing was changed. Stop the work, and see it
+    /// Writes one key and gives the locks back, in one transaction, if the last change of the key was at `expected`
+    /// and each of our entries exists. Returns true if it did; otherwise nothing was changed. Stop the work, and see it
     /// stopped, *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
     ///
     /// # Errors
@@ -135,7 +142,7 @@ impl Grant {
         Ok(is_done)
     }
 
-    /// Gives the lock back. Stop the work, and see it stopped, *before* calling this.
+    /// Gives the locks back, in one transaction. Stop the work, and see it stopped, *before* calling this.
     ///
     /// # Errors
     ///
@@ -162,10 +169,10 @@ impl Drop for Grant {
 impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Grant")
-            .field("key", &self.entry.key())
+            .field("entries", &self.entries())
             .field("token", &self.create_revision)
             .field("tenure", &self.tenure)
-            .field("claim", &self.claim)
+            .field("claims", &self.claims)
             .finish_non_exhaustive()
     }
 }

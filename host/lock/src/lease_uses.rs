@@ -35,12 +35,16 @@ impl LeaseUses {
         }
     }
 
-    /// Takes `name` for one entry; false when it is taken already or the lease takes no more entries.
-    pub(crate) fn take(&mut self, name: &str) -> bool {
-        if self.retired || self.names.contains_key(name) {
+    /// Takes each of `names` for one entry; false, with none taken, when one is taken already or the lease takes no more
+    /// entries.
+    pub(crate) fn take(&mut self, names: &[&str]) -> bool {
+        if self.retired || names.iter().any(|name| self.names.contains_key(*name)) {
             return false;
         }
-        self.names.insert(name.to_owned(), NameUse::Entry);
+        let used = names
+            .iter()
+            .map(|name| ((*name).to_owned(), NameUse::Entry));
+        self.names.extend(used);
         true
     }
 
@@ -96,20 +100,32 @@ mod tests {
     #[test]
     fn name_is_taken_once_until_freed() {
         let mut uses = LeaseUses::new(at(0));
-        assert!(uses.take("a") && uses.take("b"));
-        assert!(!uses.take("a"));
+        assert!(uses.take(&["a"]) && uses.take(&["b"]));
+        assert!(!uses.take(&["a"]));
         uses.free("a", at(1));
-        assert!(uses.take("a"));
+        assert!(uses.take(&["a"]));
+    }
+
+    #[test]
+    fn set_takes_all_of_its_names_or_none() {
+        let mut uses = LeaseUses::new(at(0));
+        assert!(uses.take(&["b"]));
+        assert!(!uses.take(&["a", "b"]));
+        assert!(uses.take(&["a", "c"]));
+        assert!(!uses.take(&["c"]));
     }
 
     /// Fails when an unanswered put frees its name: a new entry would share the key with the late one.
     #[test]
     fn unanswered_put_retires_the_lease_and_keeps_its_name() {
         let mut uses = LeaseUses::new(at(0));
-        assert!(uses.take("a") && uses.take("b"));
+        assert!(uses.take(&["a"]) && uses.take(&["b"]));
         uses.unanswered("a", at(1));
-        assert!(!uses.take("a"), "the late put would make this entry");
-        assert!(!uses.take("c"), "another entry would keep the lease alive");
+        assert!(!uses.take(&["a"]), "the late put would make this entry");
+        assert!(
+            !uses.take(&["c"]),
+            "another entry would keep the lease alive"
+        );
         assert!(!uses.is_spent(), "b lives on the lease");
         uses.free("b", at(2));
         assert!(uses.is_spent());
@@ -118,27 +134,27 @@ mod tests {
     #[test]
     fn lease_with_only_a_foreign_key_is_spent() {
         let mut uses = LeaseUses::new(at(0));
-        uses.take("a");
+        uses.take(&["a"]);
         uses.set_aside("a", at(1));
         assert!(uses.is_spent());
 
         let mut uses = LeaseUses::new(at(0));
-        assert!(uses.take("a") && uses.take("b"));
+        assert!(uses.take(&["a"]) && uses.take(&["b"]));
         uses.set_aside("a", at(1));
-        assert!(!uses.is_spent() && !uses.take("a") && uses.take("c"));
+        assert!(!uses.is_spent() && !uses.take(&["a"]) && uses.take(&["c"]));
     }
 
     #[test]
     fn idle_lease_retires_and_a_used_one_stays() {
         let mut uses = LeaseUses::new(at(0));
-        uses.take("a");
+        uses.take(&["a"]);
         uses.retire_if_idle(at(600), LONG);
         assert!(!uses.is_spent(), "it has an entry");
         uses.free("a", at(600));
         uses.retire_if_idle(at(659), LONG);
-        assert!(!uses.is_spent() && uses.take("b"));
+        assert!(!uses.is_spent() && uses.take(&["b"]));
         uses.free("b", at(700));
         uses.retire_if_idle(at(760), LONG);
-        assert!(uses.is_spent() && !uses.take("b"));
+        assert!(uses.is_spent() && !uses.take(&["b"]));
     }
 }

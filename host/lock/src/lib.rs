@@ -5,16 +5,16 @@
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
-//! - [`acquire`], [`grant`], [`fence`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several
-//!   writes at once.
+//! - [`acquire`], [`lock_set`], [`lock_entry`], [`grant`], [`fence`], [`kv`], [`batch`]: taking a lock or several,
+//!   holding them, writing under them; several writes at once.
 //! - [`observer`]: calls at renewals, retries, reconnects, hand-offs and losses. [`end_reason`],
 //!   [`queue_role`]: reasons and roles.
 //! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`store_status`]: facts about the
 //!   store. [`snapshot`]: its content, for a backup. [`operator`]: an operator's actions against entries of others.
 //! - Private: `session`, `renewal`, `renewer`, `pool`, `lease_uses`, `lease_thread` (leases); `dialer`, `link`,
 //!   `requests`, `regular_file`, `identity`, `connectivity_probe`, `cuttable` (the store); `claims`, `local_queue`,
-//!   `queue_registry`, `queue_task`, `queue_keys`, `queue_requests`, `queue_verifier`, `long_queue`, `own_entry`
-//!   (queues); `watch_mux` (watches); `fenced_kv`, `key_range`, `pages`, `read_rights` (keys).
+//!   `queue_registry`, `queue_task`, `queue_keys`, `queue_requests`, `enqueue`, `queue_verifier`, `long_queue`,
+//!   `own_entry` (queues); `watch_mux` (watches); `fenced_kv`, `key_range`, `pages`, `read_rights` (keys).
 //!
 //! # What this crate must never do
 //!
@@ -36,6 +36,8 @@ pub mod fence;
 pub mod grant;
 pub mod health;
 pub mod kv;
+pub mod lock_entry;
+pub mod lock_set;
 pub mod locks;
 pub mod observer;
 pub mod operator;
@@ -49,6 +51,7 @@ mod claims;
 mod connectivity_probe;
 mod cuttable;
 mod dialer;
+mod enqueue;
 mod fenced_kv;
 mod identity;
 mod key_range;
@@ -89,11 +92,13 @@ pub use fence::{Fence, FencedError};
 pub use grant::Grant;
 pub use health::StoreHealth;
 pub use kv::{KeyScan, KeyValue, Kv};
-pub use leasehold_ids::{LeaseId, Revision, Token};
+pub use leasehold_ids::{LeaseId, LockMode, LockModeError, LockPermits, Revision, Token};
+pub use lock_entry::LockEntry;
+pub use lock_set::LockSetError;
 pub use locks::Locks;
 pub use observer::{LockObserver, RequestResult, StreamKind};
 pub use operator::AuditNote;
-pub use queue_role::QueueRole;
+pub use queue_role::{QueueRole, QueuedEntry};
 pub use regular_file::open_regular;
 pub use renewer::{RENEWALS_PER_TTL, renewal_interval};
 pub use snapshot::{SnapshotPiece, SnapshotReader};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leasehold_ids::Revision;
+use leasehold_ids::{LockMode, Revision};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -73,12 +73,12 @@ impl LocalQueue {
     }
 
     /// Announces an entry under `key`; `None` when this queue has closed and another must be opened.
-    pub(crate) fn claim(self: &Arc<Self>, key: &str) -> Option<QueueClaim> {
+    pub(crate) fn claim(self: &Arc<Self>, key: &str, mode: LockMode) -> Option<QueueClaim> {
         let mut shared = self.lock();
         if shared.closed {
             return None;
         }
-        let (id, status) = shared.claims.announce(key);
+        let (id, status) = shared.claims.announce(key, mode);
         drop(shared);
         Some(QueueClaim {
             queue: Arc::clone(self),
@@ -271,10 +271,13 @@ mod tests {
     #[test]
     fn reading_abandoned_with_its_watch_is_wanted_by_the_next() {
         let queue = LocalQueue::new("/l/".into(), Duration::from_secs(10));
-        let claim = queue.claim("/l/me").expect("an open queue");
+        let claim = queue
+            .claim("/l/me", LockMode::Exclusive)
+            .expect("an open queue");
         let entry = |key: &str, create_revision| QueueKey {
             key: key.into(),
             create_revision: Revision::new(create_revision),
+            mode: LockMode::Exclusive,
         };
         let entries = [entry("/l/a", 3), entry("/l/me", 10)];
         claim.settle(Revision::new(10), &entries, Revision::new(10));

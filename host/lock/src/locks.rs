@@ -19,6 +19,7 @@ use crate::kv::Kv;
 use crate::lease_thread::LeaseThread;
 use crate::link::StoreLink;
 use crate::local_queue::{LocalQueue, QueueClaim};
+use crate::lock_entry::LockEntry;
 use crate::pool::{EntrySlot, SessionPool};
 use crate::queue_registry::QueueRegistry;
 use crate::queue_task::QueueTask;
@@ -44,8 +45,8 @@ const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 /// # Guarantees
 ///
 /// - All locks of one TTL share one lease, renewed from a thread of its own.
-/// - Two entries for the *same* lock from one client get different leases, so they exclude each
-///   other like entries of different machines.
+/// - Two entries for the *same* lock from one client get different leases, whatever their modes, so they exclude each
+///   other, or hold beside each other, like entries of different machines.
 #[derive(Clone)]
 pub struct Locks(pub(crate) Arc<LockClient>);
 
@@ -244,10 +245,14 @@ impl LockClient {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Makes a slot for one entry of `name`, on the first session of that TTL that can carry it.
-    pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<EntrySlot, StoreError> {
+    /// Makes a slot for one entry of each of `names`, on the first session of that TTL that can carry them all.
+    pub(crate) async fn slot(
+        &self,
+        ttl: Duration,
+        names: &[&str],
+    ) -> Result<EntrySlot, StoreError> {
         let open = || self.open(ttl, LeasePurpose::Entries);
-        self.pool.slot(ttl, name, open).await
+        self.pool.slot(ttl, names, open).await
     }
 
     async fn open(
@@ -271,10 +276,10 @@ impl LockClient {
         Ok(session)
     }
 
-    /// Announces an entry in the local queue of `prefix`, and opens that queue if need be.
-    pub(crate) fn claim(&self, prefix: &str, key: &str, ttl: Duration) -> QueueClaim {
+    /// Announces an entry in the local queue of its lock, and opens that queue if need be.
+    pub(crate) fn claim(&self, entry: &LockEntry, ttl: Duration) -> QueueClaim {
         self.queues
-            .claim(prefix, key, ttl, |queue| self.spawn_queue_task(queue))
+            .claim(entry, ttl, |queue| self.spawn_queue_task(queue))
     }
 
     fn spawn_queue_task(&self, queue: Arc<LocalQueue>) {

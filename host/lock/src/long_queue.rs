@@ -8,6 +8,19 @@
 //! The deletion of an entry in the middle of the queue is found when its predecessor is deleted, or at the next of
 //! the readings that are made every few seconds. Such an entry would not have acted before either.
 //!
+//! # Only exclusive entries wait here
+//!
+//! An exclusive entry holds when nothing is ahead, so it cannot hold before its predecessor is deleted: watching that
+//! one alone misses no grant. No single key is such a sign for the other modes. A shared entry holds beside its
+//! predecessor, if that is shared too. One with permits holds as soon as *enough* of the entries ahead are deleted,
+//! whichever they are. Neither is the deletion of the predecessor a proof: it may leave other writers, or too many
+//! permits, ahead. Those entries therefore read the whole queue when they join and follow every deletion in it,
+//! however long it is. Their messages cost the store more in long queues; each grant costs no reading.
+//!
+//! A long queue may hold entries of all modes ahead of an exclusive one. They are all the same to it.
+//!
+//! # Origin
+//!
 //! After the predecessor chain of Go's `concurrency.Mutex`, with two differences. Being first is proved by reading
 //! both ends of the gap at one revision. The watch has no start revision, because the store serves one that has late
 //! (see `watch_mux`); events before it opened are found by a reading.
@@ -15,7 +28,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_ids::Revision;
+use leasehold_ids::{LockMode, Revision};
 use tokio::time::sleep;
 
 use crate::local_queue::LocalQueue;
@@ -40,6 +53,8 @@ pub(crate) fn unread() -> QueueKey {
     QueueKey {
         key: String::new(),
         create_revision: Revision::NONE,
+        // It fits beside none, so nothing is decided before the queue was read.
+        mode: LockMode::Exclusive,
     }
 }
 
@@ -84,6 +99,7 @@ impl QueueFollower {
             let next = next.unwrap_or_else(|| QueueKey {
                 key: self.key.clone(),
                 create_revision: self.create_revision,
+                mode: LockMode::Exclusive,
             });
             if next != key_watch.entry || key_watch.watch.is_over() {
                 if holding {
@@ -113,7 +129,7 @@ impl QueueFollower {
                 biased;
                 item = key_watch.watch.next() => match item {
                     Some(WatchItem::Open { .. }) => {
-                        let QueueKey { key, create_revision } = &key_watch.entry;
+                        let QueueKey { key, create_revision, .. } = &key_watch.entry;
                         if !self.requests.entry_exists(key, *create_revision).await.unwrap_or(false) {
                             return;
                         }

@@ -116,8 +116,8 @@ pub trait LockObserver: Send + Sync + 'static {
         let _ = (lock, token, took);
     }
 
-    /// `lock` was lost: the tenure of `token` ended without being released. Called once per grant, when the end is
-    /// first noticed; at the latest when the grant is dropped.
+    /// `lock` was lost: the tenure of `token` ended without being released. Called once per lock of a grant, when
+    /// the end is first noticed; at the latest when the grant is dropped.
     fn lock_lost(&self, lock: &str, token: Token, reason: &EndReason) {
         let _ = (lock, token, reason);
     }
@@ -153,30 +153,32 @@ impl fmt::Debug for ObserverHandle {
     }
 }
 
-/// The report of one lock's loss, sent at most once.
+/// The report of the loss of one grant's locks, sent at most once.
 #[derive(Debug)]
 pub(crate) struct LossReport {
     observer: ObserverHandle,
-    lock: String,
+    locks: Vec<String>,
     token: Token,
     is_sent: AtomicBool,
 }
 
 impl LossReport {
-    pub(crate) const fn new(observer: ObserverHandle, lock: String, token: Token) -> Self {
+    pub(crate) const fn new(observer: ObserverHandle, locks: Vec<String>, token: Token) -> Self {
         Self {
             observer,
-            lock,
+            locks,
             token,
             is_sent: AtomicBool::new(false),
         }
     }
 
-    /// Reports the loss, unless the lock was released or the loss was reported before.
+    /// Reports the loss, unless the locks were released or the loss was reported before.
     pub(crate) fn send(&self, reason: &EndReason) {
         if *reason != EndReason::Released && !self.is_sent.swap(true, Ordering::AcqRel) {
-            self.observer
-                .notify(|observer| observer.lock_lost(&self.lock, self.token, reason));
+            for lock in &self.locks {
+                self.observer
+                    .notify(|observer| observer.lock_lost(lock, self.token, reason));
+            }
         }
     }
 }
@@ -287,14 +289,17 @@ mod tests {
     #[test]
     fn loss_is_reported_once_and_a_release_never() {
         let (recorder, observer) = RecordingObserver::new();
-        let report = LossReport::new(observer, "/l".into(), Token::new(7));
+        let report = LossReport::new(observer, vec!["/l".into(), "/m".into()], Token::new(7));
         report.send(&EndReason::Released);
         assert!(recorder.take().is_empty());
         report.send(&EndReason::TokenStale);
         report.send(&EndReason::LeaseEnded);
         assert_eq!(
             recorder.take(),
-            ["lock_lost /l 7 the store no longer accepts our fencing token"]
+            [
+                "lock_lost /l 7 the store no longer accepts our fencing token",
+                "lock_lost /m 7 the store no longer accepts our fencing token"
+            ]
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Our entry in a queue, and the guarantee that it does not stay there by accident.
+//! Our entries in the queues of one acquisition, and the guarantee that none stays there by accident.
 //!
-//! Whatever happens to the future or the grant that owns it, an entry is deleted by its create revision (never by its
-//! name alone: a retried delete by name can remove a newer lock of another), and its slot is freed only when the
-//! store has confirmed the deletion.
+//! One transaction makes all of them, so they share their lease and their create revision. Whatever happens to the
+//! future or the grant that owns them, they are deleted by that revision (never by name alone: a retried delete by
+//! name can remove a newer lock of another). Their slot is freed only when the store has confirmed the deletion of
+//! each.
 //!
 //! # Puts without an answer
 //!
 //! A put that was not answered may be carried out at any later moment: after a repeated one was answered, after a
 //! refusal, after the lock was given back. It is a put under our lease, so only the end of the lease rules it out.
-//! Such puts are counted past success and refusal. When the owner of the entry is done with it, the key is searched
-//! for until each of them was found or the lease has ended. After the first fruitless searches the lease is retired,
+//! Such puts are counted past success and refusal. When the owner of the entries is done with them, the keys are searched
+//! for until each put was found or the lease has ended. After the first fruitless searches the lease is retired,
 //! so that it ends as soon as no other entry is on it.
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::backoff::Backoff;
 use crate::end_reason::EndReason;
 use crate::error::StoreError;
+use crate::lock_entry::LockEntry;
 use crate::locks::LockClient;
 use crate::pool::EntrySlot;
 
@@ -34,7 +36,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::
 /// Time that the entry of a session that ended here is searched for. An outage of the store may last.
 const OUTAGE: Duration = Duration::from_mins(10);
 
-/// Knowledge about an entry in the store. Pure.
+/// Knowledge about the entries of one acquisition in the store. Pure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct EntryState {
     /// The create revision, once a reply has shown it.
@@ -64,25 +66,27 @@ impl EntryState {
     }
 }
 
+/// The entries of one acquisition, of which there is at least one.
 pub(crate) struct OwnEntry {
     shared: Arc<LockClient>,
     slot: Option<EntrySlot>,
-    key: String,
+    entries: Vec<LockEntry>,
     state: EntryState,
 }
 
 impl OwnEntry {
-    pub(crate) fn new(shared: Arc<LockClient>, slot: EntrySlot, key: String) -> Self {
+    pub(crate) fn new(shared: Arc<LockClient>, slot: EntrySlot, entries: Vec<LockEntry>) -> Self {
         Self {
             shared,
             slot: Some(slot),
-            key,
+            entries,
             state: EntryState::default(),
         }
     }
 
-    pub(crate) fn key(&self) -> &str {
-        &self.key
+    /// The entries, in the order of the request's locks.
+    pub(crate) fn entries(&self) -> &[LockEntry] {
+        &self.entries
     }
 
     pub(crate) fn shared(&self) -> &Arc<LockClient> {
@@ -120,7 +124,8 @@ impl OwnEntry {
         self.state.create_revision = None;
     }
 
-    /// Leaves the key to the foreign entry that exists under it: this session has no entry of that name again.
+    /// Leaves the keys to the foreign entry that exists under one of them: this session has no entries of those names
+    /// again.
     pub(crate) fn leave_to_foreign(mut self) {
         if self.state.unanswered == 0
             && let Some(slot) = self.slot.take()
@@ -130,12 +135,12 @@ impl OwnEntry {
         // Otherwise the name stays taken until every put was found, or the lease has ended.
     }
 
-    /// Deletes the entry, on the caller's connection. When this fails, a clean-up continues in the background.
+    /// Deletes the entries, on the caller's connection and in one transaction. When this fails, a clean-up continues in the background.
     pub(crate) async fn remove(&mut self) -> Result<(), StoreError> {
         if let Some(create_revision) = self.state.create_revision {
             self.shared
                 .requests
-                .delete_entry(&self.key, create_revision)
+                .delete_entries(&self.entries, create_revision)
                 .await?;
         }
         self.set_deleted();
@@ -154,23 +159,28 @@ impl Drop for OwnEntry {
         let clean_up = EntryCleanUp {
             shared: self.shared.clone(),
             slot,
-            key: std::mem::take(&mut self.key),
+            entries: std::mem::take(&mut self.entries),
             state: self.state,
         };
         self.shared.lease_thread.spawn(clean_up.run());
     }
 }
 
-/// Removes an entry, on the lease thread, after its owner is done with it.
+/// Removes the entries of one acquisition, on the lease thread, after their owner is done with them.
 struct EntryCleanUp {
     shared: Arc<LockClient>,
     slot: EntrySlot,
-    key: String,
+    entries: Vec<LockEntry>,
     state: EntryState,
 }
 
 impl EntryCleanUp {
-    /// Runs until no entry of ours exists or can appear under the key.
+    /// The keys, for the log.
+    fn keys(&self) -> Vec<&str> {
+        self.entries.iter().map(LockEntry::key).collect()
+    }
+
+    /// Runs until no entry of ours exists or can appear under the keys.
     async fn run(mut self) {
         let began = Instant::now();
         let (mut look, mut delete) = (
@@ -181,7 +191,7 @@ impl EntryCleanUp {
         // The session's end is the lease's: nothing renews it any more.
         while self.slot.session().is_alive() {
             if let Err(error) = self.step().await {
-                tracing::debug!(key = %self.key, %error, "cannot remove our entry yet");
+                tracing::debug!(keys = ?self.keys(), %error, "cannot remove our entry yet");
             }
             if self.state.is_clear() {
                 return;
@@ -219,10 +229,16 @@ impl EntryCleanUp {
             let lease = self.slot.session().lease;
             // One answer is enough: a put that arrives later ends with its lease, which nothing renews.
             let removed = match self.state.create_revision {
-                Some(create_revision) => requests.delete_entry(&self.key, create_revision).await,
-                None => match requests.own_create_revision(&self.key, lease).await {
+                Some(create_revision) => {
+                    requests
+                        .delete_entries(&self.entries, create_revision)
+                        .await
+                }
+                None => match requests.own_create_revision(&self.entries, lease).await {
                     Ok(Some(create_revision)) => {
-                        requests.delete_entry(&self.key, create_revision).await
+                        requests
+                            .delete_entries(&self.entries, create_revision)
+                            .await
                     }
                     Ok(None) => Ok(()),
                     Err(error) => Err(error),
@@ -232,7 +248,7 @@ impl EntryCleanUp {
             match removed {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!(key = %self.key, %error, "cannot remove the entry of an ended session yet");
+                    tracing::debug!(keys = ?self.keys(), %error, "cannot remove the entry of an ended session yet");
                 }
             }
             let closing = shared.lease_thread.cancel_token().cancelled();
@@ -248,12 +264,16 @@ impl EntryCleanUp {
         if self.state.create_revision.is_none() && self.state.unanswered > 0 {
             let _turn = self.shared.looks.acquire().await;
             let lease = self.slot.session().lease;
-            if let Some(create_revision) = requests.own_create_revision(&self.key, lease).await? {
+            if let Some(create_revision) =
+                requests.own_create_revision(&self.entries, lease).await?
+            {
                 self.state.found(create_revision);
             }
         }
         if let Some(create_revision) = self.state.create_revision {
-            requests.delete_entry(&self.key, create_revision).await?;
+            requests
+                .delete_entries(&self.entries, create_revision)
+                .await?;
             self.state.create_revision = None;
         }
         Ok(())

@@ -88,18 +88,18 @@ impl SessionPool {
         locked(&self.ttls).entry(ttl).or_default().clone()
     }
 
-    /// A slot for one entry of `name`, on the first session of that TTL that can carry it.
+    /// A slot for one entry of each of `names`, on the first session of that TTL that can carry them all.
     pub(crate) async fn slot<F>(
         self: &Arc<Self>,
         ttl: Duration,
-        name: &str,
+        names: &[&str],
         open: impl Fn() -> F,
     ) -> Result<EntrySlot, StoreError>
     where
         F: Future<Output = Result<Arc<LeaseSession>, StoreError>>,
     {
         let per_ttl = self.per_ttl(ttl);
-        let find = || self.find(&per_ttl, name);
+        let find = || self.find(&per_ttl, names);
         let add = |session| {
             let uses = Mutex::new(LeaseUses::new(self.clock.now()));
             locked(&per_ttl.entries).push(Arc::new(PooledSession { session, uses }));
@@ -107,17 +107,19 @@ impl SessionPool {
         per_ttl.find_or_open(find, open, add).await
     }
 
-    fn find(self: &Arc<Self>, per_ttl: &PerTtl, name: &str) -> Option<EntrySlot> {
+    fn find(self: &Arc<Self>, per_ttl: &PerTtl, names: &[&str]) -> Option<EntrySlot> {
         let mut entries = locked(&per_ttl.entries);
         // Slots still out keep sessions that have ended alive on their own.
         entries.retain(|pooled| pooled.session.is_alive());
         let mut usable = entries.iter().filter(|pooled| pooled.session.has_time());
-        let pooled = usable.find(|pooled| pooled.uses().take(name))?;
-        pooled.session.carries(name);
+        let pooled = usable.find(|pooled| pooled.uses().take(names))?;
+        if let Some(name) = names.first() {
+            pooled.session.carries(name);
+        }
         Some(EntrySlot {
             pool: Arc::clone(self),
             pooled: Arc::clone(pooled),
-            name: name.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
         })
     }
 
@@ -289,12 +291,12 @@ async fn revoke(requests: &StoreRequests, lease: LeaseId) -> Result<(), StoreErr
     }
 }
 
-/// The right to have the one entry of a name under a session. Freed on drop, so it must be kept until the entry is
-/// certainly deleted from the store.
+/// The right to have the one entry of each of some names under a session. Freed on drop, so it must be kept until the
+/// entries are certainly deleted from the store.
 pub(crate) struct EntrySlot {
     pool: Arc<SessionPool>,
     pooled: Arc<PooledSession>,
-    name: String,
+    names: Vec<String>,
 }
 
 impl EntrySlot {
@@ -302,20 +304,26 @@ impl EntrySlot {
         &self.pooled.session
     }
 
-    /// Leaves the name taken for as long as the session lives: a foreign key exists under the entry's.
-    pub(crate) fn leave_to_foreign(self) {
+    /// Leaves the names taken for as long as the session lives: a foreign key exists under one of the entries'.
+    pub(crate) fn leave_to_foreign(mut self) {
         let now = self.pool.clock.now();
-        self.pooled.uses().set_aside(&self.name, now);
+        let mut uses = self.pooled.uses();
+        // Freed in place of the names: nothing.
+        for name in std::mem::take(&mut self.names) {
+            uses.set_aside(&name, now);
+        }
+        drop(uses);
         self.pool.wake_up.notify_one();
-        // Freed in place of the name; no entry has an empty one.
-        let mut freed = self;
-        freed.name.clear();
     }
 
-    /// Retires the session: a put of this entry may arrive for as long as the lease lives.
+    /// Retires the session: a put of these entries may arrive for as long as the lease lives.
     pub(crate) fn unanswered(&self) {
         let now = self.pool.clock.now();
-        self.pooled.uses().unanswered(&self.name, now);
+        let mut uses = self.pooled.uses();
+        for name in &self.names {
+            uses.unanswered(name, now);
+        }
+        drop(uses);
         self.pool.wake_up.notify_one();
     }
 }
@@ -324,7 +332,9 @@ impl Drop for EntrySlot {
     fn drop(&mut self) {
         let now = self.pool.clock.now();
         let mut uses = self.pooled.uses();
-        uses.free(&self.name, now);
+        for name in &self.names {
+            uses.free(name, now);
+        }
         let is_spent = uses.is_spent();
         drop(uses);
         if is_spent {

@@ -1,28 +1,43 @@
-//! Keys of a queue: which keys are entries of a lock, and their order.
+//! Keys of a queue: which keys are entries of a lock, their modes, and their order.
 
-use etcd_client::GetResponse;
-use leasehold_ids::Revision;
+use etcd_client::{GetResponse, KeyValue};
+use leasehold_ids::{LeaseId, LockMode, Revision};
+
+use crate::queue_role::QueuedEntry;
 
 /// One entry of a queue as a read shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct QueueKey {
     pub(crate) key: String,
     pub(crate) create_revision: Revision,
+    pub(crate) mode: LockMode,
 }
 
-/// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that is not text is
-/// not a client's entry.
+impl QueuedEntry for QueueKey {
+    fn mode(&self) -> LockMode {
+        self.mode
+    }
+}
+
+impl QueueKey {
+    /// The entry that a read shows; `None` for a key that is not text, which is not a client's entry.
+    pub(crate) fn read(kv: &KeyValue) -> Option<Self> {
+        let key = kv.key_str().ok()?;
+        Some(Self {
+            key: key.to_owned(),
+            create_revision: Revision::new(kv.create_revision()),
+            mode: LockMode::of_key(key, LeaseId::new(kv.lease())),
+        })
+    }
+}
+
+/// The direct children of `prefix`, oldest first. Deeper keys belong to other locks.
 pub(crate) fn entries_of(range: &GetResponse, prefix: &str) -> Vec<QueueKey> {
     let mut entries: Vec<QueueKey> = range
         .kvs()
         .iter()
-        .filter_map(|kv| {
-            let key = kv.key_str().ok()?;
-            is_entry(key, prefix).then(|| QueueKey {
-                key: key.to_owned(),
-                create_revision: Revision::new(kv.create_revision()),
-            })
-        })
+        .filter(|kv| kv.key_str().is_ok_and(|key| is_entry(key, prefix)))
+        .filter_map(QueueKey::read)
         .collect();
     entries.sort_by_key(|entry| entry.create_revision);
     entries

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::local_queue::{LocalQueue, QueueClaim};
+use crate::lock_entry::LockEntry;
 
 /// The local queues that are open.
 #[derive(Debug, Default)]
@@ -19,23 +20,24 @@ impl QueueRegistry {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces an entry in the queue of `prefix`. A queue that is not open yet is opened and handed to `start`.
+    /// Announces an entry in the queue of its lock. A queue that is not open yet is opened and handed to `start`.
     pub(crate) fn claim(
         &self,
-        prefix: &str,
-        key: &str,
+        entry: &LockEntry,
         ttl: Duration,
         start: impl Fn(Arc<LocalQueue>),
     ) -> QueueClaim {
+        let (prefix, key, mode) = (entry.prefix(), entry.key(), entry.mode());
         let mut queues = self.lock();
-        if let Some(claim) = queues.get(prefix).and_then(|queue| queue.claim(key)) {
+        let open = queues.get(prefix);
+        if let Some(claim) = open.and_then(|queue| queue.claim(key, mode)) {
             return claim;
         }
         loop {
             let queue = LocalQueue::new(prefix.to_owned(), ttl);
             queues.insert(prefix.to_owned(), queue.clone());
             start(queue.clone());
-            if let Some(claim) = queue.claim(key) {
+            if let Some(claim) = queue.claim(key, mode) {
                 return claim;
             }
         }

@@ -120,13 +120,14 @@ fn queue_of(keys: &[QueueKey], prefix: &str) -> Vec<QueueKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_ids::Revision;
+    use leasehold_ids::{LockMode, Revision};
 
     #[test]
     fn the_queue_of_a_lock_is_its_direct_children_oldest_first() {
         let entry = |key: &str, create_revision| QueueKey {
             key: key.into(),
             create_revision: Revision::new(create_revision),
+            mode: LockMode::Exclusive,
         };
         let keys = [
             entry("/l/a/1", 9),

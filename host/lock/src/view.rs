@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_ids::{LeaseId, Revision};
+use leasehold_ids::{LeaseId, LockMode, Revision};
 
 use crate::feed::{FeedItem, KeyChange, KeyFeed};
 use crate::kv::KeyValue;
 use crate::locks::Locks;
-use crate::queue_role::{QueueRole, holders, waiters, with_roles};
+use crate::queue_role::{QueueRole, QueuedEntry, holders, waiters, with_roles};
 
 /// One entry of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ impl QueueEntry {
     /// True if this entry has no lease: an operator put it there by hand, and it stays until deleted.
     pub const fn is_administrative(&self) -> bool {
         self.lease.is_none()
+    }
+}
+
+impl QueuedEntry for QueueEntry {
+    fn mode(&self) -> LockMode {
+        LockMode::of_key(&self.key, self.lease)
     }
 }
 
@@ -81,7 +87,7 @@ impl Locks {
 
 impl QueueView {
     /// The queues by lock name, each in create-revision order. [`queue_role`](crate::queue_role) derives holders and
-    /// waiters from the order.
+    /// waiters from the order and the modes.
     pub const fn queues(&self) -> &BTreeMap<String, Vec<QueueEntry>> {
         &self.queues
     }

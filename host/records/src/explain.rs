@@ -53,6 +53,15 @@ impl Explanation {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
     }
 
+    /// Returns the word of an operator's decision that keeps new runs from starting on this host.
+    pub fn decision_on(&self, host: &str) -> Option<&'static str> {
+        self.on(host).find_map(|reason| match reason.kind {
+            ReasonKind::Paused { .. } => Some("paused"),
+            ReasonKind::Drained { .. } => Some("drained"),
+            _ => None,
+        })
+    }
+
     /// Returns the reasons on this host in one line, without those that its state and its next time show already.
     pub fn summary(&self, host: &str) -> String {
         let reasons = self.on(host).filter(|reason| !reason.kind.is_plain());
@@ -170,8 +179,9 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
         owner.is_some_and(|owner| owner.host == record.host && owner.job == record.job)
     };
     let lock = record.lock.clone();
-    let kind = match (queue.first(), queue.iter().position(is_own)) {
-        (Some(own), Some(0)) => ReasonKind::Granted {
+    let mut places = queue.iter().enumerate();
+    let kind = match (queue.first(), places.find(|(_, entry)| is_own(entry))) {
+        (_, Some((_, own))) if own.is_holder => ReasonKind::Granted {
             lock,
             token: own.token,
         },
@@ -180,7 +190,7 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
             key: first.key.clone(),
             value: first.text.clone(),
         },
-        (Some(first), Some(place)) => ReasonKind::Blocked(BlockedBy {
+        (Some(first), Some((place, _))) => ReasonKind::Blocked(BlockedBy {
             lock,
             by: first
                 .owner
@@ -194,7 +204,7 @@ fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
             token: first.token,
             held_since_unix_ms: held_since(facts, first),
             place,
-            waiters: queue.len() - 1,
+            waiters: queue.iter().filter(|entry| !entry.is_holder).count(),
             since_unix_ms: record.since_unix_ms,
         }),
         (_, None) | (None, _) => ReasonKind::Joining {

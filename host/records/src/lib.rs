@@ -12,12 +12,16 @@
 //!   [`TickRecord`] is a name and not a clock reading. Hosts compare recorded times to find a wrong clock. And a pause
 //!   may end at a time.
 //! - [`explain`](mod@explain): the reasons for which a job runs or does not.
+//! - [`RunKey`], [`RunName`]: one run, as a key and for people.
 //! - [`UnixMs`]: wall time. [`wall_text`]: moments and spans as text.
+//! - `fixtures`, a feature: records for tests.
 //! - [`printable`]: any text as one line that a terminal may print.
 
 mod admin_action;
 mod control;
 pub mod explain;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;
 mod follow;
 mod holder;
 mod host;
@@ -29,6 +33,7 @@ mod merge;
 mod output;
 pub mod printable;
 mod run;
+mod run_name;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -50,6 +55,7 @@ pub use keys::{ControlKey, Root, RootError, RunKey};
 pub use manual_run::ManualRun;
 pub use output::{OutputChunk, OutputEnd, OutputLine, OutputStream};
 pub use run::{MergedRuns, Outcome, RunRecord};
+pub use run_name::{RunName, RunNameError};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
 pub use trigger::{TriggerRecord, TriggerState};

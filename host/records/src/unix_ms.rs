@@ -37,6 +37,11 @@ impl UnixMs {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the whole milliseconds from `earlier` to `self`, or zero when `earlier` is later.
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Returns the moment `by` after this one, in whole milliseconds; saturates at the largest value.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
@@ -88,5 +93,7 @@ mod tests {
             UnixMs::new(0)
         );
         assert_eq!(UnixMs::new(5).since(late), Duration::ZERO);
+        assert_eq!(UnixMs::new(5).millis_since(UnixMs::new(2)), 3);
+        assert_eq!(UnixMs::new(5).millis_since(late), 0);
     }
 }

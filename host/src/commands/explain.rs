@@ -119,24 +119,15 @@ mod tests {
     use super::*;
     use leasehold_lock::Token;
     use leasehold_records::explain::StoreFacts;
+    use leasehold_records::fixtures::job_record;
     use leasehold_records::{JobPlan, JobRecord, JobState};
 
     fn record(host: &str, state: JobState) -> JobRecord {
         JobRecord {
-            job: "ledger".into(),
-            host: host.into(),
             lock: "billing".into(),
-            state,
             since_unix_ms: UnixMs::new(3_600_000),
             token: (state == JobState::Running).then_some(Token::new(7)),
-            next_unix_ms: None,
-            last: None,
-            detail: String::new(),
-            progress: None,
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record("ledger", host, state)
         }
     }
 

@@ -1,32 +1,28 @@
 //! `leasehold trigger`: one run of a job now, under its lock, on any host that has the job.
 //!
-//! - `refusal`: reasons for which no run is requested; pure. `follow`: the request, from host to host to its end.
+//! - `follow`: the request, from host to host to its end. `run_output`: the output of its run.
 
 mod follow;
-mod refusal;
+mod run_output;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_lock::{Batch, Revision};
-use leasehold_records::{AdminAction, TriggerRecord, TriggerState};
+use leasehold_orders::{RunRequest, request_run};
 
 use self::follow::RequestFollower;
-use self::refusal::{JobSituation, find_refusal};
-use super::drain::known_drain;
-use super::pause::known_pause;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::orders::{OrderArgs, OrderDesk, halting, mark, now};
+use crate::orders::{OpenDesk, OrderArgs};
 
 /// Arguments of `leasehold trigger`.
 #[derive(Args)]
 pub(crate) struct TriggerArgs {
     /// The job.
     job: String,
-    /// Wait for the end of the run, print the end of its output, and exit as it ended.
+    /// Wait for the end of the run, print its output as it comes, and exit as it ended.
     ///
     /// Ctrl-C ends the wait and leaves the run alone.
     #[arg(long)]
@@ -78,40 +74,25 @@ pub(crate) async fn run(args: TriggerArgs) -> Result<Exit, Failure> {
         why: args.why.clone(),
         config: args.config_file.clone(),
     };
-    let desk = OrderDesk::open(&order).await?;
+    let desk = OpenDesk::open(&order).await?;
     let followed = request(&desk, &args).await;
     desk.close(followed).await
 }
 
-async fn request(desk: &OrderDesk, args: &TriggerArgs) -> Result<Exit, Failure> {
+async fn request(open: &OpenDesk, args: &TriggerArgs) -> Result<Exit, Failure> {
     let job = args.job.as_str();
-    desk.know_job(job).await?;
+    open.know_job(job).await?;
     if let Some(host) = &args.host {
-        desk.know_host(host).await?;
+        open.know_host(host).await?;
     }
-    let situation = read_situation(desk, args).await?;
-    if let Some(reason) = find_refusal(job, &situation, now()) {
-        return Err(Failure::of_line(Exit::NotAcquired, &reason));
-    }
-    let (at, config) = (now(), config_values(&args.config)?);
-    let record = TriggerRecord {
-        id: format!("{:015}-{:08x}", at.as_u64(), mark()),
-        job: job.to_owned(),
-        by: desk.by().to_owned(),
-        why: desk.why().to_owned(),
-        at_unix_ms: at,
-        config,
-        host: args.host.clone(),
-        state: TriggerState::Open,
+    let request = RunRequest {
+        job,
+        host: args.host.as_deref(),
+        config: config_values(&args.config)?,
+        expire: args.expire,
     };
-    let key = desk.root().trigger(job, &record.id);
-    let mut batch = Batch::default();
-    batch.put(&key, &record.to_json(), desk.lease_for(args.expire).await?);
-    let mut action = desk.action(AdminAction::Trigger);
-    action.job = Some(job.to_owned());
-    action.host.clone_from(&args.host);
-    desk.commit((&key, Revision::NONE), batch, &action).await?;
-    let mut follower = RequestFollower::new(desk, key, job, args.wait);
+    let requested = request_run(&open.desk, request).await?;
+    let mut follower = RequestFollower::new(&open.desk, requested.key, job, args.wait);
     follower.follow().await
 }
 
@@ -124,33 +105,6 @@ fn config_values(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>,
         }
     }
     Ok(values)
-}
-
-async fn read_situation(desk: &OrderDesk, args: &TriggerArgs) -> Result<JobSituation, Failure> {
-    let (job, root) = (args.job.as_str(), desk.root());
-    let (paused, _) = desk.read(&root.job_control(job)).await?;
-    let (all, _) = desk.read(&root.all_control()).await?;
-    let drained = match &args.host {
-        Some(host) => known_drain(desk.read(&root.host_control(host)).await?.0.as_ref(), now()),
-        None => None,
-    };
-    let (kv, prefix) = (desk.kv(), root.triggers_of(job));
-    let requests = kv.scan(&prefix, Vec::new, |found, key| {
-        found.extend(TriggerRecord::from_json(&key.value));
-    });
-    let requests = requests.await;
-    let requests = requests
-        .map_err(|error| desk.describe_unread(&error))?
-        .found;
-    Ok(JobSituation {
-        paused: known_pause(paused.as_ref(), now()),
-        all_paused: known_pause(all.as_ref(), now()),
-        host: args.host.clone(),
-        drained: drained.map(|drain| drain.mark),
-        running: halting::find_runs(desk, Some(job), None).await?.pop(),
-        jobs: desk.jobs(Some(job)).await?,
-        open: requests.into_iter().find(|request| request.state.is_open()),
-    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod losses;
 mod merging;
 mod outbox;
 mod rules;
+mod run_fate;
 mod sizes;
 mod unended;
 mod writer;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use leasehold_config::JobHistory;
 use leasehold_lock::Locks;
-use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
+use leasehold_records::{HostRecord, JobRecord, Root, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -171,15 +172,6 @@ impl RecordWriterTask {
     }
 }
 
-/// Returns the key of a run's record.
-pub(crate) fn run_key(record: &RunRecord) -> RunKey {
-    RunKey {
-        job: record.job.clone(),
-        token: record.token,
-        sequence: record.sequence,
-    }
-}
-
 /// Returns the text of an `Arc<str>`, for records.
 pub(crate) fn text(shared: &Arc<str>) -> String {
     shared.as_ref().to_owned()
@@ -192,28 +184,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) fn sample(token: u64) -> RunRecord {
     RunRecord {
-        job: "j".into(),
-        host: "h".into(),
         lock: "l".into(),
         lock_key: "/leasehold/locks/l/1".into(),
-        token: leasehold_lock::Token::new(token),
-        sequence: 0,
-        run_id: format!("h-{token}-0"),
-        attempt: 1,
-        tick_unix_ms: None,
-        plugin_sha256: "00".into(),
-        version: String::new(),
-        started_unix_ms: leasehold_records::UnixMs::new(1_000),
-        ended_unix_ms: None,
-        outcome: leasehold_records::Outcome::Running,
-        detail: String::new(),
-        calls_admitted: 0,
-        calls_refused: 0,
-        peak_memory_bytes: 0,
-        output: String::new(),
-        output_truncated_bytes: 0,
-        output_kept_in: String::new(),
-        merged: None,
-        manual: None,
+        ..leasehold_records::fixtures::run_record("j", "h", token)
     }
 }

@@ -8,6 +8,7 @@ use leasehold_config::{Config, Schedule};
 use leasehold_lock::{
     BootTime, Clock as _, LeaseId, RequestResult, StreamKind, SystemClock, Token,
 };
+use leasehold_records::fixtures::job_record;
 use leasehold_records::{JobRecord, JobState, UnixMs};
 use leasehold_runtime::{Form, PluginFacts};
 use leasehold_supervisor::event::{AbandonedRun, Event, EventContext, EventKind, SkipCause};
@@ -147,20 +148,9 @@ fn run_ended(outcome: &'static str, refused: u64) -> EventKind {
 /// Reports the state of a job.
 pub(crate) fn report_state(sink: &dyn EventSink, job: &str, lock: &str, state: JobState) {
     let record = JobRecord {
-        job: job.into(),
-        host: "web1".into(),
         lock: lock.into(),
-        state,
         since_unix_ms: UnixMs::new(1_700_000_000_000),
-        token: None,
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: vec![],
-        pending: None,
-        plan: None,
-        files: None,
+        ..job_record(job, "web1", state)
     };
     let plugin = PluginFacts {
         job: record.job.clone(),

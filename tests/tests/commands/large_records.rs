@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, LeaseId, Locks, Token};
+use leasehold_records::fixtures::run_record;
 use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
@@ -22,29 +23,12 @@ const OUTPUT: usize = 25_000;
 
 fn record(token: u64) -> RunRecord {
     RunRecord {
-        job: format!("k{}", token % 3),
-        host: "loud".into(),
-        lock: format!("k{}", token % 3),
         lock_key: "/leasehold/locks/k/1".into(),
-        token: Token::new(token),
-        sequence: 0,
-        run_id: format!("loud-{token}-0"),
-        attempt: 1,
-        tick_unix_ms: None,
-        plugin_sha256: "00".into(),
-        version: String::new(),
-        started_unix_ms: UnixMs::new(1_000),
         ended_unix_ms: Some(UnixMs::new(2_000)),
         outcome: Outcome::Done,
-        detail: String::new(),
         calls_admitted: 1,
-        calls_refused: 0,
-        peak_memory_bytes: 0,
         output: "x".repeat(OUTPUT),
-        output_truncated_bytes: 0,
-        output_kept_in: String::new(),
-        merged: None,
-        manual: None,
+        ..run_record(&format!("k{}", token % 3), "loud", token)
     }
 }
 

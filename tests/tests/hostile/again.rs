@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, LeaseId, Locks, Token};
-use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs, run_id};
+use leasehold_records::fixtures::run_record;
+use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
@@ -173,30 +174,13 @@ async fn fill(etcd: &Etcd) -> Result<()> {
     for number in 1..=300 {
         let (job, token) = (format!("evil-{}", number % 2), Token::new(number));
         let record = RunRecord {
-            host: "evil".into(),
-            lock: job.clone(),
-            lock_key: String::new(),
-            token,
-            sequence: 0,
-            run_id: run_id("evil", token, 0),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            version: String::new(),
-            started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome: Outcome::Done,
             detail: "\u{1b}[2J".repeat(500),
             calls_admitted: 1,
-            calls_refused: 0,
-            peak_memory_bytes: 0,
             // Five times as much in JSON.
             output: "\u{1b}\u{1}\n\"".repeat(4_000),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
-            job: job.clone(),
+            ..run_record(&job, "evil", number)
         };
         let key = RunKey {
             job,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use leasehold_records::UnixMs;
+
 use super::effect::StatusNote;
 use super::hit_areas::HitAreas;
 use super::list::{RowKey, RowList};
@@ -37,16 +39,16 @@ pub(crate) struct App {
     pub(crate) follow: bool,
     pub(crate) note: Option<StatusNote>,
     /// Rows keep their places until this moment, after the cursor has moved.
-    pub(super) hold_until: u64,
+    pub(super) hold_until: UnixMs,
     /// Fingerprint of the data that the rows were made from.
     pub(super) fingerprint: RowsFingerprint,
-    /// Moment at which the rows were made, in Unix milliseconds.
-    pub(super) refreshed_at: u64,
+    /// Moment at which the rows were made.
+    pub(super) refreshed_at: UnixMs,
     pub(super) counts: StateCounts,
     /// Areas of the last frame, for the mouse; set by the code that draws.
     pub(crate) hit_areas: HitAreas,
     /// For a recording that plays: the moment when playing began, and the moment shown then.
-    pub(crate) playing: Option<(u64, u64)>,
+    pub(crate) playing: Option<(UnixMs, UnixMs)>,
 }
 
 impl App {
@@ -64,9 +66,9 @@ impl App {
             lock: None,
             follow: false,
             note: None,
-            hold_until: 0,
+            hold_until: UnixMs::default(),
             fingerprint: RowsFingerprint::default(),
-            refreshed_at: 0,
+            refreshed_at: UnixMs::default(),
             counts: StateCounts::default(),
             hit_areas: HitAreas::default(),
             playing: None,
@@ -74,7 +76,7 @@ impl App {
     }
 
     /// The present; for a recording, its last moment.
-    pub(crate) fn present(&self, now: u64) -> u64 {
+    pub(crate) fn present(&self, now: UnixMs) -> UnixMs {
         match &self.setup.source {
             FactSource::Store(_) => now,
             FactSource::Recording { ended, .. } => *ended,
@@ -82,7 +84,7 @@ impl App {
     }
 
     /// The moment that is shown.
-    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
+    pub(crate) fn shown(&self, now: UnixMs) -> ShownMoment<'_> {
         self.model.shown(self.present(now))
     }
 
@@ -100,7 +102,7 @@ impl App {
     }
 
     /// Full name of the lock of the selected row.
-    pub(crate) fn selected_lock(&self, now: u64) -> Option<Arc<str>> {
+    pub(crate) fn selected_lock(&self, now: UnixMs) -> Option<Arc<str>> {
         match self.list().selected()? {
             RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
             RowKey::Job(job, host) => {
@@ -113,7 +115,7 @@ impl App {
     }
 
     /// The job and host of the selected row: of the row itself, or of the selected entry of a queue.
-    pub(crate) fn job(&self, now: u64) -> Option<(String, String)> {
+    pub(crate) fn job(&self, now: UnixMs) -> Option<(String, String)> {
         if let Some(RowKey::Job(job, host)) = self.list().selected() {
             return Some((job.clone(), host.clone()));
         }
@@ -137,8 +139,9 @@ impl App {
                 Err(text) => (text.clone(), true),
             };
             self.note = Some(StatusNote {
-                text,
+                text: leasehold_records::printable::line(&text),
                 is_bad,
+                is_event: true,
                 at_unix_ms: fact.at_unix_ms,
             });
         }
@@ -152,19 +155,21 @@ impl App {
         self.model.apply(fact);
     }
 
-    pub(super) fn notify(&mut self, now: u64, text: impl Into<String>) {
+    pub(super) fn notify(&mut self, now: UnixMs, text: impl Into<String>) {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: false,
+            is_event: false,
             at_unix_ms: now,
         });
     }
 
     /// Shows a warning.
-    pub(crate) fn warn(&mut self, now: u64, text: impl Into<String>) {
+    pub(crate) fn warn(&mut self, now: UnixMs, text: impl Into<String>) {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: true,
+            is_event: false,
             at_unix_ms: now,
         });
     }

@@ -1,5 +1,7 @@
 //! Requests to the code outside of the program, and notes for the operator.
 
+use leasehold_records::UnixMs;
+
 use super::admin_order::AdminOrder;
 
 /// A request to the code outside of the program.
@@ -20,6 +22,8 @@ pub(crate) enum AppEffect {
 pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
-    /// Moment of the message, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// The message is in the Events view too, in full.
+    pub(crate) is_event: bool,
+    /// Moment of the message.
+    pub(crate) at_unix_ms: UnixMs,
 }

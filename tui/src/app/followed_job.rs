@@ -1,7 +1,7 @@
 //! The job whose output is requested, and its output as it arrives.
 
 use leasehold_follow::OutputItem;
-use leasehold_records::printable;
+use leasehold_records::{UnixMs, printable};
 
 use super::app_state::App;
 use super::live_output::LiveOutput;
@@ -10,7 +10,7 @@ use super::setup::FactSource;
 
 impl App {
     /// The job whose output should be requested: that of the open pane, while it shows the present.
-    pub(crate) fn wanted_output(&self, now: u64) -> Option<String> {
+    pub(crate) fn wanted_output(&self, now: UnixMs) -> Option<String> {
         let is_open = matches!(self.overlay, Some(OpenOverlay::Logs { .. }));
         let is_store = matches!(self.setup.source, FactSource::Store(_));
         let is_wanted = is_open && is_store && self.shown(now).is_live;

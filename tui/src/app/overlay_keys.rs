@@ -2,8 +2,12 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use leasehold_records::UnixMs;
+
+use super::admin_order::AdminOrder;
 use super::app_state::App;
 use super::effect::AppEffect;
+use super::order_form::OrderForm;
 use super::overlay::{OpenOverlay, TextInput, matching_commands};
 use crate::filter::Filter;
 use crate::keymap::Command;
@@ -16,12 +20,13 @@ impl App {
                 | OpenOverlay::Palette { typing, .. }
                 | OpenOverlay::Confirm { typing, .. },
             ) => Some(typing),
+            Some(OpenOverlay::Form(form)) => form.typing(),
             _ => None,
         }
     }
 
     /// Applies the typed text at once, where that is possible.
-    pub(super) fn apply_input(&mut self, now: u64) {
+    pub(super) fn apply_input(&mut self, now: UnixMs) {
         match &mut self.overlay {
             Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
                 Ok(filter) => {
@@ -35,7 +40,7 @@ impl App {
         }
     }
 
-    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: UnixMs) -> Vec<AppEffect> {
         // These keys close it whatever the bindings are, so that every overlay can be left.
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && key.code == KeyCode::Char('c') {
@@ -75,7 +80,7 @@ impl App {
         Vec::new()
     }
 
-    pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+    pub(super) fn typing_key(&mut self, key: KeyEvent, now: UnixMs) -> Vec<AppEffect> {
         if key.code == KeyCode::Enter {
             return self.confirm_input(now);
         }
@@ -93,6 +98,13 @@ impl App {
                     *at = at.saturating_sub(1);
                     return Vec::new();
                 }
+                _ => {}
+            }
+        }
+        if let Some(OpenOverlay::Form(form)) = &mut self.overlay {
+            match key.code {
+                KeyCode::Down | KeyCode::Tab => form.step(1),
+                KeyCode::Up | KeyCode::BackTab => form.step(-1),
                 _ => {}
             }
         }
@@ -118,7 +130,7 @@ impl App {
     }
 
     /// Carries out the typed text.
-    pub(super) fn confirm_input(&mut self, now: u64) -> Vec<AppEffect> {
+    pub(super) fn confirm_input(&mut self, now: UnixMs) -> Vec<AppEffect> {
         match self.overlay.take() {
             Some(OpenOverlay::Palette { typing, at }) => {
                 let found = matching_commands(&typing.text(), self.setup.allow_write);
@@ -130,7 +142,7 @@ impl App {
             Some(OpenOverlay::Confirm { order, typing }) => {
                 if typing.text() == order.confirm {
                     self.notify(now, format!("{}: sent to the store", order.deed.as_str()));
-                    return vec![AppEffect::Order(order)];
+                    return vec![AppEffect::Order(AdminOrder::Entry(order))];
                 }
                 self.warn(
                     now,
@@ -142,7 +154,33 @@ impl App {
                 );
                 Vec::new()
             }
+            Some(OpenOverlay::Form(form)) => self.send_form(form, now),
             _ => Vec::new(),
+        }
+    }
+
+    /// Goes on to the next field of a form, or sends the order after the last one.
+    fn send_form(&mut self, mut form: OrderForm, now: UnixMs) -> Vec<AppEffect> {
+        if !form.is_at_end() {
+            form.step(1);
+            self.overlay = Some(OpenOverlay::Form(form));
+            return Vec::new();
+        }
+        match form.fill(now, self.setup.zone) {
+            Ok(order) => {
+                let sent = format!(
+                    "{} of {}: sent to the store",
+                    order.verb.as_str(),
+                    order.verb.target()
+                );
+                self.notify(now, sent);
+                vec![AppEffect::Order(AdminOrder::Hosts(order))]
+            }
+            Err(reason) => {
+                self.warn(now, reason);
+                self.overlay = Some(OpenOverlay::Form(form));
+                Vec::new()
+            }
         }
     }
 }

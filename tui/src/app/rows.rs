@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 
 use super::app_state::App;
 use super::list::RowKey;
@@ -21,12 +23,12 @@ use crate::model::{LockRow, Model, ObservedLock, SessionBrief};
 const RESORT: u64 = 1_000;
 /// With more locks than this, rows are made anew at most once per [`PAUSE`]: it takes longer than a frame.
 const SMALL: usize = 1_000;
-/// In milliseconds.
-const PAUSE: u64 = 500;
+/// Least time between two such makings.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl App {
     /// Brings the rows of the view up to date.
-    pub(crate) fn refresh(&mut self, now: u64) {
+    pub(crate) fn refresh(&mut self, now: UnixMs) {
         if self.view == View::Queue && self.lock.is_none() {
             // No lock is chosen yet, or none existed.
             let locks = &self.shown(now).state.locks;
@@ -44,10 +46,10 @@ impl App {
             },
             version: shown.state.version,
             events: self.model.events.total(),
-            second: now / RESORT,
+            second: now.as_u64() / RESORT,
         };
         let is_large = shown.state.locks.len() > SMALL;
-        let is_soon = now.saturating_sub(self.refreshed_at) < PAUSE;
+        let is_soon = now.since(self.refreshed_at) < PAUSE;
         let may_wait = is_large && is_soon && fingerprint.query == self.fingerprint.query;
         if fingerprint == self.fingerprint || may_wait {
             return;
@@ -68,7 +70,7 @@ impl App {
     }
 
     /// Rows of the Locks view, if it is shown, and counts of locks by state.
-    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, StateCounts) {
+    fn lock_rows(&self, now: UnixMs) -> (Vec<RowKey>, StateCounts) {
         let shown = self.shown(now);
         let is_shown = matches!(self.view, View::Locks | View::Heatmap);
         let sort = self.sort();
@@ -108,7 +110,7 @@ impl App {
         self.filter.matches(&borrowed(&fields))
     }
 
-    fn queue_rows(&self, now: u64) -> Vec<RowKey> {
+    fn queue_rows(&self, now: UnixMs) -> Vec<RowKey> {
         let shown = self.shown(now);
         let Some(lock) = &self.lock else {
             return Vec::new();
@@ -124,7 +126,7 @@ impl App {
             .collect()
     }
 
-    fn session_rows(&self, now: u64) -> Vec<RowKey> {
+    fn session_rows(&self, now: UnixMs) -> Vec<RowKey> {
         let shown = self.shown(now);
         let mut rows = Model::session_briefs(shown);
         if !self.filter.is_empty() {
@@ -149,7 +151,7 @@ impl App {
     }
 
     /// Sessions that pass the filter.
-    fn passing_sessions(&self, now: u64) -> impl Iterator<Item = LeaseId> {
+    fn passing_sessions(&self, now: UnixMs) -> impl Iterator<Item = LeaseId> {
         let rows = self.model.sessions(self.shown(now)).into_iter();
         rows.filter(|row| {
             let mut fields = Vec::new();
@@ -161,7 +163,7 @@ impl App {
         .map(|row| row.lease)
     }
 
-    fn job_rows(&self, now: u64) -> Vec<RowKey> {
+    fn job_rows(&self, now: UnixMs) -> Vec<RowKey> {
         let shown = self.shown(now);
         let mut jobs: Vec<_> = shown
             .state
@@ -186,7 +188,7 @@ impl App {
             .collect()
     }
 
-    fn event_rows(&self, now: u64) -> Vec<RowKey> {
+    fn event_rows(&self, now: UnixMs) -> Vec<RowKey> {
         let shown = self.shown(now);
         self.model
             .events

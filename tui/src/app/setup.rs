@@ -1,5 +1,8 @@
 //! Settings of the program: where its facts come from, its keys and colours, and the permission to write.
 
+use leasehold_orders::Tz;
+use leasehold_records::UnixMs;
+
 use crate::keymap::Keymap;
 use crate::theme::Theme;
 
@@ -8,8 +11,8 @@ use crate::theme::Theme;
 pub(crate) enum FactSource {
     /// A store at this address.
     Store(String),
-    /// A recording; its last moment, in Unix milliseconds, is its present.
-    Recording { file: String, ended: u64 },
+    /// A recording; its last moment is its present.
+    Recording { file: String, ended: UnixMs },
 }
 
 /// Appearance and permissions; fixed while the program runs except for theme and mouse.
@@ -25,4 +28,6 @@ pub(crate) struct AppSetup {
     pub(crate) source: FactSource,
     /// Name in the record of an admin action, as user@machine.
     pub(crate) operator: String,
+    /// Zone of the times that the operator types.
+    pub(crate) zone: Tz,
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use leasehold_lock::{LeaseId, Revision};
-use leasehold_records::{AdminAction, JobState};
+use leasehold_records::{JobState, UnixMs};
+
+mod orders;
 
 use super::*;
 use crate::fact::Fact;
@@ -16,7 +18,7 @@ use crate::theme::ThemeName;
 
 struct TestApp {
     app: App,
-    now: u64,
+    now: UnixMs,
 }
 
 impl TestApp {
@@ -29,6 +31,7 @@ impl TestApp {
             allow_write,
             source: FactSource::Store("127.0.0.1:2379".into()),
             operator: "ann@desk".into(),
+            zone: leasehold_orders::Tz::UTC,
         };
         let now = store.now;
         let mut app = App::new(store.model, setup);
@@ -167,13 +170,13 @@ fn rows_keep_their_places_while_the_cursor_moves() {
         changes: keys,
     });
     desk.app.apply(Fact {
-        at_unix_ms: desk.now - 60_000,
+        at_unix_ms: desk.now.before(Duration::from_mins(1)),
         kind,
     });
-    desk.now += 500;
+    desk.now = desk.now.after(Duration::from_millis(500));
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.rows().join(" "), "a b c d", "held while moving");
-    desk.now += 5_000;
+    desk.now = desk.now.after(Duration::from_secs(5));
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.rows().join(" "), "d a b c");
     assert_eq!(desk.selected(), "c");
@@ -192,7 +195,7 @@ fn rows_frozen_do_not_change_and_live_rows_do() {
             now: None,
         }],
     });
-    desk.now += 10_000;
+    desk.now = desk.now.after(Duration::from_secs(10));
     desk.app.apply(Fact {
         at_unix_ms: desk.now,
         kind,
@@ -238,10 +241,10 @@ fn run_is_stopped_only_after_typing_the_lock_name() {
     desk.types("K");
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
-    let [AppEffect::Order(order)] = effects.as_slice() else {
+    let [AppEffect::Order(AdminOrder::Entry(order))] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(order.deed, AdminAction::StopRun);
+    assert_eq!(order.deed, EntryAction::StopRun);
     assert_eq!(order.key, "/leasehold/locks/a/1");
     assert_eq!(order.create_revision, Revision::new(1_001));
     assert_eq!(order.whom, "led@host-1");
@@ -267,7 +270,7 @@ fn waiter_can_only_be_removed_and_holder_only_stopped() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == LeaseId::new(2))
+        matches!(effects.as_slice(), [AppEffect::Order(AdminOrder::Entry(order))] if order.deed == EntryAction::RemoveEntry && order.lease == LeaseId::new(2))
     );
 }
 
@@ -309,7 +312,7 @@ fn recording_plays_pauses_and_stops_at_its_end() {
         ended,
     };
     // At any later time.
-    desk.now = ended + 86_400_000;
+    desk.now = ended.after(Duration::from_hours(24));
     desk.types("O");
     let depth = |desk: &TestApp| {
         let locks = &desk.app.shown(desk.now).state.locks;
@@ -319,11 +322,11 @@ fn recording_plays_pauses_and_stops_at_its_end() {
     };
     assert_eq!(depth(&desk), 0);
     desk.types(" ");
-    desk.now += 2_500;
+    desk.now = desk.now.after(Duration::from_millis(2_500));
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(depth(&desk), 3);
     desk.types(" ");
-    desk.now += 60_000;
+    desk.now = desk.now.after(Duration::from_mins(1));
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(depth(&desk), 3, "it stands still");
     desk.types("L");
@@ -390,7 +393,7 @@ fn key_release_does_nothing_and_control_c_quits() {
 fn note_disappears_after_ten_seconds() {
     let mut desk = TestApp::new(some(), false);
     desk.types("x");
-    desk.now += u64::try_from(Duration::from_secs(10).as_millis()).unwrap();
+    desk.now = desk.now.after(Duration::from_secs(10));
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.note(), "");
 }

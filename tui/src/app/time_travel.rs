@@ -1,15 +1,19 @@
 //! Keys that change the moment that is shown.
 
+use std::time::Duration;
+
+use leasehold_records::UnixMs;
+
 use super::app_state::App;
 use super::setup::FactSource;
 use crate::keymap::Command;
 
-/// Length of a long jump through time, in milliseconds.
-const JUMP: u64 = 10_000;
+/// Length of a long jump through time.
+const JUMP: Duration = Duration::from_secs(10);
 
 impl App {
     /// Carries out commands that change the moment that is shown.
-    pub(super) fn move_in_time(&mut self, command: Command, now: u64) -> bool {
+    pub(super) fn move_in_time(&mut self, command: Command, now: UnixMs) -> bool {
         let present = self.present(now);
         let at = self.shown(now).now;
         self.playing = match command {
@@ -35,15 +39,15 @@ impl App {
             Command::StepBack => self.model.step_back(present),
             Command::StepForward => self.model.step_forward(present),
             Command::JumpBack10s => {
-                self.model.seek(present, at.saturating_sub(JUMP));
+                self.model.seek(present, at.before(JUMP));
                 true
             }
             Command::JumpForward10s => {
-                self.model.seek(present, (at + JUMP).min(present));
+                self.model.seek(present, at.after(JUMP).min(present));
                 true
             }
             Command::Oldest => {
-                self.model.seek(present, 0);
+                self.model.seek(present, UnixMs::default());
                 true
             }
             Command::Live => {

@@ -1,22 +1,26 @@
 //! Effects of an input.
 
-use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
-use leasehold_records::AdminAction;
+use std::time::Duration;
 
+use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
+use leasehold_records::UnixMs;
+
+use super::admin_order::EntryAction;
 use super::admin_plan::plan_order;
 use super::app_state::App;
 use super::effect::AppEffect;
 use super::list::RowKey;
+use super::order_plan::plan_host_order;
 use super::overlay::{OpenOverlay, TextInput};
 use super::view::View;
 use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
 
-/// Time for which rows keep their places after the cursor has moved, in milliseconds.
-const HOLD: u64 = 2_000;
-/// Time for which a note is shown, in milliseconds.
-const NOTE_STAYS: u64 = 6_000;
+/// Time for which rows keep their places after the cursor has moved.
+const HOLD: Duration = Duration::from_secs(2);
+/// Time for which a note is shown.
+const NOTE_STAYS: Duration = Duration::from_secs(6);
 /// Rows per turn of the mouse wheel.
 const WHEEL: isize = 3;
 
@@ -32,7 +36,7 @@ pub(crate) enum AppInput {
 
 impl App {
     /// Handles an input, and returns requests to the outside.
-    pub(crate) fn update(&mut self, input: AppInput, now: u64) -> Vec<AppEffect> {
+    pub(crate) fn update(&mut self, input: AppInput, now: UnixMs) -> Vec<AppEffect> {
         let effects = match input {
             AppInput::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
             AppInput::Key(key) => self.press_key(key, now),
@@ -56,16 +60,16 @@ impl App {
         effects
     }
 
-    fn tick(&mut self, now: u64) {
+    fn tick(&mut self, now: UnixMs) {
         if self
             .note
             .as_ref()
-            .is_some_and(|note| now.saturating_sub(note.at_unix_ms) > NOTE_STAYS)
+            .is_some_and(|note| now.since(note.at_unix_ms) > NOTE_STAYS)
         {
             self.note = None;
         }
         if let Some((since, from)) = self.playing {
-            let to = from + now.saturating_sub(since);
+            let to = from.after(now.since(since));
             let present = self.present(now);
             self.model.seek(present, to);
             if to >= present {
@@ -74,7 +78,7 @@ impl App {
         }
     }
 
-    fn press_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+    fn press_key(&mut self, key: KeyEvent, now: UnixMs) -> Vec<AppEffect> {
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
@@ -85,7 +89,7 @@ impl App {
     }
 
     /// Carries out a command.
-    pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<AppEffect> {
+    pub(crate) fn command(&mut self, command: Command, now: UnixMs) -> Vec<AppEffect> {
         match command {
             Command::Quit => return vec![AppEffect::Quit],
             Command::Suspend => return vec![AppEffect::Suspend],
@@ -100,9 +104,18 @@ impl App {
                 return vec![AppEffect::Mouse(self.setup.mouse)];
             }
             Command::Copy => return self.copy_row(now),
-            Command::RevokeLease => self.open_confirm(AdminAction::RevokeLease, now),
-            Command::RemoveEntry => self.open_confirm(AdminAction::RemoveEntry, now),
-            Command::StopRun => self.open_confirm(AdminAction::StopRun, now),
+            Command::RevokeLease => self.open_confirm(EntryAction::RevokeLease, now),
+            Command::RemoveEntry => self.open_confirm(EntryAction::RemoveEntry, now),
+            Command::StopRun => self.open_confirm(EntryAction::StopRun, now),
+            Command::Trigger
+            | Command::Pause
+            | Command::Resume
+            | Command::PauseAll
+            | Command::ResumeAll
+            | Command::Stop
+            | Command::Restart
+            | Command::Drain
+            | Command::Undrain => self.open_form(command, now),
             Command::Palette => {
                 let typing = TextInput::default();
                 self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
@@ -122,12 +135,12 @@ impl App {
             Command::Sort => {
                 let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.next(self.view);
-                self.hold_until = 0;
+                self.hold_until = UnixMs::default();
             }
             Command::ReverseSort => {
                 let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.reversed();
-                self.hold_until = 0;
+                self.hold_until = UnixMs::default();
             }
             Command::Logs => self.open_logs(now),
             Command::Follow => self.toggle_follow(now),
@@ -139,7 +152,7 @@ impl App {
     }
 
     /// Carries out commands that change the view.
-    fn change_view(&mut self, command: Command, now: u64) -> bool {
+    fn change_view(&mut self, command: Command, now: UnixMs) -> bool {
         let at = self.view.index();
         let count = View::ALL.len();
         let view = match command {
@@ -171,7 +184,7 @@ impl App {
     }
 
     /// Shows a view; the Queue view shows the lock that was selected before.
-    fn show_view(&mut self, view: View, now: u64) {
+    fn show_view(&mut self, view: View, now: UnixMs) {
         if view == View::Queue
             && self.view != View::Queue
             && let Some(lock) = self.selected_lock(now)
@@ -182,7 +195,7 @@ impl App {
     }
 
     /// Opens the selected row.
-    fn open_row(&mut self, now: u64) {
+    fn open_row(&mut self, now: UnixMs) {
         let Some(row) = self.list().selected().cloned() else {
             return;
         };
@@ -216,7 +229,7 @@ impl App {
         self.trail.push(from);
     }
 
-    fn open_logs(&mut self, now: u64) {
+    fn open_logs(&mut self, now: UnixMs) {
         if self.job(now).is_some() {
             self.overlay = Some(OpenOverlay::Logs { up: 0 });
         } else {
@@ -224,14 +237,14 @@ impl App {
         }
     }
 
-    fn toggle_follow(&mut self, now: u64) {
+    fn toggle_follow(&mut self, now: UnixMs) {
         self.follow = !self.follow && self.list().selected().is_some();
         if self.follow {
             // Following selects the row: the cursor moves with it.
             if let Some(row) = self.list().selected().cloned() {
                 self.list_mut().select(row);
             }
-            self.hold_until = 0;
+            self.hold_until = UnixMs::default();
         }
         let text = if self.follow {
             "following"
@@ -242,10 +255,10 @@ impl App {
     }
 
     /// Carries out commands that move the cursor.
-    fn move_cursor(&mut self, command: Command, now: u64) {
+    fn move_cursor(&mut self, command: Command, now: UnixMs) {
         let page = isize::try_from(self.list().height().max(2) - 1).unwrap_or(1);
         if !self.follow {
-            self.hold_until = now + HOLD;
+            self.hold_until = now.after(HOLD);
         }
         let list = self.list_mut();
         match command {
@@ -261,7 +274,7 @@ impl App {
         }
     }
 
-    fn use_mouse(&mut self, mouse: MouseEvent, now: u64) {
+    fn use_mouse(&mut self, mouse: MouseEvent, now: UnixMs) {
         match mouse.kind {
             MouseEventKind::ScrollUp => self.scroll(-WHEEL, now),
             MouseEventKind::ScrollDown => self.scroll(WHEEL, now),
@@ -272,7 +285,7 @@ impl App {
         }
     }
 
-    pub(super) fn scroll(&mut self, rows: isize, now: u64) {
+    pub(super) fn scroll(&mut self, rows: isize, now: UnixMs) {
         match &mut self.overlay {
             Some(OpenOverlay::Help { top } | OpenOverlay::Describe { top }) => {
                 *top = top.saturating_add_signed(rows);
@@ -280,13 +293,13 @@ impl App {
             Some(OpenOverlay::Logs { up }) => *up = up.saturating_add_signed(-rows),
             Some(_) => {}
             None => {
-                self.hold_until = now + HOLD;
+                self.hold_until = now.after(HOLD);
                 self.list_mut().move_by(rows);
             }
         }
     }
 
-    fn click(&mut self, column: u16, row: u16, now: u64) {
+    fn click(&mut self, column: u16, row: u16, now: UnixMs) {
         if self.overlay.is_some() {
             return;
         }
@@ -297,7 +310,7 @@ impl App {
         } else if let Some(line) = hit_areas.line(column, row) {
             let at = self.list().top() + line;
             if at < self.list().len() {
-                self.hold_until = now + HOLD;
+                self.hold_until = now.after(HOLD);
                 if self.list().position() == Some(at) {
                     self.open_row(now);
                 } else {
@@ -307,7 +320,18 @@ impl App {
         }
     }
 
-    fn open_confirm(&mut self, deed: AdminAction, now: u64) {
+    fn open_form(&mut self, command: Command, now: UnixMs) {
+        match plan_host_order(self, command, now) {
+            Ok(form) => {
+                // A note would cover the keys of the form.
+                self.note = None;
+                self.overlay = Some(OpenOverlay::Form(form));
+            }
+            Err(why) => self.warn(now, why),
+        }
+    }
+
+    fn open_confirm(&mut self, deed: EntryAction, now: UnixMs) {
         match plan_order(self, deed, now) {
             Ok(order) => {
                 let typing = TextInput::default();
@@ -317,7 +341,7 @@ impl App {
         }
     }
 
-    fn copy_row(&mut self, now: u64) -> Vec<AppEffect> {
+    fn copy_row(&mut self, now: UnixMs) -> Vec<AppEffect> {
         let text = match self.list().selected() {
             None => return Vec::new(),
             Some(RowKey::Lock(lock)) => lock.to_string(),

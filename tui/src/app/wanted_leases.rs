@@ -1,6 +1,7 @@
 //! Leases whose time should be requested from the store.
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 
 use super::app_state::App;
 use super::list::RowKey;
@@ -10,7 +11,7 @@ const WANTED: usize = 128;
 
 /// Leases to request: those on the screen first, then holders whose time runs out.
 impl App {
-    pub(crate) fn wanted_leases(&self, now: u64) -> Vec<LeaseId> {
+    pub(crate) fn wanted_leases(&self, now: UnixMs) -> Vec<LeaseId> {
         let shown = self.shown(now);
         let mut wanted = Vec::new();
         if !shown.is_live {

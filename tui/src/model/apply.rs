@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision};
-use leasehold_records::{AdminAction, AdminActionRecord};
+use leasehold_records::{AdminAction, AdminActionRecord, ControlKey, UnixMs};
 
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
@@ -15,12 +16,12 @@ use super::store_item::StoreItem;
 use super::store_model::{Model, StoreLink};
 use crate::fact::{Fact, FactKind};
 
-/// An admin action explains changes within this many milliseconds after it.
-const DEED_EXPLAINS: u64 = 30_000;
+/// Time after an admin action within which it explains changes.
+const DEED_EXPLAINS: Duration = Duration::from_secs(30);
 
 /// Changes of one revision.
 struct RevisionBatch {
-    at_unix_ms: u64,
+    at_unix_ms: UnixMs,
     revision: Revision,
     /// Number of deleted keys, by the lease that carried them.
     gone: HashMap<LeaseId, usize>,
@@ -48,12 +49,17 @@ impl Model {
             }
             FactKind::Health(health) => self.health = Some(health),
             FactKind::Ttl(lease, answer) => self.leases.record_answer(lease, at, answer),
-            FactKind::Answer(_) | FactKind::Output(..) => {}
+            FactKind::Answer(answer) => {
+                let shown = |text: String| Arc::from(leasehold_records::printable::line(&text));
+                let answer = answer.map(shown).map_err(shown);
+                self.emit_between_steps(at, Revision::NONE, EventKind::Answer(answer));
+            }
+            FactKind::Output(..) => {}
         }
     }
 
     /// Applies a whole reading. The first is the initial state; a later one shows changes that were missed.
-    fn apply_reading(&mut self, at: u64, revision: Revision, keys: Vec<KeyValue>) {
+    fn apply_reading(&mut self, at: UnixMs, revision: Revision, keys: Vec<KeyValue>) {
         if self.revision.is_none() {
             for key in &keys {
                 let item = StoreItem::read(&self.scope, key, None);
@@ -102,9 +108,15 @@ impl Model {
             .chain(state.jobs.keys().map(|(job, host)| root.job(job, host)))
             .chain(state.runs.keys().map(|run| root.run(run)))
             .chain(state.deeds.keys().cloned())
+            .chain(state.holds.keys().filter_map(|hold| match hold {
+                ControlKey::All => Some(root.all_control()),
+                ControlKey::Job(job) => Some(root.job_control(job)),
+                ControlKey::Host(host) => Some(root.host_control(host)),
+                ControlKey::Stop(..) | ControlKey::Trigger(..) => None,
+            }))
     }
 
-    fn apply_changes(&mut self, at: u64, changes: Vec<KeyChange>) {
+    fn apply_changes(&mut self, at: UnixMs, changes: Vec<KeyChange>) {
         let mut by_revision: BTreeMap<Revision, Vec<KeyChange>> = BTreeMap::new();
         for change in changes {
             by_revision.entry(change.revision).or_default().push(change);
@@ -115,7 +127,7 @@ impl Model {
     }
 
     /// Applies all changes of one revision.
-    fn apply_revision(&mut self, at: u64, revision: Revision, changes: Vec<KeyChange>) {
+    fn apply_revision(&mut self, at: UnixMs, revision: Revision, changes: Vec<KeyChange>) {
         let mut batch = RevisionBatch {
             at_unix_ms: at,
             revision,
@@ -208,8 +220,7 @@ impl Model {
             let this = deed.key == *entry.key && deed.token == entry.token();
             let lease =
                 deed.action == AdminAction::RevokeLease && deed.lease == entry.lease.to_string();
-            this || lease
-                && batch.at_unix_ms.saturating_sub(deed.at_unix_ms.as_u64()) < DEED_EXPLAINS
+            this || lease && batch.at_unix_ms.since(deed.at_unix_ms) < DEED_EXPLAINS
         };
         if self.state.deeds.values().rev().any(|deed| explains(deed)) {
             return LeaveReason::Forced;
@@ -243,7 +254,7 @@ impl Model {
         }
         let held_ms = tenancy
             .since_unix_ms
-            .map(|since| batch.at_unix_ms.saturating_sub(since));
+            .map(|since| batch.at_unix_ms.millis_since(since));
         let parting = before.as_ref().map(|entry| self.parting(batch, entry));
         let event = match (&before, &after) {
             (Some(from), Some(to)) => EventKind::Passes {
@@ -253,7 +264,7 @@ impl Model {
                 to: to.clone(),
                 waited_ms: to
                     .since_unix_ms
-                    .map(|since| batch.at_unix_ms.saturating_sub(since)),
+                    .map(|since| batch.at_unix_ms.millis_since(since)),
             },
             (Some(who), None) => EventKind::Ends {
                 who: who.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::{Revision, Token};
-use leasehold_records::{JobState, Outcome};
+use leasehold_records::{JobState, Outcome, UnixMs};
 
 use super::event::{EventKind, StoreEvent};
 use super::history::HistoryStep;
@@ -15,7 +15,7 @@ impl Model {
     /// Emits an event that belongs to the next step.
     pub(super) fn emit(
         &mut self,
-        at: u64,
+        at: UnixMs,
         revision: Revision,
         lock: Option<Arc<str>>,
         kind: EventKind,
@@ -31,7 +31,7 @@ impl Model {
     }
 
     /// Emits an event that changes no key.
-    pub(super) fn emit_between_steps(&mut self, at: u64, revision: Revision, kind: EventKind) {
+    pub(super) fn emit_between_steps(&mut self, at: UnixMs, revision: Revision, kind: EventKind) {
         let step = self.history.next();
         self.events.push(StoreEvent {
             at_unix_ms: at,
@@ -43,7 +43,7 @@ impl Model {
     }
 
     /// Adds an event to the statistics of a lock.
-    pub(super) fn record_stats(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
+    pub(super) fn record_stats(&mut self, at: UnixMs, lock: &Arc<str>, event: &EventKind) {
         let stats = self.lock_stats.entry(lock.clone()).or_default();
         match event {
             EventKind::Ends {
@@ -121,14 +121,14 @@ impl Model {
     }
 
     /// Records a hand-off as complete once the job of the new holder runs.
-    pub(super) fn record_handoff(&mut self, at: u64, lock: &str, token: Option<Token>) {
+    pub(super) fn record_handoff(&mut self, at: UnixMs, lock: &str, token: Option<Token>) {
         let name = self.scope.root().lock(lock);
         if let Some(stats) = self.lock_stats.get_mut(name.as_str())
             && let Some((passing, since)) = stats.passing
             && token == Some(passing)
         {
             stats.passing = None;
-            stats.handoffs.push(at, at.saturating_sub(since));
+            stats.handoffs.push(at, at.millis_since(since));
         }
     }
 }

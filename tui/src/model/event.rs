@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use leasehold_lock::Revision;
-use leasehold_records::{AdminActionRecord, RunRecord};
+use leasehold_records::{AdminActionRecord, RunRecord, UnixMs};
 
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
@@ -14,8 +14,8 @@ use crate::text::age;
 /// An event.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreEvent {
-    /// Moment at which it was seen, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// Moment at which it was seen.
+    pub(crate) at_unix_ms: UnixMs,
     /// Number of its step: a moment includes it once the next step has at least this number.
     pub(crate) step: u64,
     /// Revision; 0 for an event that is not a change in the store.
@@ -62,6 +62,8 @@ pub(crate) enum EventKind {
     HostUp(Arc<LiveHost>),
     HostGone(Arc<LiveHost>),
     Deed(Arc<AdminActionRecord>),
+    /// Result of an action of this operator.
+    Answer(Result<Arc<str>, Arc<str>>),
     /// The connection to the store was lost.
     Down(Arc<str>),
     /// Everything was read again; changes during the interruption have no moments of their own.
@@ -89,6 +91,8 @@ impl EventKind {
             Self::HostUp(_) => "HOST",
             Self::HostGone(_) => "GONE",
             Self::Deed(_) => "DEED",
+            Self::Answer(Ok(_)) => "DONE",
+            Self::Answer(Err(_)) => "FAILED",
             Self::Down(_) => "DOWN",
             Self::Live => "LIVE",
         }
@@ -102,7 +106,7 @@ impl EventKind {
             | Self::Passes { parting, .. }
             | Self::Leaves { parting, .. } => *parting != LeaveReason::Released,
             Self::RunEnds(run) => !matches!(run.outcome, Done | Again | Running | Stopped),
-            Self::HostGone(_) | Self::Down(_) | Self::Deed(_) => true,
+            Self::HostGone(_) | Self::Down(_) | Self::Deed(_) | Self::Answer(Err(_)) => true,
             _ => false,
         }
     }
@@ -156,6 +160,7 @@ impl EventKind {
             }
             Self::HostGone(host) => format!("{} is down", host.record.host),
             Self::Deed(deed) => deed.to_string(),
+            Self::Answer(Ok(text) | Err(text)) => text.to_string(),
             Self::Down(reason) => format!("connection to the store lost: {reason}"),
             Self::Live => "everything was read".into(),
         }
@@ -164,8 +169,8 @@ impl EventKind {
 
 /// The rest of the sentence about the end of a run.
 fn end_of_run(run: &RunRecord) -> String {
-    let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-    let took = age(took.as_u64().saturating_sub(run.started_unix_ms.as_u64()));
+    let ended = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
+    let took = age(ended.millis_since(run.started_unix_ms));
     let detail = if run.detail.is_empty() {
         String::new()
     } else {

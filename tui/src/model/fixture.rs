@@ -1,6 +1,9 @@
 //! A small store for tests, built from the keys that real hosts and clients write.
 
+use std::time::Duration;
+
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth, Token};
+use leasehold_records::fixtures::{host_record, job_record, run_record};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
     UnixMs,
@@ -10,12 +13,12 @@ use super::{KeyScope, Model};
 use crate::fact::{Fact, FactKind};
 
 /// First moment of fixtures: 2026-01-02 12:00:00 UTC.
-pub(crate) const BEGAN: u64 = 1_767_355_200_000;
+pub(crate) const BEGAN: UnixMs = UnixMs::new(1_767_355_200_000);
 
 /// Sends the facts of a store to a model.
 pub(crate) struct FixtureStore {
     pub(crate) model: Model,
-    pub(crate) now: u64,
+    pub(crate) now: UnixMs,
     pub(crate) revision: Revision,
     root: Root,
 }
@@ -54,7 +57,7 @@ impl FixtureStore {
     }
 
     pub(crate) fn after(&mut self, millis: u64) -> &mut Self {
-        self.now += millis;
+        self.now = self.now.after(Duration::from_millis(millis));
         self
     }
 
@@ -104,7 +107,7 @@ impl FixtureStore {
             host: host.into(),
             job: job.into(),
             pid: 4242,
-            since_unix_ms: UnixMs::new(self.now),
+            since_unix_ms: self.now,
         };
         let key = self.key(lock, lease);
         self.put(&key, &record.to_json(), lease)
@@ -123,12 +126,9 @@ impl FixtureStore {
 
     pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> Revision {
         let record = HostRecord {
-            host: host.into(),
             pid: 4242,
-            version: "0.1.0".into(),
-            started_unix_ms: UnixMs::new(self.now),
-            jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
-            files: String::new(),
+            started_unix_ms: self.now,
+            ..host_record(host, jobs)
         };
         let key = self.root.host(host);
         self.put(&key, &record.to_json(), lease)
@@ -144,24 +144,18 @@ impl FixtureStore {
     ) -> Revision {
         let running = state == JobState::Running;
         let record = JobRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            state,
-            since_unix_ms: UnixMs::new(self.now),
+            since_unix_ms: self.now,
             token: token.map(Token::from),
-            next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
+            next_unix_ms: (state == JobState::Sleeping)
+                .then_some(self.now.after(Duration::from_secs(30))),
             last: (!running).then_some(Outcome::Done),
-            detail: String::new(),
             progress: running.then(|| Progress {
                 done: 118,
                 total: Some(240),
                 message: "batches".into(),
             }),
-            holds: Vec::new(),
-            pending: None,
-            plan: None,
-            files: None,
+            ..job_record(job, host, state)
         };
         let key = self.root.job(job, host);
         self.put(&key, &record.to_json(), 0x77)
@@ -178,32 +172,18 @@ impl FixtureStore {
     ) -> Revision {
         let token = Token::from(token);
         let record = RunRecord {
-            job: job.into(),
-            host: host.into(),
             lock: lock.into(),
-            lock_key: String::new(),
-            token,
-            sequence: 0,
-            run_id: format!("{host}-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            version: String::new(),
-            started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
-            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
+            started_unix_ms: self.now.before(Duration::from_secs(2)),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
             outcome,
             detail: match outcome {
                 Outcome::Lost => "the lease ended".into(),
                 _ => String::new(),
             },
             calls_admitted: 41,
-            calls_refused: 0,
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
+            ..run_record(job, host, token.get())
         };
         let key = RunKey {
             job: job.into(),
@@ -225,7 +205,7 @@ impl FixtureStore {
             leader: "m2".into(),
             revision: self.revision,
             data_bytes: 20_480,
-            round_trip: std::time::Duration::from_millis(4),
+            round_trip: Duration::from_millis(4),
         };
         self.send(FactKind::Health(Ok(health)));
     }

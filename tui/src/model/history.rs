@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_lock::Revision;
+use leasehold_records::UnixMs;
 
 use super::lock::LockTenancy;
 use super::scope::KeyScope;
@@ -23,8 +25,8 @@ pub(crate) struct TenancyChange {
 /// One change of one key.
 #[derive(Clone, Debug)]
 pub(crate) struct HistoryStep {
-    /// Moment at which it was seen, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// Moment at which it was seen.
+    pub(crate) at_unix_ms: UnixMs,
     /// Revision of the change.
     pub(crate) revision: Revision,
     pub(crate) key: Arc<str>,
@@ -64,8 +66,8 @@ pub(crate) struct PastMoment {
     pub(crate) state: StoreState,
     /// Number of the step that would come next.
     pub(crate) next: u64,
-    /// The moment that is shown, in Unix milliseconds.
-    pub(crate) at_unix_ms: u64,
+    /// The moment that is shown.
+    pub(crate) at_unix_ms: UnixMs,
     /// The revision that is shown.
     pub(crate) revision: Revision,
 }
@@ -135,7 +137,7 @@ impl ChangeHistory {
                 past.revision = step.revision;
                 step.at_unix_ms
             }
-            None => last.at_unix_ms.saturating_sub(1),
+            None => last.at_unix_ms.before(Duration::from_millis(1)),
         };
         true
     }
@@ -157,7 +159,7 @@ impl ChangeHistory {
     }
 
     /// Goes to the moment `at`, or as near as the history reaches.
-    pub(super) fn seek(&self, scope: &KeyScope, past: &mut PastMoment, at: u64) {
+    pub(super) fn seek(&self, scope: &KeyScope, past: &mut PastMoment, at: UnixMs) {
         while past
             .next
             .checked_sub(1)
@@ -173,6 +175,6 @@ impl ChangeHistory {
             self.forward(scope, past);
         }
         let oldest = self.steps.front().map_or(at, |step| step.at_unix_ms);
-        past.at_unix_ms = at.max(oldest.saturating_sub(1));
+        past.at_unix_ms = at.max(oldest.before(Duration::from_millis(1)));
     }
 }

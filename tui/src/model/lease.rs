@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 
 /// A reply older than this is an estimate, in milliseconds.
 const FRESH: u64 = 1_500;
@@ -41,7 +42,7 @@ impl LeaseTtl {
 
 #[derive(Clone, Copy, Debug)]
 struct Answer {
-    at: u64,
+    at: UnixMs,
     left_ms: u64,
     granted_ms: u64,
 }
@@ -54,12 +55,14 @@ pub(crate) struct LeaseTable {
 
 impl LeaseTable {
     /// Records a reply: seconds left and granted; `None` if the lease does not exist.
-    pub(super) fn record_answer(&mut self, lease: LeaseId, at: u64, answer: Option<(u64, u64)>) {
+    pub(super) fn record_answer(&mut self, lease: LeaseId, at: UnixMs, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
-            let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
-            let mut times: Vec<u64> = self.answers.values().map(newest).collect();
+            let newest = |answers: &VecDeque<Answer>| {
+                answers.back().map_or(UnixMs::default(), |last| last.at)
+            };
+            let mut times: Vec<UnixMs> = self.answers.values().map(newest).collect();
             times.sort_unstable();
-            let middle = times.get(times.len() / 2).copied().unwrap_or(0);
+            let middle = times.get(times.len() / 2).copied().unwrap_or_default();
             self.answers.retain(|_, answers| newest(answers) > middle);
         }
         let (left, granted) = answer.unwrap_or((0, 0));
@@ -76,16 +79,16 @@ impl LeaseTable {
 
     /// The last reply about `lease` before `now`; later replies were not known then. `None` for a lease that does not
     /// exist.
-    fn known(&self, lease: LeaseId, now: u64) -> Option<&Answer> {
+    fn known(&self, lease: LeaseId, now: UnixMs) -> Option<&Answer> {
         let answers = self.answers.get(&lease)?;
         let last = answers.iter().rev().find(|answer| answer.at <= now)?;
         (last.granted_ms > 0).then_some(last)
     }
 
     /// Time that `lease` has left at `now`.
-    pub(crate) fn ttl(&self, lease: LeaseId, now: u64) -> Option<LeaseTtl> {
+    pub(crate) fn ttl(&self, lease: LeaseId, now: UnixMs) -> Option<LeaseTtl> {
         let answer = self.known(lease, now)?;
-        let ago = now.saturating_sub(answer.at);
+        let ago = now.millis_since(answer.at);
         Some(LeaseTtl {
             left_ms: answer.left_ms.saturating_sub(ago),
             granted_ms: answer.granted_ms,
@@ -96,9 +99,9 @@ impl LeaseTable {
 
     /// Returns true if `lease` had run out at `now`, as far as replies show: renewals were missing, and the time was
     /// over, give or take the second that replies round off.
-    pub(crate) fn has_run_out(&self, lease: LeaseId, now: u64) -> bool {
+    pub(crate) fn has_run_out(&self, lease: LeaseId, now: UnixMs) -> bool {
         self.known(lease, now).is_some_and(|answer| {
-            let ago = now.saturating_sub(answer.at);
+            let ago = now.millis_since(answer.at);
             answer.left_ms * 3 < answer.granted_ms && answer.left_ms <= ago + SECOND
         })
     }
@@ -111,16 +114,16 @@ mod tests {
     #[test]
     fn lease_between_replies_is_counted_down_as_an_estimate() {
         let mut leases = LeaseTable::default();
-        leases.record_answer(LeaseId::new(7), 1_000, Some((9, 10)));
+        leases.record_answer(LeaseId::new(7), UnixMs::new(1_000), Some((9, 10)));
         let ttl = |now| {
             leases
-                .ttl(LeaseId::new(7), now)
+                .ttl(LeaseId::new(7), UnixMs::new(now))
                 .map(|ttl| (ttl.left_ms, ttl.is_estimate))
         };
         assert_eq!(ttl(1_000), Some((9_000, false)));
         assert_eq!(ttl(5_000), Some((5_000, true)));
         assert_eq!(ttl(60_000), Some((0, true)));
-        assert_eq!(leases.ttl(LeaseId::new(8), 1_000), None);
+        assert_eq!(leases.ttl(LeaseId::new(8), UnixMs::new(1_000)), None);
         assert_eq!(ttl(500), None, "not known yet");
     }
 
@@ -128,8 +131,8 @@ mod tests {
     fn lease_with_an_overdue_renewal_is_running_out() {
         let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
-            leases.record_answer(LeaseId::new(7), 0, Some((left, granted)));
-            let ttl = leases.ttl(LeaseId::new(7), ago).unwrap();
+            leases.record_answer(LeaseId::new(7), UnixMs::new(0), Some((left, granted)));
+            let ttl = leases.ttl(LeaseId::new(7), UnixMs::new(ago)).unwrap();
             (ttl.is_running_out(), ttl.is_due())
         };
         assert_eq!(runs_out(9, 10, 0), (false, false));
@@ -143,27 +146,35 @@ mod tests {
     fn short_lease_renewed_in_time_has_not_run_out() {
         let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; requested just before a renewal, and deleted a second later.
-        leases.record_answer(LeaseId::new(7), 0, Some((1, 3)));
-        assert!(!leases.has_run_out(LeaseId::new(7), 1_500));
-        leases.record_answer(LeaseId::new(7), 0, Some((0, 3)));
-        assert!(leases.has_run_out(LeaseId::new(7), 300));
-        leases.record_answer(LeaseId::new(7), 0, Some((1, 10)));
-        assert!(leases.has_run_out(LeaseId::new(7), 800));
-        leases.record_answer(LeaseId::new(7), 0, Some((3, 10)));
+        leases.record_answer(LeaseId::new(7), UnixMs::new(0), Some((1, 3)));
+        assert!(!leases.has_run_out(LeaseId::new(7), UnixMs::new(1_500)));
+        leases.record_answer(LeaseId::new(7), UnixMs::new(0), Some((0, 3)));
+        assert!(leases.has_run_out(LeaseId::new(7), UnixMs::new(300)));
+        leases.record_answer(LeaseId::new(7), UnixMs::new(0), Some((1, 10)));
+        assert!(leases.has_run_out(LeaseId::new(7), UnixMs::new(800)));
+        leases.record_answer(LeaseId::new(7), UnixMs::new(0), Some((3, 10)));
         assert!(
-            !leases.has_run_out(LeaseId::new(7), 500),
+            !leases.has_run_out(LeaseId::new(7), UnixMs::new(500)),
             "late, but given back"
         );
-        assert!(!leases.has_run_out(LeaseId::new(8), 0));
+        assert!(!leases.has_run_out(LeaseId::new(8), UnixMs::new(0)));
     }
 
     #[test]
     fn lease_table_is_bounded() {
         let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
-            leases.record_answer(LeaseId::new(lease), lease.unsigned_abs(), Some((9, 10)));
+            leases.record_answer(
+                LeaseId::new(lease),
+                UnixMs::new(lease.unsigned_abs()),
+                Some((9, 10)),
+            );
         }
         assert!(leases.answers.len() <= MOST);
-        assert!(leases.ttl(LeaseId::new(49_999), 50_000).is_some());
+        assert!(
+            leases
+                .ttl(LeaseId::new(49_999), UnixMs::new(50_000))
+                .is_some()
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use leasehold_records::UnixMs;
+
 use super::lock_queue::LockQueue;
 use super::queue_entry::QueueEntry;
 
@@ -20,8 +22,8 @@ pub(crate) enum LeaveReason {
 /// The last change of the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockTenancy {
-    /// Moment of the last change of the holder, in Unix milliseconds; `None` if it was before the start.
-    pub(crate) since_unix_ms: Option<u64>,
+    /// Moment of the last change of the holder; `None` if it was before the start.
+    pub(crate) since_unix_ms: Option<UnixMs>,
     /// The previous holder, and the reason for which it lost the lock.
     pub(crate) before: Option<(Arc<QueueEntry>, LeaveReason)>,
 }

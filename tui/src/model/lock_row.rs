@@ -1,17 +1,18 @@
 //! One line about one lock, for the Locks view, `--once` and `--stream`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_lock::Token;
-use leasehold_records::JobState;
+use leasehold_records::{JobState, UnixMs};
 
 use super::lease::LeaseTtl;
 use super::lock::{LeaveReason, ObservedLock};
 use super::queue_entry::QueueEntry;
 use super::store_model::{Model, ShownMoment};
 
-/// Time for which a lock is shown as taken over, in milliseconds.
-const TAKEOVER_SHOWN: u64 = 15_000;
+/// Time for which a lock is shown as taken over.
+const TAKEOVER_SHOWN: Duration = Duration::from_secs(15);
 
 /// State of a lock, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -83,13 +84,13 @@ impl LockRow<'_> {
     /// Time for which it has been held; `None` if that began before the start and no record has it.
     pub(crate) fn held(&self) -> Option<u64> {
         let since = held_since(self.shown, self.lock, self.holder?)?;
-        Some(self.shown.now.saturating_sub(since))
+        Some(self.shown.now.millis_since(since))
     }
 
     /// Time for which the first waiter has waited.
     pub(crate) fn oldest(&self) -> Option<u64> {
         let mut waiters = self.lock.waiters().iter();
-        waiters.find_map(|entry| Some(self.shown.now.saturating_sub(entry.since_unix_ms?)))
+        waiters.find_map(|entry| Some(self.shown.now.millis_since(entry.since_unix_ms?)))
     }
 }
 
@@ -105,7 +106,7 @@ impl Model {
                     && lock
                         .tenancy
                         .since_unix_ms
-                        .is_some_and(|since| now.saturating_sub(since) < TAKEOVER_SHOWN) =>
+                        .is_some_and(|since| now.since(since) < TAKEOVER_SHOWN) =>
             {
                 Some(who)
             }
@@ -135,7 +136,7 @@ impl Model {
 }
 
 /// Moment since which the holder holds: as seen, or from the record of its job.
-fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) -> Option<u64> {
+fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) -> Option<UnixMs> {
     if lock.tenancy.since_unix_ms.is_some() {
         return lock.tenancy.since_unix_ms;
     }
@@ -146,5 +147,5 @@ fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) 
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
         && job.token == Some(holder.token());
     // Inexact: a job that pauses between runs has held it for longer.
-    holds.then_some(job.since_unix_ms.as_u64())
+    holds.then_some(job.since_unix_ms)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::{KeyValue, LeaseId, Revision, Token};
-use leasehold_records::HolderRecord;
+use leasehold_lock::{KeyValue, LeaseId, LockMode, QueuedEntry, Revision, Token};
+use leasehold_records::{HolderRecord, UnixMs};
 
 use super::entry_owner::EntryOwner;
 
@@ -18,21 +18,27 @@ pub(crate) struct QueueEntry {
     pub(crate) lease: LeaseId,
     /// The owner of the entry.
     pub(crate) who: EntryOwner,
-    /// Moment at which it joined the queue, in Unix milliseconds: from its record, or as seen. `None` for an entry
+    /// Moment at which it joined the queue: from its record, or as seen. `None` for an entry
     /// without a record from before the start.
-    pub(crate) since_unix_ms: Option<u64>,
+    pub(crate) since_unix_ms: Option<UnixMs>,
+}
+
+impl QueuedEntry for QueueEntry {
+    fn mode(&self) -> LockMode {
+        LockMode::of_key(&self.key, self.lease)
+    }
 }
 
 impl QueueEntry {
     /// Reads an entry. `seen` is the moment at which it appeared, if that was seen.
-    pub(crate) fn read(entry: &KeyValue, seen: Option<u64>) -> Self {
+    pub(crate) fn read(entry: &KeyValue, seen: Option<UnixMs>) -> Self {
         let record = HolderRecord::from_json(&entry.value).ok();
         Self {
             key: entry.key.as_str().into(),
             create_revision: entry.create_revision,
             lease: entry.lease,
             who: EntryOwner::read(entry),
-            since_unix_ms: record.map(|record| record.since_unix_ms.as_u64()).or(seen),
+            since_unix_ms: record.map(|record| record.since_unix_ms).or(seen),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 
 use super::entry_owner::EntryOwner;
 use super::lease::LeaseTtl;
@@ -150,7 +151,7 @@ fn whose(who: &EntryOwner) -> Cow<'_, str> {
 /// Builder of session rows.
 struct SessionRows<'a> {
     model: &'a Model,
-    now: u64,
+    now: UnixMs,
     by_lease: BTreeMap<LeaseId, SessionRow>,
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use leasehold_lock::{KeyValue, LeaseId};
-use leasehold_records::{AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+use leasehold_records::{
+    AdminActionRecord, ControlKey, HoldMark, HostControl, HostRecord, JobControl, JobRecord,
+    RunKey, RunRecord, UnixMs, printable,
+};
 
 use super::queue_entry::QueueEntry;
 use super::scope::{KeyKind, KeyScope};
@@ -23,12 +26,13 @@ pub(crate) enum StoreItem {
     Job(Arc<JobRecord>),
     Run(RunKey, Arc<RunRecord>),
     Deed(Arc<AdminActionRecord>),
+    Hold(ControlKey, Arc<HoldMark>),
 }
 
 impl StoreItem {
     /// Decodes the value of a key; `None` for a key that is not shown or a value that cannot be read. `seen` is the
     /// moment at which it appeared, if that was seen.
-    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
+    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<UnixMs>) -> Option<Self> {
         match scope.classify(&key.key) {
             KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
             KeyKind::Host(_) => {
@@ -63,8 +67,22 @@ impl StoreItem {
                 record.host.iter_mut().for_each(clean);
                 Some(Self::Deed(record.into()))
             }
+            KeyKind::Hold(at) => {
+                let mut mark = read_mark(&at, &key.value)?;
+                clean_all([&mut mark.by, &mut mark.why]);
+                Some(Self::Hold(at, mark.into()))
+            }
             KeyKind::Nothing => None,
         }
+    }
+}
+
+/// Decodes the pause or the drain under a key.
+fn read_mark(key: &ControlKey, value: &[u8]) -> Option<HoldMark> {
+    match key {
+        ControlKey::Host(_) => Some(HostControl::from_json(value).ok()?.drain?.mark),
+        ControlKey::All | ControlKey::Job(_) => JobControl::from_json(value).ok()?.pause,
+        ControlKey::Stop(..) | ControlKey::Trigger(..) => None,
     }
 }
 

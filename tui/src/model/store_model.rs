@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_lock::{Revision, StoreHealth};
+use leasehold_records::UnixMs;
 
 use super::event::EventLog;
 use super::history::{ChangeHistory, PastMoment};
@@ -25,7 +27,7 @@ pub(crate) enum StoreLink {
     /// Every change arrives.
     Live,
     /// Lost: the shown state is that of the moment `since`.
-    Down { reason: Arc<str>, since: u64 },
+    Down { reason: Arc<str>, since: UnixMs },
 }
 
 /// The state of the store, its history and its events.
@@ -42,8 +44,8 @@ pub(crate) struct Model {
     /// Prefixes that may not be read.
     pub(crate) denied: Vec<String>,
     pub(super) revision: Revision,
-    /// Moment of the last fact, in Unix milliseconds.
-    pub(crate) last_fact_at: u64,
+    /// Moment of the last fact.
+    pub(crate) last_fact_at: UnixMs,
     /// Health of the store, or the reason why it is unknown.
     pub(crate) health: Option<Result<StoreHealth, String>>,
 }
@@ -52,8 +54,8 @@ pub(crate) struct Model {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownMoment<'a> {
     pub(crate) state: &'a StoreState,
-    /// The moment, in Unix milliseconds.
-    pub(crate) now: u64,
+    /// The moment.
+    pub(crate) now: UnixMs,
     pub(crate) revision: Revision,
     /// Number of the step that would come next.
     pub(crate) next: u64,
@@ -79,13 +81,13 @@ impl Model {
             link: StoreLink::Loading,
             denied: Vec::new(),
             revision: Revision::NONE,
-            last_fact_at: 0,
+            last_fact_at: UnixMs::default(),
             health: None,
         }
     }
 
     /// The shown moment, with `now` as the present.
-    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
+    pub(crate) fn shown(&self, now: UnixMs) -> ShownMoment<'_> {
         match &self.past {
             Some(past) => ShownMoment {
                 state: &past.state,
@@ -110,7 +112,7 @@ impl Model {
     }
 
     /// Freezes the shown state at the moment `now`.
-    pub(crate) fn freeze(&mut self, now: u64) {
+    pub(crate) fn freeze(&mut self, now: UnixMs) {
         if self.past.is_none() {
             self.past = Some(PastMoment {
                 state: self.state.clone(),
@@ -133,17 +135,17 @@ impl Model {
     }
 
     /// Shows the moment one revision earlier. Returns false if none exists.
-    pub(crate) fn step_back(&mut self, now: u64) -> bool {
+    pub(crate) fn step_back(&mut self, now: UnixMs) -> bool {
         self.move_past(now, ChangeHistory::back)
     }
 
     /// Shows the moment one revision later. Returns false if none exists.
-    pub(crate) fn step_forward(&mut self, now: u64) -> bool {
+    pub(crate) fn step_forward(&mut self, now: UnixMs) -> bool {
         self.move_past(now, ChangeHistory::forward)
     }
 
     /// Shows the moment `at`, or the nearest that the history reaches.
-    pub(crate) fn seek(&mut self, now: u64, at: u64) {
+    pub(crate) fn seek(&mut self, now: UnixMs, at: UnixMs) {
         self.move_past(now, |history, scope, past| {
             history.seek(scope, past, at);
             true
@@ -151,17 +153,17 @@ impl Model {
     }
 
     /// The first and the last moment that can be shown.
-    pub(crate) fn time_range(&self, now: u64) -> (u64, u64) {
+    pub(crate) fn time_range(&self, now: UnixMs) -> (UnixMs, UnixMs) {
         let oldest = self.history.get(self.history.first());
         (
-            oldest.map_or(now, |step| step.at_unix_ms.saturating_sub(1)),
+            oldest.map_or(now, |step| step.at_unix_ms.before(Duration::from_millis(1))),
             now,
         )
     }
 
     fn move_past(
         &mut self,
-        now: u64,
+        now: UnixMs,
         how: impl FnOnce(&ChangeHistory, &KeyScope, &mut PastMoment) -> bool,
     ) -> bool {
         self.freeze(now);

@@ -1,6 +1,7 @@
 //! The model after the facts of a store.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use leasehold_lock::{FeedItem, Revision};
 use leasehold_records::{AdminAction, AdminActionRecord, JobState, Root, UnixMs};
@@ -130,12 +131,12 @@ fn admin_action_explains_a_forced_leave() {
         token: token.into(),
         lease: "1".into(),
         whom: "a@host-1".into(),
-        at_unix_ms: UnixMs::new(store.now),
+        at_unix_ms: store.now,
         job: None,
         host: None,
         why: String::new(),
     };
-    let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
+    let trace = Root::default().admin_action(store.now, 7);
     let traced = kv(&trace, &deed.to_json(), 9);
     store.change(vec![(key, None), (trace, Some(traced))]);
     let told = last(&store, 2);
@@ -167,7 +168,10 @@ fn entry_with_a_new_value_keeps_its_place_and_age() {
     store.change(vec![(key, Some(again))]);
     let row = row(&store, LOCK);
     assert_eq!(row.holder.as_ref().unwrap().who.label(), "batch 7");
-    assert_eq!(row.holder.unwrap().since_unix_ms, Some(store.now - 2_000));
+    assert_eq!(
+        row.holder.unwrap().since_unix_ms,
+        Some(store.now.before(Duration::from_secs(2)))
+    );
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn going_back_shows_every_moment_as_it_was() {
         store.after(random.u64(1..500));
         let (lock, lease) = (["x", "y", "z"][random.usize(0..3)], random.i64(1..6));
         let key = store.key(lock, lease);
-        let stands = store.model.shown(0).state.locks.values();
+        let stands = store.model.shown(UnixMs::default()).state.locks.values();
         let stands = stands.flat_map(|lock| &lock.queue).any(|e| *e.key == *key);
         if stands {
             store.leave(lock, lease);
@@ -262,7 +266,7 @@ fn past_beyond_the_history_is_not_shown() {
     }
     // The frozen moment has been dropped; the oldest known one is shown.
     let first = store.model.history.first();
-    assert_eq!(store.model.shown(0).next, first);
+    assert_eq!(store.model.shown(UnixMs::default()).next, first);
     assert!(!store.model.step_back(store.now));
     assert!(store.model.step_forward(store.now));
     assert_eq!(row(&store, LOCK).holder.unwrap().who.label(), "a@host-1");
@@ -274,12 +278,16 @@ fn seeking_finds_the_moment() {
     for lease in 1..=10 {
         store.after(1_000).join_other(LOCK, lease);
     }
-    let began = store.now - 10_000;
-    store.model.seek(store.now, began + 4_500);
+    let began = store.now.before(Duration::from_secs(10));
+    store
+        .model
+        .seek(store.now, began.after(Duration::from_millis(4_500)));
     assert_eq!(row(&store, LOCK).waiters, 3);
-    store.model.seek(store.now, began + 9_000);
+    store
+        .model
+        .seek(store.now, began.after(Duration::from_secs(9)));
     assert_eq!(row(&store, LOCK).waiters, 8);
-    store.model.seek(store.now, 0);
+    store.model.seek(store.now, UnixMs::default());
     assert_eq!(row(&store, LOCK).state, LockState::Free);
 }
 
@@ -293,7 +301,7 @@ fn wait_graph_across_locks_counts_waiters_and_finds_cycles() {
     store.join_other("x", 3);
     store.join_other("x", 4);
     let blocked = |store: &FixtureStore, lock: &str| {
-        let state = store.model.shown(0).state;
+        let state = store.model.shown(UnixMs::default()).state;
         blocked_by(state, &full(lock))
     };
     let found = blocked(&store, "y");
@@ -310,10 +318,10 @@ fn restarted_job_behind_its_own_old_entry_is_no_cycle() {
     let mut store = FixtureStore::new();
     store.join("x", "a", "host-1", 1);
     store.join("x", "a", "host-1", 2);
-    let found = blocked_by(store.model.shown(0).state, &full("x"));
+    let found = blocked_by(store.model.shown(UnixMs::default()).state, &full("x"));
     assert_eq!((found.waiters, found.locks), (1, 1));
     assert_eq!(found.cycle, Vec::<std::sync::Arc<str>>::new());
-    let queue = &store.model.shown(0).state.locks[full("x").as_str()].queue;
+    let queue = &store.model.shown(UnixMs::default()).state.locks[full("x").as_str()].queue;
     let waiter = &queue.waiters()[0];
     assert_eq!(
         queue.predecessor(waiter).map(|entry| entry.lease.get()),
@@ -330,12 +338,12 @@ fn lock_left_by_an_earlier_session_blocks_nothing_of_the_next() {
     store.join_other("y", 3);
     store.join_other("x", 3);
     store.join("y", "a", "host-1", 2);
-    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    let found = blocked_by(store.model.shown(UnixMs::default()).state, &full("y"));
     assert!(found.cycle.is_empty() && found.locks == 1, "{found:?}");
     // In one session it is a deadlock.
     store.leave("y", 2);
     store.join("y", "a", "host-1", 1);
-    let found = blocked_by(store.model.shown(0).state, &full("y"));
+    let found = blocked_by(store.model.shown(UnixMs::default()).state, &full("y"));
     assert_eq!(found.cycle.len(), 2, "{found:?}");
 }
 

@@ -1,6 +1,7 @@
 //! `--once`: every lock as it is now, as a table, as JSON or as CSV.
 
 use leasehold_lock::{Revision, Token};
+use leasehold_records::UnixMs;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -22,7 +23,7 @@ pub enum OutputFormat {
 
 #[derive(Serialize)]
 struct OnceReport<'a> {
-    at_unix_ms: u64,
+    at_unix_ms: UnixMs,
     revision: Revision,
     root: &'a str,
     /// Prefixes that may not be read.
@@ -49,7 +50,7 @@ struct EntryReport {
     lease: String,
     key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since_unix_ms: Option<u64>,
+    since_unix_ms: Option<UnixMs>,
 }
 
 impl LockReport<'_> {
@@ -106,7 +107,12 @@ impl EntryReport {
 }
 
 /// Prints every lock that passes the filter, by name.
-pub(crate) fn print_locks(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
+pub(crate) fn print_locks(
+    model: &Model,
+    filter: &Filter,
+    now: UnixMs,
+    form: OutputFormat,
+) -> String {
     let shown = model.shown(now);
     let locks = shown.state.locks.values();
     let locks: Vec<LockReport<'_>> = locks

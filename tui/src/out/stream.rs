@@ -1,6 +1,7 @@
 //! `--stream`: one JSON object a line for each event.
 
 use leasehold_lock::{Revision, Token};
+use leasehold_records::UnixMs;
 use serde::Serialize;
 
 use crate::model::{EventKind, LeaveReason, StoreEvent};
@@ -8,7 +9,7 @@ use crate::model::{EventKind, LeaveReason, StoreEvent};
 /// An event in the stream.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct StreamLine {
-    at_unix_ms: u64,
+    at_unix_ms: UnixMs,
     revision: Revision,
     event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +97,7 @@ impl StreamLine {
                 line.who = Some(host.record.host.clone());
             }
             EventKind::Deed(deed) => line.who = Some(deed.by.clone()),
-            EventKind::Down(_) | EventKind::Live => {}
+            EventKind::Answer(_) | EventKind::Down(_) | EventKind::Live => {}
         }
         line
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision, StoreHealth};
-use leasehold_records::{Root, RootError};
+use leasehold_records::{Root, RootError, UnixMs};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, FactKind};
@@ -74,7 +74,7 @@ struct RecordingHead {
 #[derive(Serialize, Deserialize)]
 struct RecordedFact {
     #[serde(rename = "at")]
-    at_unix_ms: u64,
+    at_unix_ms: UnixMs,
     #[serde(flatten)]
     what: RecordedKind,
 }

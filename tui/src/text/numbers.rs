@@ -2,22 +2,19 @@
 //!
 //! Everything is rounded down. Nothing here reads a clock.
 
-use leasehold_lock::LeaseId;
+use std::time::Duration;
 
-/// A span of time in its two largest units: `450ms`, `12s`, `4m12s`, `1h02m`, `3d04h`.
+use leasehold_lock::LeaseId;
+use leasehold_records::{UnixMs, wall_text};
+
+/// A span of milliseconds in its two largest units.
 pub(crate) fn age(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0 => format!("{ms}ms"),
-        1..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
-    }
+    wall_text::age(Duration::from_millis(ms))
 }
 
 /// The time of day in UTC: `12:04:31.120`.
-pub(crate) fn clock_time(unix_ms: u64) -> String {
+pub(crate) fn clock_time(at: UnixMs) -> String {
+    let unix_ms = at.as_u64();
     let seconds = unix_ms / 1000;
     format!(
         "{:02}:{:02}:{:02}.{:03}",
@@ -92,9 +89,9 @@ mod tests {
 
     #[test]
     fn times_of_day_are_utc_to_the_millisecond() {
-        assert_eq!(clock_time(0), "00:00:00.000");
-        assert_eq!(clock_time(1_795_694_671_120), "12:04:31.120");
-        assert_eq!(clock_time(u64::MAX), "14:25:51.615");
+        assert_eq!(clock_time(UnixMs::new(0)), "00:00:00.000");
+        assert_eq!(clock_time(UnixMs::new(1_795_694_671_120)), "12:04:31.120");
+        assert_eq!(clock_time(UnixMs::new(u64::MAX)), "14:25:51.615");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 
+use leasehold_records::UnixMs;
+
 use super::scene::ViewScene;
 use super::{
     events, footer, header, heatmap, jobs, locks, overlay, paint, queue, sessions, tabs, time_bar,
@@ -15,7 +17,7 @@ const LEAST: (u16, u16) = (60, 15);
 const HISTORY_FROM: u16 = 20;
 
 /// Draws everything, as it is `now`.
-pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
+pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: UnixMs) {
     app.refresh(now);
     app.hit_areas = HitAreas::default();
     let area = frame.area();

@@ -52,7 +52,7 @@ fn why(scene: &ViewScene<'_>) -> (String, String) {
             return (text, "this does not mean that nothing is locked".into());
         }
         StoreLink::Down { reason, since } if scene.shown.revision.is_none() => {
-            let age = text::age(scene.now.saturating_sub(*since));
+            let age = text::age(scene.now.millis_since(*since));
             let text = format!("disconnected for {age}: {reason}");
             return (text, format!("nothing has ever been read from {from}"));
         }
@@ -82,7 +82,7 @@ fn why(scene: &ViewScene<'_>) -> (String, String) {
     }
     match &model.link {
         StoreLink::Down { reason, since } => {
-            let age = text::age(scene.now.saturating_sub(*since));
+            let age = text::age(scene.now.millis_since(*since));
             let last = format!("at the last update: {why}");
             (format!("disconnected for {age}: {reason}"), last)
         }

@@ -9,6 +9,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use leasehold_records::UnixMs;
+
 use super::layout::{inside, window};
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell};
@@ -41,7 +43,7 @@ const EVENT_COLUMNS: [ColumnSpec<EventColumn>; 6] = {
     ]
 };
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
     let scene = ViewScene::new(app, now);

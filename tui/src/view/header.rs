@@ -111,7 +111,7 @@ fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
         }
         StoreLink::Live => {}
         StoreLink::Down { reason, since } => {
-            let age = text::age(scene.now.saturating_sub(*since));
+            let age = text::age(scene.now.millis_since(*since));
             // The Events view has the whole reason.
             let room = room.max(LEAST_REASON);
             let text = paint::cut(&format!("DISCONNECTED {age}: {reason}"), room);

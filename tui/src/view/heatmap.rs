@@ -12,6 +12,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use leasehold_records::UnixMs;
+
 use super::layout::{inside, window};
 use super::paint::{self, TextPiece};
 use super::scene::ViewScene;
@@ -52,7 +54,7 @@ impl HeatmapLayout {
     }
 }
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let inner = inside(area);
     let below = BELOW.min(inner.height);
     let list_area = Rect {

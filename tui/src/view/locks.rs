@@ -13,6 +13,8 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use leasehold_records::UnixMs;
+
 use super::layout::{inside, window};
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell};
@@ -29,7 +31,7 @@ const LINE_FROM: u16 = 12;
 /// Span of the line of the last minute, in milliseconds.
 const SPARK: u64 = 60_000;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let has_panes = area.width >= PANES_FROM.0 && area.height >= PANES_FROM.1;
     if !has_panes {
         let line = u16::from(area.height >= LINE_FROM);
@@ -57,7 +59,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     events::pane(frame, below, &scene);
 }
 
-fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
     let scene = ViewScene::new(app, now);

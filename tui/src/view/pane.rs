@@ -104,7 +104,7 @@ pub(super) fn notes(scene: &ViewScene<'_>) -> String {
     if let StoreLink::Down { since, .. } = scene.app.model.link
         && scene.shown.is_live
     {
-        let age = text::age(scene.now.saturating_sub(since));
+        let age = text::age(scene.now.millis_since(since));
         notes = format!("  LAST KNOWN, {age} OLD");
     }
     if scene.app.follow {

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use leasehold_records::UnixMs;
+
 use super::layout::{inside, window};
 use super::line_parts::LineParts;
 use super::paint;
@@ -54,7 +56,7 @@ const ENTRY_COLUMNS: [ColumnSpec<EntryColumn>; 7] = {
     ]
 };
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let [about, list, below] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Min(0),

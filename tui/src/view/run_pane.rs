@@ -60,7 +60,7 @@ pub(super) fn render<'a>(
 
 fn state(page: &mut TextPage<'_>, scene: &ViewScene<'_>, job: &JobRecord, run: Option<&RunRecord>) {
     let theme = scene.theme;
-    let since = text::age(scene.ago(job.since_unix_ms.as_u64()));
+    let since = text::age(scene.ago(job.since_unix_ms));
     let mut pieces = vec![
         TextPiece::new(
             format!(" {} ", job.state.as_str()),

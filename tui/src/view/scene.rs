@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::Token;
-use leasehold_records::{JobRecord, RunKey, RunRecord};
+use leasehold_records::{JobRecord, RunKey, RunRecord, UnixMs};
 
 use crate::app::App;
 use crate::model::{EntryOwner, ObservedLock, ShownMoment, StoreState};
@@ -18,12 +18,12 @@ pub(super) struct ViewScene<'a> {
     /// The moment that is shown.
     pub(super) shown: ShownMoment<'a>,
     pub(super) theme: &'a Theme,
-    /// The present, in Unix milliseconds.
-    pub(super) now: u64,
+    /// The present.
+    pub(super) now: UnixMs,
 }
 
 impl<'a> ViewScene<'a> {
-    pub(super) fn new(app: &'a App, now: u64) -> Self {
+    pub(super) fn new(app: &'a App, now: UnixMs) -> Self {
         Self {
             app,
             shown: app.shown(now),
@@ -33,8 +33,8 @@ impl<'a> ViewScene<'a> {
     }
 
     /// Time from `since` to the shown moment.
-    pub(super) fn ago(&self, since: u64) -> u64 {
-        self.shown.now.saturating_sub(since)
+    pub(super) fn ago(&self, since: UnixMs) -> u64 {
+        self.shown.now.millis_since(since)
     }
 
     /// The lock of the selected row, or of the Queue view.

@@ -10,6 +10,7 @@
 //! ```
 
 use leasehold_lock::LeaseId;
+use leasehold_records::UnixMs;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -26,7 +27,7 @@ use crate::text;
 /// Bodies from this many lines on have a pane about the selected session.
 const PANE_FROM: u16 = 14;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let detail = if area.height < PANE_FROM {
         0
     } else {
@@ -145,7 +146,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
     let mut lines = Vec::new();
     if let Some(host) = &session.host {
         let record = &host.record;
-        let up = text::age(scene.ago(record.started_unix_ms.as_u64()));
+        let up = text::age(scene.ago(record.started_unix_ms));
         let text = format!(
             "{} pid {}, version {}, up {up}",
             record.host, record.pid, record.version

@@ -7,6 +7,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use leasehold_records::UnixMs;
+
 use super::line_parts::LineParts;
 use super::paint::{self, TextPiece};
 use super::scene::ViewScene;
@@ -57,11 +59,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
 }
 
 /// The bar: `x` is the shown moment, `!` is trouble.
-fn bar(scene: &ViewScene<'_>, from: u64, to: u64, length: usize) -> Vec<TextPiece> {
+fn bar(scene: &ViewScene<'_>, from: UnixMs, to: UnixMs, length: usize) -> Vec<TextPiece> {
     let theme = scene.theme;
-    let column = |at: u64| {
-        let part = u128::from(at.clamp(from, to) - from) * length.saturating_sub(1) as u128;
-        let column = part / u128::from((to - from).max(1));
+    let column = |at: UnixMs| {
+        let part =
+            u128::from(at.clamp(from, to).millis_since(from)) * length.saturating_sub(1) as u128;
+        let column = part / u128::from(to.millis_since(from).max(1));
         usize::try_from(column).unwrap_or(0)
     };
     let mut signs = vec![('=', theme.dim); length];
@@ -134,7 +137,7 @@ fn keys(parts: &mut LineParts, scene: &ViewScene<'_>) {
 }
 
 /// Time of day without milliseconds.
-fn hours(at: u64) -> String {
+fn hours(at: UnixMs) -> String {
     let text = text::clock_time(at);
     text.split('.').next().unwrap_or_default().to_owned()
 }

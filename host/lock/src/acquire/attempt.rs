@@ -6,19 +6,20 @@ use std::time::Duration;
 use leasehold_ids::{Revision, Token};
 use tokio::time::Instant;
 
-use crate::acquire::arrival::first;
+use crate::acquire::arrival::{WaitEnd, await_all};
+use crate::acquire::plan::EnqueuePlan;
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
 use crate::backoff::Backoff;
 use crate::end_reason::EndReason;
+use crate::enqueue::{Enqueued, FOLLOW_ALL, NewEntries, OwnEntries, QueueTail};
 use crate::error::{AcquireError, RefusalKind, StoreError};
 use crate::grant::Grant;
 use crate::local_queue::{Contention, QueueClaim};
+use crate::lock_entry::LockEntry;
 use crate::locks::LockClient;
 use crate::long_queue;
 use crate::observer::LossReport;
 use crate::own_entry::OwnEntry;
-use crate::queue_keys::QueueKey;
-use crate::queue_requests::{EnqueueMode, Enqueued, FOLLOW_ALL, NewEntry, TailRead};
 use crate::queue_role::QueueRole;
 use crate::session::LeaseSession;
 use crate::tenure::Tenure;
@@ -29,12 +30,12 @@ const SESSIONS: u32 = 3;
 /// One acquisition under way.
 pub(super) struct AcquireAttempt {
     shared: Arc<LockClient>,
-    request: Acquire,
-    prefix: String,
-    session: Arc<LeaseSession>,
-    claim: QueueClaim,
-    entry: OwnEntry,
-    began: Instant,
+    pub(super) request: Acquire,
+    pub(super) session: Arc<LeaseSession>,
+    /// One for each entry, in the same order.
+    claims: Vec<QueueClaim>,
+    pub(super) entry: OwnEntry,
+    pub(super) began: Instant,
 }
 
 impl AcquireAttempt {
@@ -42,25 +43,32 @@ impl AcquireAttempt {
         shared: Arc<LockClient>,
         request: Acquire,
     ) -> Result<Self, AcquireError> {
-        let prefix = format!("{}/", request.name);
         let began = Instant::now();
-        let slot = shared
-            .slot(request.ttl, &request.name)
-            .await
-            .map_err(|source| AcquireError::Store {
-                name: request.name.clone(),
-                source,
-            })?;
+        let names: Vec<&str> = request.names().collect();
+        let slot =
+            shared
+                .slot(request.ttl, &names)
+                .await
+                .map_err(|source| AcquireError::Store {
+                    name: request.label(),
+                    source,
+                })?;
         let session = slot.session().clone();
-        let key = format!("{prefix}{}", session.lease);
-        let claim = shared.claim(&prefix, &key, request.ttl);
-        let entry = OwnEntry::new(shared.clone(), slot, key);
+        let entries: Vec<LockEntry> = request
+            .locks
+            .iter()
+            .map(|(name, mode)| LockEntry::new(name, *mode, session.lease))
+            .collect();
+        let claims = entries
+            .iter()
+            .map(|entry| shared.claim(entry, request.ttl))
+            .collect();
+        let entry = OwnEntry::new(shared.clone(), slot, entries);
         Ok(Self {
             shared,
             request,
-            prefix,
             session,
-            claim,
+            claims,
             entry,
             began,
         })
@@ -84,36 +92,44 @@ impl AcquireAttempt {
                 }
                 found => found?,
             };
-            if found.create_revision.is_some() || self.request.wait == LockWait::Never {
+            if found.own != OwnEntries::Absent || self.request.wait == LockWait::Never {
                 break found;
             }
             if self.time_left().is_some_and(|left| left.is_zero()) {
-                return Err(self.contended(&found.entries, None));
+                return Err(self.contended(&found));
             }
             // A pause for a store that shows foreign keys under one lease after the other.
             tokio::time::sleep(backoff.next()).await;
             self = self.under_another_lease().await?;
         };
-        let Some(create_revision) = found.create_revision else {
-            return Err(self.contended(&found.entries, None));
-        };
-        self.entry.set_created(create_revision);
-        if create_revision <= seen {
+        if let OwnEntries::Partial { missing, .. } = found.own {
+            return Err(self.removed(missing, found.as_of));
+        }
+        if let Some(create_revision) = found.own.create_revision()
+            && create_revision <= seen
+        {
             return Err(AcquireError::StoreWentBack {
                 seen,
                 now: found.as_of,
             });
         }
-        if found.role_at(create_revision) == Some(QueueRole::Holder) {
-            // Keys of deeper locks prevent the quick path as well.
-            self.claim.set_contention(match found.total {
-                1 => Contention::Free,
-                _ => Contention::Short,
-            });
+        self.check_capacities(&found)?;
+        let Some(create_revision) = found.own.create_revision() else {
+            return Err(self.contended(&found));
+        };
+        let holds = |queue: &QueueTail| queue.role_at(create_revision) == Some(QueueRole::Holder);
+        if found.queues.iter().all(holds) {
+            for (claim, queue) in self.claims.iter().zip(&found.queues) {
+                // Keys of deeper locks prevent the quick path as well.
+                claim.set_contention(match queue.total {
+                    1 => Contention::Free,
+                    _ => Contention::Short,
+                });
+            }
             return self.granted(create_revision, found.as_of);
         }
         if self.request.wait == LockWait::Never {
-            return Err(self.contended(&found.entries, Some(create_revision)));
+            return Err(self.contended(&found));
         }
         self.wait(create_revision, &found, &mut report).await
     }
@@ -138,50 +154,42 @@ impl AcquireAttempt {
         })
     }
 
-    /// Puts our entry, and repeats the put until a reply shows that the entry exists.
+    /// Puts our entries, and repeats the put until a reply shows that they exist.
     async fn enqueue(&mut self) -> Result<Enqueued, AcquireError> {
-        let if_not_free = match self.request.wait {
-            LockWait::Never => EnqueueMode::OnlyIfFree,
-            LockWait::Forever | LockWait::AtMost(_) => EnqueueMode::Always,
-        };
-        let (mut mode, mut tail) = match self.claim.expected_contention() {
-            Contention::Free => (EnqueueMode::OnlyIfFree, TailRead::Nothing),
-            Contention::Short => (if_not_free, TailRead::Youngest(FOLLOW_ALL + 1)),
-            Contention::Long => (if_not_free, TailRead::Youngest(2)),
-        };
+        let expected = self.claims.iter().map(QueueClaim::expected_contention);
+        let expected: Vec<Contention> = expected.collect();
+        let mut plan = EnqueuePlan::first(self.entry.entries(), &expected, self.request.wait);
         let mut backoff = Backoff::reconnect();
         loop {
             self.entry.sending();
-            let entry = NewEntry {
-                prefix: &self.prefix,
-                key: self.entry.key(),
+            let new = NewEntries {
+                entries: self.entry.entries(),
                 value: &self.request.value,
                 lease: self.session.lease,
-                mode,
-                tail,
+                condition: plan.condition,
+                tails: plan.tails.as_deref(),
             };
-            match self.shared.requests.enqueue(&entry).await {
-                Ok(found) if found.create_revision.is_none() => {
-                    self.entry.answered();
-                    if tail == TailRead::Nothing {
-                        // Another entry exists, or ours does, from a request whose reply was lost.
-                        self.claim.set_contention(Contention::Short);
-                        (mode, tail) = (if_not_free, TailRead::Youngest(FOLLOW_ALL + 1));
-                        continue;
-                    }
-                    if mode == EnqueueMode::OnlyIfFree && found.entries.is_empty() {
-                        // Only keys of deeper locks exist there; they are not entries of this one.
-                        mode = EnqueueMode::Always;
-                        continue;
-                    }
-                    return Ok(found);
-                }
+            match self.shared.requests.enqueue(&new).await {
                 Ok(found) => {
-                    match found.create_revision {
-                        Some(create_revision) if !found.created_now => {
-                            self.entry.found_existing(create_revision);
+                    match found.own {
+                        OwnEntries::Made(create_revision) => {
+                            self.entry.answered();
+                            self.entry.set_created(create_revision);
                         }
-                        _ => self.entry.answered(),
+                        OwnEntries::Found(create_revision)
+                        | OwnEntries::Partial {
+                            create_revision, ..
+                        } => self.entry.found_existing(create_revision),
+                        OwnEntries::Absent => {
+                            self.entry.answered();
+                            if plan.tails.is_none() {
+                                let claims = self.claims.iter();
+                                claims.for_each(|claim| claim.set_contention(Contention::Short));
+                            }
+                            if plan.revise(self.entry.entries(), &found) {
+                                continue;
+                            }
+                        }
                     }
                     return Ok(found);
                 }
@@ -208,12 +216,12 @@ impl AcquireAttempt {
     }
 
     fn log_retry(&self, cause: &StoreError) {
-        tracing::debug!(lock = %self.request.name, error = %cause, "sending again");
+        tracing::debug!(lock = %self.request.label(), error = %cause, "sending again");
         let observer = self.shared.requests.observer();
         observer.notify(|observer| observer.request_retried(cause));
     }
 
-    /// Waits until our entry is first, from any place in the queue.
+    /// Waits until all our entries hold, from any place in their queues.
     async fn wait(
         mut self,
         create_revision: Revision,
@@ -235,36 +243,43 @@ impl AcquireAttempt {
                 report(place);
             }
         };
-        self.settle(create_revision, found, &mut report);
+        for (at, queue) in found.queues.iter().enumerate() {
+            self.settle(at, create_revision, queue, found.as_of, &mut report);
+        }
         let arrived = tokio::select! {
             biased;
-            arrived = first(&mut self.claim, &mut report) => Some(arrived),
+            end = await_all(&mut self.claims, self.entry.entries(), &mut report) => Some(end),
             _ = tenure.ended() => return Err(self.session_lost()),
             () = give_up => None,
         };
         match arrived {
-            Some(Ok(())) => {
-                let (observer, took) = (
-                    self.shared.requests.observer().clone(),
-                    self.claim.news_age(),
-                );
+            Some(WaitEnd::Held) => {
+                let observer = self.shared.requests.observer().clone();
+                let news = self.claims.iter().map(QueueClaim::news_age).min();
+                let (token, took) = (Token::from(create_revision), news.unwrap_or_default());
                 let grant = self.granted(create_revision, create_revision)?;
-                let token = Token::from(create_revision);
-                observer.notify(|observer| observer.lock_handed_over(grant.name(), token, took));
+                for entry in grant.entries() {
+                    observer
+                        .notify(|observer| observer.lock_handed_over(entry.name(), token, took));
+                }
                 Ok(grant)
             }
-            Some(Err(revision)) => {
-                self.entry.set_deleted();
+            Some(WaitEnd::Deleted { at, revision }) => {
+                if self.claims.len() == 1 {
+                    self.entry.set_deleted();
+                }
                 if !self.session.is_alive() {
                     return Err(self.session_lost());
                 }
-                Err(AcquireError::Removed {
-                    name: self.request.name.clone(),
-                    revision,
-                })
+                Err(self.removed(at, revision))
+            }
+            Some(WaitEnd::OtherCapacity { at, entry, of }) => {
+                Err(self.capacity_differs(at, entry, of))
             }
             None => Err(AcquireError::Contended {
-                name: self.request.name.clone(),
+                name: last
+                    .as_ref()
+                    .map_or_else(|| self.request.label(), |place| place.name.clone()),
                 holder: last
                     .as_ref()
                     .and_then(|place| place.holder.clone())
@@ -275,30 +290,37 @@ impl AcquireAttempt {
         }
     }
 
-    /// Passes our place to the local queue, and starts a follower where the queue is long.
+    /// Passes our place in one queue to the local queue, and starts a follower where the queue is long.
     fn settle(
         &self,
+        at: usize,
         create_revision: Revision,
-        found: &Enqueued,
+        found: &QueueTail,
+        as_of: Revision,
         report: &mut impl FnMut(LockPlace),
     ) {
+        let (Some(claim), Some(own)) = (self.claims.get(at), self.entry.entries().get(at)) else {
+            return;
+        };
         let predecessor = found
             .entries
             .iter()
             .rfind(|entry| entry.create_revision < create_revision);
         match predecessor {
-            Some(entry) if found.total > FOLLOW_ALL => {
+            // Only the weights of all entries ahead decide about one that is not exclusive; see `long_queue`.
+            Some(entry) if found.total > FOLLOW_ALL && own.mode().is_exclusive() => {
                 report(LockPlace {
+                    name: own.name().to_owned(),
                     ahead: found.total.saturating_sub(1),
                     holder: None,
                 });
-                self.claim.settle_far(create_revision, entry, found.as_of);
+                claim.settle_far(create_revision, entry, as_of);
                 let follower = long_queue::QueueFollower {
-                    queue: self.claim.queue().clone(),
-                    claim: self.claim.id(),
+                    queue: claim.queue().clone(),
+                    claim: claim.id(),
                     mux: self.shared.mux.clone(),
                     requests: self.shared.background_requests.clone(),
-                    key: self.entry.key().to_owned(),
+                    key: own.key().to_owned(),
                     create_revision,
                 };
                 let cancel = self.shared.lease_thread.cancel_token().clone();
@@ -314,11 +336,9 @@ impl AcquireAttempt {
             // decided.
             _ if found.truncated => {
                 let unread = [long_queue::unread()];
-                self.claim.settle(create_revision, &unread, Revision::NONE);
+                claim.settle(create_revision, &unread, Revision::NONE);
             }
-            _ => self
-                .claim
-                .settle(create_revision, &found.entries, found.as_of),
+            _ => claim.settle(create_revision, &found.entries, as_of),
         }
     }
 
@@ -327,21 +347,25 @@ impl AcquireAttempt {
         if !tenure.admits() {
             return Err(self.session_lost());
         }
-        self.claim.hold(create_revision, as_of, tenure.clone());
-        // The watch may have reported the deletion of the entry between the proof and here.
+        for claim in &self.claims {
+            claim.hold(create_revision, as_of, tenure.clone());
+        }
+        // The watch may have reported the deletion of an entry between the proof and here.
         if !tenure.admits() {
             return Err(self.session_lost());
         }
         let (token, waited) = (Token::from(create_revision), self.began.elapsed());
         let observer = self.shared.requests.observer();
-        observer.notify(|observer| observer.lock_acquired(&self.request.name, token, waited));
-        let loss = LossReport::new(observer.clone(), self.request.name.clone(), token);
+        for name in self.request.names() {
+            observer.notify(|observer| observer.lock_acquired(name, token, waited));
+        }
+        let names = self.request.names().map(str::to_owned).collect();
+        let loss = LossReport::new(observer.clone(), names, token);
         tenure.report_loss_with(loss);
         Ok(Grant::new(
-            self.request.name,
             create_revision,
             tenure,
-            self.claim,
+            self.claims,
             self.entry,
             waited,
         ))
@@ -352,36 +376,6 @@ impl AcquireAttempt {
             LockWait::Forever => None,
             LockWait::Never => Some(Duration::ZERO),
             LockWait::AtMost(most) => Some(most.saturating_sub(self.began.elapsed())),
-        }
-    }
-
-    /// The error for a lock that other entries hold. `own` is the create revision of our entry, if it was put.
-    fn contended(&self, entries: &[QueueKey], own: Option<Revision>) -> AcquireError {
-        let others = entries
-            .iter()
-            .filter(|entry| Some(entry.create_revision) != own);
-        AcquireError::Contended {
-            name: self.request.name.clone(),
-            holder: others
-                .clone()
-                .next()
-                .map_or_else(|| "another entry".into(), |entry| entry.key.clone()),
-            ahead: others.count(),
-            waited: self.began.elapsed(),
-        }
-    }
-
-    fn session_lost(&self) -> AcquireError {
-        AcquireError::SessionLost {
-            name: self.request.name.clone(),
-            reason: self.session.end_reason().to_string(),
-        }
-    }
-
-    fn store(&self, source: StoreError) -> AcquireError {
-        AcquireError::Store {
-            name: self.request.name.clone(),
-            source,
         }
     }
 }

@@ -1,12 +1,11 @@
 //! One claim on a lock: its entry, and its status as deletions and readings show it. Pure.
 
-use std::collections::BTreeMap;
-
-use leasehold_ids::Revision;
+use leasehold_ids::{LockMode, Revision};
 use tokio::sync::watch;
 
 use crate::end_reason::EndReason;
 use crate::queue_keys::QueueKey;
+use crate::queue_role::{fits_behind, other_capacity};
 use crate::tenure::Tenure;
 
 /// Status of a waiting claim.
@@ -16,8 +15,11 @@ pub(crate) enum ClaimStatus {
     Unknown,
     /// Behind `ahead` entries, the first of which is `holder`.
     Behind { ahead: usize, holder: String },
-    /// No entry is ahead, at a revision at which our entry existed.
-    First,
+    /// Our entry fits beside all that are ahead, at a revision at which it existed. It stays so for as long as our entry
+    /// exists.
+    Holder,
+    /// The entry `entry` ahead has permits of another capacity, `of`.
+    OtherCapacity { entry: String, of: u32 },
     /// Our entry was deleted.
     Deleted { revision: Revision },
 }
@@ -28,7 +30,8 @@ pub(super) enum ClaimStage {
     Pending,
     Waiting {
         create_revision: Revision,
-        ahead: BTreeMap<Revision, String>,
+        /// All entries ahead, oldest first, and possibly some that were deleted. For a far claim the nearest alone.
+        ahead: Vec<QueueKey>,
         as_of: Revision,
     },
     Held {
@@ -46,6 +49,7 @@ pub(super) enum ClaimStage {
 #[derive(Debug)]
 pub(super) struct LockClaim {
     pub(super) key: String,
+    pub(super) mode: LockMode,
     /// Followed by a task of its own instead of by the lock's watch.
     pub(super) far: bool,
     pub(super) stage: ClaimStage,
@@ -99,7 +103,7 @@ impl LockClaim {
                 } else if !self.far {
                     // Of the entries ahead of a far claim only one is known, so its deletion does not make the claim
                     // first.
-                    ahead.retain(|born, key| key != deleted || *born >= revision);
+                    ahead.retain(|entry| entry.key != deleted || entry.create_revision >= revision);
                 }
             }
             ClaimStage::Held {
@@ -162,17 +166,24 @@ impl LockClaim {
             return;
         };
         self.status.send_if_modified(|status| {
-            if matches!(status, ClaimStatus::Deleted { .. } | ClaimStatus::First) {
+            if status.is_final() {
                 return false;
             }
-            let now = match ahead.first_key_value() {
-                None => ClaimStatus::First,
-                // Only the predecessor is known, which does not show the place.
-                Some(_) if self.far => return false,
-                Some((_, holder)) => ClaimStatus::Behind {
+            let now = if fits_behind(ahead, self.mode) {
+                ClaimStatus::Holder
+            } else if let Some((other, of)) = other_capacity(ahead, self.mode) {
+                ClaimStatus::OtherCapacity {
+                    entry: other.key.clone(),
+                    of,
+                }
+            } else if let Some(first) = ahead.first().filter(|_| !self.far) {
+                ClaimStatus::Behind {
                     ahead: ahead.len(),
-                    holder: holder.clone(),
-                },
+                    holder: first.key.clone(),
+                }
+            } else {
+                // Only the predecessor is known, which does not show the place.
+                return false;
             };
             let changed = *status != now;
             *status = now;
@@ -181,18 +192,25 @@ impl LockClaim {
     }
 }
 
+impl ClaimStatus {
+    /// True if entries ahead do not matter any more.
+    const fn is_final(&self) -> bool {
+        match self {
+            Self::Holder | Self::OtherCapacity { .. } | Self::Deleted { .. } => true,
+            Self::Unknown | Self::Behind { .. } => false,
+        }
+    }
+}
+
 /// The end of a tenure whose entry was deleted at `revision`.
 pub(super) const fn removed_at(revision: Revision) -> EndReason {
     EndReason::Removed { revision }
 }
 
-pub(super) fn ahead_of(
-    create_revision: Revision,
-    entries: &[QueueKey],
-) -> BTreeMap<Revision, String> {
+pub(super) fn ahead_of(create_revision: Revision, entries: &[QueueKey]) -> Vec<QueueKey> {
     entries
         .iter()
         .filter(|entry| entry.create_revision < create_revision)
-        .map(|entry| (entry.create_revision, entry.key.clone()))
+        .cloned()
         .collect()
 }

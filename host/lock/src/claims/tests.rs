@@ -16,6 +16,7 @@ fn entries(entries: &[(&str, i64)]) -> Vec<QueueKey> {
         .map(|&(key, create_revision)| QueueKey {
             key: key.into(),
             create_revision: rev(create_revision),
+            mode: LockMode::Exclusive,
         })
         .collect()
 }
@@ -33,7 +34,7 @@ fn behind(ahead: usize, holder: &str) -> ClaimStatus {
 
 fn held(claims: &mut ClaimSet) -> Tenure {
     let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
-    let (id, _) = claims.announce("me");
+    let (id, _) = claims.announce("me", LockMode::Exclusive);
     claims.hold(id, rev(10), rev(10), tenure.clone());
     tenure
 }
@@ -41,7 +42,7 @@ fn held(claims: &mut ClaimSet) -> Tenure {
 #[test]
 fn claim_comes_first_when_all_entries_ahead_are_deleted() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(
         id,
         rev(10),
@@ -53,22 +54,22 @@ fn claim_comes_first_when_all_entries_ahead_are_deleted() {
     assert_eq!(*status.borrow(), behind(1, "b"));
     del(&mut claims, "c", 13);
     del(&mut claims, "b", 14);
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
 }
 
 #[test]
 fn deletion_that_overtakes_the_reply_of_our_put_is_not_missed() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     del(&mut claims, "a", 12);
     claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
 }
 
 #[test]
 fn old_deletion_of_a_key_keeps_its_later_entry() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
     del(&mut claims, "a", 5);
     claims.settle(id, rev(10), &entries(&[("a", 8), ("me", 10)]), rev(10));
@@ -79,7 +80,7 @@ fn old_deletion_of_a_key_keeps_its_later_entry() {
 #[test]
 fn waiter_whose_entry_is_deleted_is_never_first() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     del(&mut claims, "me", 12);
     del(&mut claims, "a", 13);
@@ -89,7 +90,7 @@ fn waiter_whose_entry_is_deleted_is_never_first() {
 #[test]
 fn both_entries_deleted_in_one_revision_is_not_first() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     let both = [("a".to_owned(), rev(12)), ("me".to_owned(), rev(12))];
     claims.deleted(both.into_iter());
@@ -100,7 +101,7 @@ fn both_entries_deleted_in_one_revision_is_not_first() {
 #[test]
 fn a_reading_after_a_gap_finds_what_the_watch_missed() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(
         id,
         rev(10),
@@ -117,14 +118,14 @@ fn a_reading_after_a_gap_finds_what_the_watch_missed() {
         claims.youngest(),
         &entries(&[("b", 4), ("me", 10)]),
     );
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
     assert!(!claims.wants_reading());
 }
 
 #[test]
 fn a_far_claim_is_first_by_its_own_reading_alone() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     // Its predecessor leaves at once, with others ahead of both; the watch of a near claim shows it.
     del(&mut claims, "b", 101);
     let [ahead] = entries(&[("b", 99)]).try_into().expect("one entry");
@@ -135,7 +136,7 @@ fn a_far_claim_is_first_by_its_own_reading_alone() {
     del(&mut claims, "a", 103);
     assert_eq!(*status.borrow(), ClaimStatus::Unknown);
     claims.read_far(id, rev(104), true, &[]);
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
 }
 
 #[test]
@@ -164,11 +165,11 @@ fn deleted_or_replaced_entry_ends_its_holders_tenure() {
 #[test]
 fn entry_deleted_between_first_and_holding_is_never_held() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     claims.opened(rev(10));
     del(&mut claims, "a", 11);
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
     del(&mut claims, "me", 12);
     let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
     claims.hold(id, rev(10), rev(10), tenure.clone());
@@ -202,15 +203,17 @@ fn requested_reading_is_wanted_though_none_seems_missing() {
 #[test]
 fn answer_to_an_abandoned_reading_changes_nothing() {
     let mut claims = ClaimSet::new();
-    let (id, status) = claims.announce("me");
+    let (id, status) = claims.announce("me", LockMode::Exclusive);
     claims.settle(id, rev(10), &entries(&[("a", 3), ("me", 10)]), rev(10));
     let early = claims.reading_began().unwrap();
     claims.reading_given_up();
     del(&mut claims, "a", 12);
     let late = claims.reading_began().unwrap();
     claims.reading_done(early, rev(11), rev(11), &entries(&[("a", 3), ("me", 10)]));
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
     assert_eq!(claims.reading_began(), None, "the later one is under way");
     claims.reading_done(late, rev(13), rev(13), &entries(&[("me", 10)]));
-    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(*status.borrow(), ClaimStatus::Holder);
 }
+
+mod modes;

@@ -135,7 +135,7 @@ fn reader_of_the_end_finds_its_moment() {
 fn loss_of_a_tenure_is_reported_once_when_it_is_noticed() {
     let (clock, _, tenure) = ten_seconds();
     let (recorder, observer) = RecordingObserver::new();
-    tenure.report_loss_with(LossReport::new(observer, "/l".into(), Token::new(7)));
+    tenure.report_loss_with(LossReport::new(observer, vec!["/l".into()], Token::new(7)));
     assert!(recorder.take().is_empty());
     clock.advance(Duration::from_secs(11));
     assert!(!tenure.admits() && !tenure.admits());
@@ -150,14 +150,14 @@ fn released_tenure_reports_no_loss_and_an_ended_session_one() {
     let (recorder, observer) = RecordingObserver::new();
     tenure.report_loss_with(LossReport::new(
         observer.clone(),
-        "/l".into(),
+        vec!["/l".into()],
         Token::new(7),
     ));
     tenure.end(EndReason::Released);
     assert!(recorder.take().is_empty());
     let tenure = Tenure::new(clock, deadline.clone(), Duration::ZERO);
     deadline.end(EndReason::LeaseEnded, || BootTime::BOOT);
-    tenure.report_loss_with(LossReport::new(observer, "/l".into(), Token::new(8)));
+    tenure.report_loss_with(LossReport::new(observer, vec!["/l".into()], Token::new(8)));
     let expected = "lock_lost /l 8 the lease expired or was revoked on the server";
     assert_eq!(recorder.take(), [expected]);
 }

@@ -16,6 +16,8 @@ pub struct QueueFact {
     pub key: String,
     /// Its create revision: the fencing token.
     pub token: Token,
+    /// True for an entry that holds the lock, alone or beside others.
+    pub is_holder: bool,
     /// True for an entry without a lease, which an operator put there by hand.
     pub is_administrative: bool,
     /// The waiter or holder that its value names.

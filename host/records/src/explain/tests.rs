@@ -3,6 +3,7 @@
 use leasehold_ids::Token;
 
 use super::{QueueFact, StoreFacts, explain};
+use crate::fixtures::{host_record, job_record};
 use crate::{
     HoldKind, HoldMark, HolderRecord, HostRecord, JobHold, JobPlan, JobRecord, JobState,
     PendingVersion, UnixMs,
@@ -21,31 +22,16 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, jobs: &[&str]) -> HostRecord {
     HostRecord {
-        host: host.into(),
-        pid: 7,
-        version: "0.1.0".into(),
         started_unix_ms: ago(9_000),
-        jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
-        files: String::new(),
+        ..host_record(host, jobs)
     }
 }
 
 fn record(job: &str, host: &str, state: JobState) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: host.into(),
         lock: "billing".into(),
-        state,
         since_unix_ms: ago(192),
-        token: None,
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
-        files: None,
+        ..job_record(job, host, state)
     }
 }
 
@@ -53,6 +39,7 @@ fn entry(job: &str, host: &str, token: u64) -> QueueFact {
     QueueFact {
         key: format!("/leasehold/locks/billing/{token:x}"),
         token: Token::new(token),
+        is_holder: false,
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),
@@ -61,6 +48,13 @@ fn entry(job: &str, host: &str, token: u64) -> QueueFact {
             since_unix_ms: ago(400),
         }),
         text: String::new(),
+    }
+}
+
+fn holder(entry: QueueFact) -> QueueFact {
+    QueueFact {
+        is_holder: true,
+        ..entry
     }
 }
 
@@ -106,7 +100,8 @@ fn run_is_explained_with_its_start_and_its_waiters() {
         vec![waiting("web3"), running, waiting("web2")],
     );
     let queue = [("web1", 1204), ("web2", 1206), ("web3", 1207)];
-    let queue = queue.map(|(host, token)| entry("ledger", host, token));
+    let mut queue = queue.map(|(host, token)| entry("ledger", host, token));
+    queue[0].is_holder = true;
     facts.queues.insert("billing".into(), queue.to_vec());
     insta::assert_snapshot!(lines(&facts, "ledger"));
 }
@@ -186,13 +181,13 @@ fn blocking_clients_are_named_with_their_keys() {
     };
     let mut shown = Vec::new();
     for first in [hold, foreign, entry("tick", "web3", 7)] {
-        let queue = vec![first, entry("j", "z", 8), entry("j", "a", 9)];
+        let queue = vec![holder(first), entry("j", "z", 8), entry("j", "a", 9)];
         facts.queues.insert("billing".into(), queue);
         shown.push(lines(&facts, "j"));
     }
     facts
         .queues
-        .insert("billing".into(), vec![entry("j", "a", 9)]);
+        .insert("billing".into(), vec![holder(entry("j", "a", 9))]);
     shown.push(lines(&facts, "j"));
     insta::assert_snapshot!(shown.join("\n"));
 }

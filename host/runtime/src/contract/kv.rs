@@ -21,6 +21,7 @@ const MOST_ENTRIES: u32 = 1_000;
 
 impl fenced_kv::Host for HostState {
     async fn get(&mut self, key: String) -> Answer<Option<fenced_kv::Entry>> {
+        self.gate.set_name("fenced-kv.get");
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
@@ -32,6 +33,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn list_prefix(&mut self, prefix: String, limit: u32) -> Answer<Vec<fenced_kv::Entry>> {
+        self.gate.set_name("fenced-kv.list-prefix");
         if let Err(refusal) = self.allowed(&prefix) {
             return Ok(Err(refusal));
         }
@@ -54,6 +56,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn put(&mut self, key: String, value: Vec<u8>) -> Answer<u64> {
+        self.gate.set_name("fenced-kv.put");
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
@@ -63,6 +66,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn delete(&mut self, key: String) -> Answer<bool> {
+        self.gate.set_name("fenced-kv.delete");
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
@@ -77,6 +81,7 @@ impl fenced_kv::Host for HostState {
         expected_mod_revision: u64,
         value: Vec<u8>,
     ) -> Answer<u64> {
+        self.gate.set_name("fenced-kv.compare-and-put");
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
@@ -91,6 +96,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn compare_and_delete(&mut self, key: String, expected_mod_revision: u64) -> Answer<()> {
+        self.gate.set_name("fenced-kv.compare-and-delete");
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }

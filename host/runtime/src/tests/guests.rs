@@ -1,5 +1,7 @@
 //! Small guests in the text format.
 
+use leasehold_wat::typed_job_text;
+
 /// A preview-1 command that exits with 3.
 pub(super) const EXIT_3: &str = r#"(module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -44,11 +46,6 @@ pub(super) fn cli_run(more: &str, body: &str) -> String {
     (export "wasi:cli/run@0.2.0" (instance $cli)))"#
     )
 }
-
-/// Types of `leasehold:job/guest`.
-const TYPES: &str = r#"
-    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-    (type $failure' (variant (case "retry" string) (case "fatal" string)))"#;
 
 /// Imports of the contract's lock, lowered as `$stop` and `$check`, and of progress, lowered as `$progress`.
 const IMPORTS: &str = r#"
@@ -112,8 +109,8 @@ fn job_of(version: &str, import: &str, lower: &str, with: &str, data: &str, body
         r#"(import "host" "put" (func $put (param i32 i32 i32 i32 i32)))
         (import "host" "list" (func $list (param i32 i32 i32 i32)))"#
     };
-    format!(
-        r#"(component {IMPORTS} {import}
+    let core = format!(
+        r#"{IMPORTS} {import}
     (core module $libc
         (memory (export "memory") 2)
         (global $top (mut i32) (i32.const 65536))
@@ -142,22 +139,7 @@ fn job_of(version: &str, import: &str, lower: &str, with: &str, data: &str, body
         (func (export "run") (result i32) {body}))
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance
         (export "token" (func $token)) (export "stop" (func $stop)) (export "check" (func $check))
-        (export "progress" (func $progress)) (export "log" (func $log)) (export "stdout" (func $stdout)) {with}))))
-    {TYPES}
-    (type $result' (result $outcome' (error $failure')))
-    (func $run (result $result') (canon lift (core func $i "run") (memory $libc "memory")))
-    (component $shape
-        {TYPES}
-        (import "t-outcome" (type $outcome (eq $outcome')))
-        (import "t-failure" (type $failure (eq $failure')))
-        (type $result (result $outcome (error $failure)))
-        (import "f-run" (func $run (result $result)))
-        (export $o "outcome" (type $outcome))
-        (export $f "failure" (type $failure))
-        (type $named (result $o (error $f)))
-        (export "run" (func $run) (func (result $named))))
-    (instance $guest (instantiate $shape
-        (with "t-outcome" (type $outcome')) (with "t-failure" (type $failure')) (with "f-run" (func $run))))
-    (export "leasehold:job/guest@{version}" (instance $guest)))"#
-    )
+        (export "progress" (func $progress)) (export "log" (func $log)) (export "stdout" (func $stdout)) {with}))))"#
+    );
+    typed_job_text(version, &core, "$libc")
 }

@@ -67,34 +67,17 @@ fn first_token(run: &RunRecord) -> Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_records::fixtures::run_record;
     use leasehold_records::{Outcome, UnixMs};
 
     #[test]
     fn a_job_is_one_line_whoever_ran_it() {
         let run = |host: &str, token, outcome, detail: &str| RunRecord {
-            job: "ledger".into(),
-            host: host.into(),
             lock: "demo/ledger".into(),
-            lock_key: "/leasehold/locks/demo/ledger/694d".into(),
-            token: Token::new(token),
-            sequence: 0,
-            run_id: format!("{host}-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            version: String::new(),
-            started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome,
             detail: detail.into(),
-            calls_admitted: 5,
-            calls_refused: 0,
-            peak_memory_bytes: 0,
-            output: String::new(),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
+            ..run_record("ledger", host, token)
         };
         let runs = vec![
             run("dev-2", 31, Outcome::Done, "9 transfers, total 8000"),

@@ -82,33 +82,19 @@ fn sequence(sequence: u32) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use leasehold_lock::Token;
+    use leasehold_records::fixtures::run_record;
 
     pub(in crate::commands::runs) fn run(token: u64, outcome: Outcome) -> RunRecord {
         RunRecord {
-            job: "ledger".into(),
-            host: "host-a".into(),
             lock: "billing/ledger".into(),
             lock_key: "/leasehold/locks/billing/ledger/694d".into(),
-            token: Token::new(token),
-            sequence: 0,
-            run_id: format!("host-a-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
             plugin_sha256: "0123456789abcdef0123456789abcdef".into(),
             version: "0.1.0".into(),
-            started_unix_ms: UnixMs::new(1_000),
             ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(63_000)),
             outcome,
             detail: "tricky \u{1b}[31m detail".into(),
             calls_admitted: 5,
-            calls_refused: 0,
-            peak_memory_bytes: 0,
-            output: String::new(),
-            output_truncated_bytes: 0,
-            output_kept_in: String::new(),
-            merged: None,
-            manual: None,
+            ..run_record("ledger", "host-a", token)
         }
     }
 

@@ -171,12 +171,7 @@ fn job_row(
 
 /// Returns the word of a job's state on a host. An operator's decision has precedence over the wait it causes.
 fn state_of(record: &JobRecord, explanation: &Explanation) -> (&'static str, Tint) {
-    let mut reasons = explanation.on(&record.host);
-    let decision = reasons.find_map(|reason| match reason.kind {
-        ReasonKind::Paused { .. } => Some("paused"),
-        ReasonKind::Drained { .. } => Some("drained"),
-        _ => None,
-    });
+    let decision = explanation.decision_on(&record.host);
     let word = record.state.as_str();
     match (record.state, decision) {
         (JobState::Running | JobState::Pausing, _) => (word, Tint::Good),

@@ -1,7 +1,7 @@
 //! The history of each job: kept bounded, with an end for every run that is over.
 //!
 //! A run that begins holds the job's lock. So an earlier run under that lock is over, even if its host died before
-//! it wrote the end. Reading the history at every start would cost more than the records do. It is read at the
+//! it wrote the end. Where others may hold the lock too, its entry and its host decide. Reading the history at every start would cost more than the records do. It is read at the
 //! first run, and then after a number of runs or a time.
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::aged::count_aged;
 use super::outbox::RunMark;
 use super::rules::HistoryRules;
+use super::run_fate::{RunFate, find_fate};
 use super::sizes::Sizes;
 use super::unended::UnendedRun;
 
@@ -72,6 +73,10 @@ pub(super) struct HistoryFindings {
     surplus: Option<(String, String)>,
     /// Runs without an end.
     unended: Vec<UnendedRun>,
+    /// The first run that goes on, or whose host is about to record its end.
+    open_from: Option<Arc<str>>,
+    /// True if the end of a run is about to be recorded.
+    is_ending: bool,
     /// The newest failed run.
     failed: Option<FailedRun>,
 }
@@ -176,8 +181,24 @@ impl Histories {
         visits
     }
 
-    /// Schedules a failed visit again.
-    pub(super) fn failed(&mut self, visit: HistoryVisit, now: Instant) {
+    /// Takes note of runs that a visit left open: a visit of their job reads them again.
+    pub(super) fn left_open(
+        &mut self,
+        visit: &HistoryVisit,
+        found: &HistoryFindings,
+        now: Instant,
+    ) {
+        if found.is_ending {
+            self.repeat(visit.clone(), now);
+        }
+        let known = self.jobs.get_mut(&visit.mark.job);
+        if let (Some(known), Some(open)) = (known, &found.open_from) {
+            known.looked_from[0] = Some(open.clone());
+        }
+    }
+
+    /// Schedules a visit again, after a failure or because the end of a run is due.
+    pub(super) fn repeat(&mut self, visit: HistoryVisit, now: Instant) {
         let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
             return;
         };
@@ -220,22 +241,27 @@ async fn look_at(
     };
     let mut findings = HistoryFindings {
         surplus: surplus(&keys, visit.kept, aged),
-        unended: Vec::new(),
-        failed: None,
+        ..HistoryFindings::default()
     };
     if let Some(from) = looked_from(&keys, visit) {
         for entry in kv.scan_range(from, &visit.own).await?.found {
             let Ok(record) = RunRecord::from_json(&entry.value) else {
                 continue;
             };
-            if is_abandoned(&record, &visit.mark) {
+            if !is_abandoned(&record, &visit.mark) {
+                findings.note(record);
+                continue;
+            }
+            let fate = find_fate(kv, root, &record, &visit.mark).await?;
+            if fate == RunFate::Abandoned {
                 findings.unended.push(UnendedRun {
                     key: entry.key,
                     revision: entry.mod_revision,
                     record,
                 });
             } else {
-                findings.note(record);
+                findings.open_from.get_or_insert(entry.key.into());
+                findings.is_ending |= fate == RunFate::Ending;
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use leasehold_lock::{ConnectOptions, Kv, LeaseId, SystemClock, Token};
+use leasehold_records::fixtures::{host_record, job_record};
 use leasehold_records::{JobState, Outcome, RunKey, UnixMs};
 use leasehold_store::{Store, StoreOptions};
 
@@ -87,32 +88,13 @@ fn ended(job: &str, token: u64) -> RunRecord {
 
 fn state(job: &str, state: JobState, since_unix_ms: u64) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: "h".into(),
-        lock: job.into(),
-        state,
         since_unix_ms: UnixMs::new(since_unix_ms),
-        token: None,
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
-        files: None,
+        ..job_record(job, "h", state)
     }
 }
 
 fn host() -> HostRecord {
-    HostRecord {
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        started_unix_ms: UnixMs::new(1),
-        jobs: vec!["j".into()],
-        files: String::new(),
-    }
+    host_record("h", &["j"])
 }
 
 /// One run as a host reports it, its start and end a moment apart.
@@ -351,7 +333,7 @@ impl Scene {
                 ended_unix_ms: Some(at),
                 ..ended(job, token)
             };
-            let key = self.root.run(&run_key(&record));
+            let key = self.root.run(&record.key());
             self.put(&key, &record.to_json()).await;
         }
     }
@@ -386,9 +368,9 @@ async fn history_keeps_its_number_and_age_of_runs() {
 async fn run_under_way_is_never_old() {
     let scene = Scene::new().await;
     let record = started("j", 1);
-    let key = scene.root.run(&run_key(&record));
+    let key = scene.root.run(&record.key());
     scene.put(&key, &record.to_json()).await;
-    let keys = vec![key, scene.root.run(&run_key(&started("j", 2)))];
+    let keys = vec![key, scene.root.run(&started("j", 2).key())];
     let now = UnixMs::from_system(std::time::SystemTime::now());
     let day = Duration::from_hours(24);
     let aged = aged::count_aged(&scene.kv(), &keys, day, now).await;

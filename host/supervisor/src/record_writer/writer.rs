@@ -24,7 +24,7 @@ use super::losses::Losses;
 use super::outbox::{Outbox, WriteBatch};
 use super::rules::HistoryRules;
 use super::unended::{UnendedRun, UnendedRuns};
-use super::{Counts, RecordNote, run_key};
+use super::{Counts, RecordNote};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
 use lease::{Lease, LeaseFacts};
@@ -174,11 +174,11 @@ impl Writer {
                 self.outbox.job_removed(&self.root, key, &job, now);
             }
             RecordNote::RunStarted(record) => {
-                let key = self.root.run(&run_key(&record));
+                let key = self.root.run(&record.key());
                 self.outbox.run_started(key, &record, now);
             }
             RecordNote::RunEnded(record) => {
-                let key = self.root.run(&run_key(&record));
+                let key = self.root.run(&record.key());
                 self.outbox.run_ended(key, &record, now);
             }
             RecordNote::RunCutOff(record) => self.cut_off.note(&self.root, &record),

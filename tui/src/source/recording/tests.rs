@@ -1,6 +1,7 @@
 //! The format of recordings.
 
 use leasehold_lock::{LeaseId, Revision};
+use leasehold_records::UnixMs;
 
 use super::*;
 
@@ -14,7 +15,7 @@ fn recorded_fact_keeps_the_names_of_its_fields() {
         lease: LeaseId::new(7),
     };
     let fact = Fact {
-        at_unix_ms: 1,
+        at_unix_ms: UnixMs::new(1),
         kind: FactKind::Keys(FeedItem::Reading {
             revision: Revision::new(5),
             keys: vec![key],

@@ -1,13 +1,13 @@
 //! Description of the selected row, in full: text is wrapped, not cut.
 
-use leasehold_records::{JobRecord, RunRecord, printable};
+use leasehold_records::{JobRecord, RunRecord, UnixMs, printable};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::layout::inside;
 use super::super::paint::TextPiece;
 use super::super::scene::ViewScene;
-use super::super::{cells, paint, queue_pane, scene, sessions};
+use super::super::{cells, job_reasons, paint, queue_pane, scene, sessions};
 use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
 use crate::model::{LeaveReason, ObservedLock, QueueEntry, QueueRole, StoreEvent};
@@ -48,7 +48,7 @@ impl Description<'_> {
     }
 
     /// Adds a moment, and the time since then.
-    fn moment(&mut self, name: &str, at: u64) {
+    fn moment(&mut self, name: &str, at: UnixMs) {
         let ago = text::age(self.scene.ago(at));
         self.field(name, &format!("{}, {ago} ago", text::clock_time(at)));
     }
@@ -216,12 +216,12 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("host", &job.host);
     story.field("lock", &job.lock);
     story.field("state", job.state.as_str());
-    story.moment("since", job.since_unix_ms.as_u64());
+    story.moment("since", job.since_unix_ms);
     if let Some(token) = job.token {
         story.field("token", &token.to_string());
     }
     if let Some(next) = job.next_unix_ms {
-        story.field("next", &text::clock_time(next.as_u64()));
+        story.field("next", &text::clock_time(next));
     }
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
@@ -230,11 +230,7 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
-        let tick = format!(
-            "{} on {}: {outcome}",
-            text::clock_time(tick.as_u64()),
-            ran.host
-        );
+        let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
         story.field("last tick", &tick);
     }
     if let Some(progress) = &job.progress {
@@ -246,6 +242,22 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     }
     if !job.detail.is_empty() {
         story.field("detail", &job.detail);
+    }
+    reasons(story, &job.job);
+}
+
+/// Adds the reasons for which a job runs or does not, on all hosts.
+fn reasons(story: &mut Description<'_>, job: &str) {
+    story.head("why it runs or does not");
+    for reason in &job_reasons::explain_job(story.scene, job).reasons {
+        let hosts = reason.hosts.iter().map(|host| printable::line(host));
+        let hosts: Vec<String> = hosts.collect();
+        let place = if hosts.is_empty() {
+            "everywhere".into()
+        } else {
+            hosts.join(", ")
+        };
+        story.field("", &format!("{place}: {}", reason.text));
     }
 }
 
@@ -266,7 +278,7 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.field("outcome", run.outcome.as_str());
     if let Some(merged) = &run.merged {
         let runs = text::count(merged.runs);
-        let since = text::clock_time(merged.first_started_unix_ms.as_u64());
+        let since = text::clock_time(merged.first_started_unix_ms);
         let tokens = format!("since {since}, from token {} on", merged.first_token);
         story.field(
             "one of",
@@ -285,13 +297,13 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
         ),
     );
     story.field("attempt", &run.attempt.to_string());
-    story.moment("started", run.started_unix_ms.as_u64());
+    story.moment("started", run.started_unix_ms);
     let Some(ended) = run.ended_unix_ms else {
         story.field("host calls", "counted when it ends");
         run_of_what(story, run);
         return;
     };
-    story.moment("ended", ended.as_u64());
+    story.moment("ended", ended);
     let calls = format!(
         "{} let through, {} refused",
         text::count(run.calls_admitted),

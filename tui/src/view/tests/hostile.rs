@@ -1,6 +1,6 @@
 //! Names that are long, wide, or hostile: they change their own cells and nothing else.
 
-use leasehold_records::{JobState, Outcome};
+use leasehold_records::{JobState, Outcome, UnixMs};
 use ratatui::buffer::Buffer;
 
 use super::stage::{app, screen, text};
@@ -8,7 +8,7 @@ use crate::app::{App, OpenOverlay, View};
 use crate::model::fixture::FixtureStore;
 
 /// A cluster in which everything with a name has this one, among ordinary others.
-fn named(name: &str, output: &str) -> (App, u64) {
+fn named(name: &str, output: &str) -> (App, UnixMs) {
     let mut store = FixtureStore::new();
     let (one, two) = (0x0a11, 0x0b22);
     store.host(name, one, &[name]);
@@ -21,7 +21,13 @@ fn named(name: &str, output: &str) -> (App, u64) {
     store.after(500).put(&key, name.as_bytes(), two);
     store.after(500).join("ordinary", "job", "host-1", 0x0c33);
     if !output.is_empty() {
-        let run = store.model.shown(0).state.runs.iter().next();
+        let run = store
+            .model
+            .shown(UnixMs::default())
+            .state
+            .runs
+            .iter()
+            .next();
         let (key, run) = run.map(|(key, run)| (key.clone(), run.clone())).unwrap();
         let mut run = (*run).clone();
         run.output = output.into();

@@ -1,6 +1,9 @@
 //! Ten thousand locks: the rows shown are right, and rows not shown cost nothing.
 
+use std::time::Duration;
+
 use leasehold_lock::{KeyValue, Revision};
+use leasehold_records::UnixMs;
 
 use super::stage::{app, text};
 use crate::app::{App, View};
@@ -10,7 +13,7 @@ use crate::view::table::made;
 const LOCKS: i64 = 10_000;
 
 /// Each lock with a holder and two waiters.
-fn many() -> (App, u64) {
+fn many() -> (App, UnixMs) {
     let mut store = FixtureStore::unread();
     let mut keys: Vec<KeyValue> = Vec::new();
     for lock in 0..LOCKS {
@@ -22,9 +25,9 @@ fn many() -> (App, u64) {
                 host: format!("host-{:03}", (lock + entry * 7) % 200),
                 job: format!("job-{lock:05}"),
                 pid: 1,
-                since_unix_ms: leasehold_records::UnixMs::new(
-                    store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
-                ),
+                since_unix_ms: store.now.before(Duration::from_millis(
+                    u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                )),
             };
             let mut key = kv(&key, &record.to_json(), lease);
             key.create_revision = Revision::new(100 + entry * LOCKS + lock);

@@ -1,8 +1,10 @@
 //! Loading, lost, empty, frozen, past, replayed: each must differ from the others at a glance.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use leasehold_lock::FeedItem;
+use leasehold_records::UnixMs;
 
 use super::stage::{EVENING, app, line, night, screen, select, text};
 use crate::app::{App, FactSource, View};
@@ -12,7 +14,7 @@ use crate::keymap::Command;
 use crate::model::fixture::FixtureStore;
 
 /// The lines that differ: the first ones and the last two.
-fn telling(app: &mut App, now: u64) -> String {
+fn telling(app: &mut App, now: UnixMs) -> String {
     let screen = screen(app, now, (120, 24));
     let lines = (0..8)
         .chain(22..24)
@@ -29,11 +31,11 @@ fn down(store: &mut FixtureStore) {
 #[test]
 fn moments() {
     let mut all = String::new();
-    let mut tell = |name: &str, app: &mut App, now: u64| {
+    let mut tell = |name: &str, app: &mut App, now: UnixMs| {
         let _ = write!(all, "{name}\n{}", telling(app, now));
     };
     let (mut loading, now) = app(FixtureStore::unread());
-    tell("loading", &mut loading, now + 3_000);
+    tell("loading", &mut loading, now.after(Duration::from_secs(3)));
 
     let mut store = FixtureStore::unread();
     down(&mut store);
@@ -67,12 +69,12 @@ fn moments() {
 #[test]
 fn past() {
     let mut all = String::new();
-    let mut tell = |name: &str, app: &mut App, now: u64| {
+    let mut tell = |name: &str, app: &mut App, now: UnixMs| {
         let _ = write!(all, "{name}\n{}", telling(app, now));
     };
     let (mut app, now) = app(night());
     app.command(Command::Freeze, now);
-    tell("frozen", &mut app, now + 9_000);
+    tell("frozen", &mut app, now.after(Duration::from_secs(9)));
     for _ in 0..5 {
         app.command(Command::StepBack, now);
     }
@@ -94,9 +96,9 @@ fn past() {
         file: "/var/tmp/incident-2026-01-02.jsonl".into(),
         ended: now,
     };
-    tell("recording", &mut app, 0);
+    tell("recording", &mut app, UnixMs::default());
     app.command(Command::JumpBack10s, now);
-    tell("recording, ten seconds back", &mut app, 0);
+    tell("recording, ten seconds back", &mut app, UnixMs::default());
     insta::assert_snapshot!("past", all);
 }
 

@@ -15,7 +15,7 @@ use leasehold_records::{OutputLine, OutputStream, RunKey, UnixMs};
 const USUAL: (u16, u16) = (120, 35);
 
 /// The program after a command and some typed text.
-fn typed(view: View, command: Command, typing: &str) -> (App, u64) {
+fn typed(view: View, command: Command, typing: &str) -> (App, UnixMs) {
     let (mut app, now) = at_night(view);
     app.setup.allow_write = true;
     app.command(command, now);
@@ -80,7 +80,7 @@ fn logs() {
 }
 
 /// Applies live output of the selected job.
-fn output(app: &mut App, now: u64, fact: OutputFact) {
+fn output(app: &mut App, now: UnixMs, fact: OutputFact) {
     let (job, _) = app.job(now).expect("a job is selected");
     app.apply(Fact {
         at_unix_ms: now,

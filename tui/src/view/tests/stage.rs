@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use leasehold_lock::Revision;
-use leasehold_records::{JobState, Outcome};
+use leasehold_records::{JobState, Outcome, UnixMs};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -159,7 +159,7 @@ pub(super) fn theme(name: ThemeName) -> Theme {
 }
 
 /// The program in front of a cluster.
-pub(super) fn app(store: FixtureStore) -> (App, u64) {
+pub(super) fn app(store: FixtureStore) -> (App, UnixMs) {
     let setup = AppSetup {
         keymap: Keymap::default(),
         env: |_| None,
@@ -168,12 +168,13 @@ pub(super) fn app(store: FixtureStore) -> (App, u64) {
         allow_write: false,
         source: FactSource::Store("10.0.0.7:2379".into()),
         operator: "ann@desk".into(),
+        zone: leasehold_orders::Tz::UTC,
     };
     (App::new(store.model, setup), store.now)
 }
 
 /// The program in one of its views, in the middle of that night.
-pub(super) fn at_night(view: View) -> (App, u64) {
+pub(super) fn at_night(view: View) -> (App, UnixMs) {
     let (mut app, now) = app(night());
     app.view = view;
     app.lock = Some("/leasehold/locks/billing/invoice-07".into());
@@ -182,21 +183,21 @@ pub(super) fn at_night(view: View) -> (App, u64) {
 }
 
 /// Selects a lock by its short name.
-pub(super) fn select(app: &mut App, now: u64, lock: &str) {
+pub(super) fn select(app: &mut App, now: UnixMs, lock: &str) {
     app.refresh(now);
     let name = format!("/leasehold/locks/{lock}");
     app.list_mut().select(RowKey::Lock(name.into()));
 }
 
 /// Draws, and returns the screen.
-pub(super) fn screen(app: &mut App, now: u64, (width, height): (u16, u16)) -> TestBackend {
+pub(super) fn screen(app: &mut App, now: UnixMs, (width, height): (u16, u16)) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, app, now)).unwrap();
     terminal.backend().clone()
 }
 
 /// The screen as text.
-pub(super) fn text(app: &mut App, now: u64, size: (u16, u16)) -> String {
+pub(super) fn text(app: &mut App, now: UnixMs, size: (u16, u16)) -> String {
     screen(app, now, size).to_string()
 }
 
@@ -251,4 +252,4 @@ fn look(style: Style) -> String {
 }
 
 /// First moment of a night.
-pub(super) const EVENING: u64 = BEGAN;
+pub(super) const EVENING: UnixMs = BEGAN;

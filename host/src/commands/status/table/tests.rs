@@ -3,8 +3,9 @@
 use leasehold_records::Outcome::{Done, Exit, Running};
 use std::collections::BTreeMap;
 
-use leasehold_lock::{Revision, Token};
+use leasehold_lock::{LockMode, Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
+use leasehold_records::fixtures::{host_record, job_record};
 use leasehold_records::{HoldMark, HolderRecord, JobFiles, JobPlan, Outcome, TickState};
 
 use super::*;
@@ -23,34 +24,24 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, version: &str, files: &str) -> HostRecord {
     HostRecord {
-        host: host.into(),
         pid: 42,
         version: version.into(),
         started_unix_ms: ago(90_061),
-        jobs: vec!["ledger".into(), "nightly".into()],
         files: files.into(),
+        ..host_record(host, &["ledger", "nightly"])
     }
 }
 
 fn job(job: &str, host: &str, state: JobState) -> JobRecord {
     JobRecord {
-        job: job.into(),
-        host: host.into(),
         lock: "billing".into(),
-        state,
         since_unix_ms: ago(192),
         token: (state == JobState::Running).then_some(Token::new(1204)),
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
         files: Some(JobFiles {
             plugin_sha256: if host == "web3" { "01" } else { "00" }.into(),
             settings: "aa".into(),
         }),
+        ..job_record(job, host, state)
     }
 }
 
@@ -76,6 +67,7 @@ fn entry(key: &str, token: u64, owner: Option<(&str, &str)>) -> EntryStatus {
         key: format!("/leasehold/locks/billing/{key}"),
         token: Token::new(token),
         lease: if key == "maintenance" { "0" } else { key }.into(),
+        mode: LockMode::Exclusive,
         ttl_s: (token == 1204).then_some(9),
         administrative: key == "maintenance",
         job: owner.map(|(job, _)| job.into()),
@@ -135,6 +127,7 @@ fn status() -> Status {
     let fact = |host: &str, token: u64| QueueFact {
         key: format!("/leasehold/locks/billing/{token}"),
         token: Token::new(token),
+        is_holder: token == 1204,
         is_administrative: false,
         owner: Some(HolderRecord {
             host: host.into(),

@@ -58,7 +58,7 @@ fn me() -> TickClaimant {
     TickClaimant {
         job: "j".into(),
         host: "a".into(),
-        lock: "/l/locks/j".into(),
+        exclusive_locks: vec!["/l/locks/j".into()],
         lock_key: "/l/locks/j/a9".into(),
         token: Token::new(9),
         run_id: "a-9-0".into(),

@@ -3,15 +3,15 @@
 use leasehold_records::{Outcome, UnixMs};
 
 use leasehold_lock::{Batch, LeaseId};
+use leasehold_records::fixtures::job_record;
 use leasehold_records::{JobRecord, Root, RunRecord};
 
 use super::departure::{LOAD_BYTES, PACE};
 use super::intake::{BRIEF, LINGER, START_LINGER};
 use super::*;
-use crate::record_writer::run_key;
 
 fn key(token: u64) -> String {
-    Root::default().run(&run_key(&started(token)))
+    Root::default().run(&started(token).key())
 }
 
 fn started(token: u64) -> RunRecord {
@@ -28,20 +28,8 @@ fn ended(token: u64, after_ms: u64) -> RunRecord {
 
 fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
     JobRecord {
-        job: "j".into(),
-        host: "h".into(),
-        lock: "l".into(),
-        state,
         since_unix_ms: UnixMs::new(since_unix_ms),
-        token: None,
-        next_unix_ms: None,
-        last: None,
-        detail: String::new(),
-        progress: None,
-        holds: Vec::new(),
-        pending: None,
-        plan: None,
-        files: None,
+        ..job_record("j", "h", state)
     }
 }
 

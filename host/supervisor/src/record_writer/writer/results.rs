@@ -69,7 +69,7 @@ impl Writer {
                 if let Err(error) = trimmed {
                     tracing::debug!(%error, "cannot tidy up the history of runs");
                     for visit in visits {
-                        self.histories.failed(visit, now);
+                        self.histories.repeat(visit, now);
                     }
                 }
             }
@@ -144,6 +144,7 @@ impl Writer {
                     if let Some((run, success)) = found.failed_elsewhere(self.event_log.host()) {
                         self.event_log.failed_elsewhere(run, success);
                     }
+                    self.histories.left_open(&visit, &found, now);
                     for run in found.take_unended() {
                         if !self.outbox.has(&run.key) {
                             self.unended.note(run, now);
@@ -156,7 +157,7 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot read the history of runs");
-                    self.histories.failed(visit, now);
+                    self.histories.repeat(visit, now);
                 }
             }
         }
