@@ -206,7 +206,7 @@ fn files_of_another_user_are_refused_at_the_start() -> Result<()> {
         |dir| chown(dir.join("leasehold.toml"), Some(OTHER), None).context("giving a file away"),
         &[
             "the configuration file belongs to user 12345",
-            "or run as user 12345",
+            "`sudo -u '#12345' leasehold …`",
         ],
     )?;
     start_refused(

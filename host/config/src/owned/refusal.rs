@@ -84,10 +84,16 @@ impl OpenRefusal {
                 };
                 let what = format!("{}belongs to user {owner}, not {ours}", step.prefix());
                 let path = shown_path(&step.path);
-                (
-                    what,
-                    format!("run `chown {us} {path}`, or run as user {owner}").into(),
-                )
+                // Root checks an installed host's files: to take them away from that host's user would stop it.
+                let remedy = if us == 0 {
+                    format!(
+                        "run this as the user who owns it: `sudo -u '#{owner}' leasehold …`; or, if it should be root's, \
+                         run `chown 0 {path}`"
+                    )
+                } else {
+                    format!("run `chown {us} {path}`, or run as user {owner}")
+                };
+                (what, remedy.into())
             }
             Self::Writable(step, writers) => {
                 let (who, mode, letter) = match writers {
