@@ -223,6 +223,7 @@ mod engine {
             timeout: Some(TIMEOUT),
             stop: StopSignal::new(Duration::ZERO),
             mark: None,
+            trace: None,
         };
         let (send, _receive) = mpsc::channel(64);
         let slot = bench.runtime.slots().take().await;

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod manner;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -12,6 +14,7 @@ use crate::commands::dev::DevArgs;
 use crate::commands::drain::DrainArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::lock::LockArgs;
 use crate::commands::logs::LogsArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::pause::PauseArgs;
@@ -27,8 +30,8 @@ use crate::commands::undrain::UndrainArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::{Failure, end};
+use crate::held_command;
 use crate::interrupt::until_signal;
-use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
 use crate::orders::RunEndArgs;
 use crate::sink;
@@ -42,7 +45,7 @@ use leasehold_supervisor::last_words::LAST_WORDS;
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, a triggered run, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time,
 /// or a run was not triggered or restarted;
-/// 7 another host has this host's id; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
+/// 7 another host has this host's id; 8 the lock of `lock` was lost; 70 internal; 130 cut short by a signal: a host by the second one, or by SIGQUIT.
 ///
 /// Every option can be set by an environment variable, which its help names. The command line has precedence.
 #[derive(Parser)]
@@ -104,6 +107,7 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
+    Lock(Box<LockArgs>),
     /// Show the output of a job's runs.
     ///
     /// Of a finished run, what its record keeps (`limits.output_kept`). Of a running one, the last lines that its host
@@ -149,58 +153,6 @@ enum Command {
     Man(ManArgs),
 }
 
-impl Command {
-    /// Filter of log lines if `LEASEHOLD_LOG` is not set: none while a dashboard has the terminal.
-    fn line_filter(&self, level: Option<LogLevel>) -> &'static str {
-        let is_taken = match self {
-            Self::Top(args) => args.takes_terminal(),
-            Self::Dev(args) => args.takes_terminal(),
-            _ => false,
-        };
-        if is_taken {
-            "off"
-        } else {
-            level.unwrap_or(LogLevel::Warn).of_lines()
-        }
-    }
-
-    /// Level of events if none is chosen. `dev` shows the jobs that wait.
-    const fn event_level(&self) -> EventLevel {
-        match self {
-            Self::Dev(_) => EventLevel::Debug,
-            _ => EventLevel::Info,
-        }
-    }
-
-    /// Format of the log beside the events.
-    fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Run(args) => args.log_format,
-            Self::Dev(args) => args.log_format(),
-            Self::Store { command } => command.log_format(),
-            _ => LogFormat::Text,
-        }
-    }
-
-    /// Returns true for a command that a signal ends at once, with what it has begun.
-    const fn ends_at_signal(&self) -> bool {
-        match self {
-            Self::Check(_) => true,
-            Self::Plugin { command } => command.ends_at_signal(),
-            _ => false,
-        }
-    }
-
-    /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
-    const fn goes_on(&self) -> bool {
-        match self {
-            Self::Run(_) | Self::Dev(_) => true,
-            Self::Store { command } => command.goes_on(),
-            _ => false,
-        }
-    }
-}
-
 /// Parses the command line, with the variables of its options; ends the process where it cannot be understood.
 fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -227,7 +179,7 @@ fn with_every_variable() -> clap::Command {
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    if let Some(ended) = leasehold_runtime::run_if_asked() {
+    if let Some(ended) = leasehold_runtime::run_if_asked().or_else(held_command::run_if_asked) {
         return ended;
     }
     let cli = parse();
@@ -254,7 +206,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run_to_end(command: Command, level: EventLevel) -> Result<Exit, Failure> {
-    descriptors::raise();
+    if !matches!(command, Command::Lock(_)) {
+        // The command of a lock inherits the limits of its caller.
+        descriptors::raise();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Replies are polled after this many turns of tasks. A turn of a guest that computes takes
@@ -292,6 +247,7 @@ async fn run(command: Command, level: EventLevel) -> Result<Exit, Failure> {
         Command::Status(args) => commands::status::run(args).await,
         Command::Explain(args) => commands::explain::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Lock(args) => Box::pin(commands::lock::run(*args)).await,
         Command::Logs(args) => Box::pin(commands::logs::run(args)).await,
         Command::Trigger(args) => commands::trigger::run(args).await,
         Command::Pause(args) => commands::pause::run(args).await,
@@ -367,6 +323,7 @@ mod tests {
             &["explain"],
             &["top"],
             &["runs"],
+            &["lock"],
             &["logs"],
             &["trigger"],
             &["pause"],

@@ -6,6 +6,7 @@ pub(crate) mod dev;
 pub(crate) mod drain;
 pub(crate) mod explain;
 pub(crate) mod init;
+pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;

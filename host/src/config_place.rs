@@ -53,7 +53,7 @@ pub(crate) fn find_if_any(given: Option<&Path>) -> Option<PathBuf> {
     }
     let found = search.find()?;
     if let Some(note) = found.note() {
-        sink::print_error(&note);
+        sink::print_warning(&note);
     }
     Some(found.into_path())
 }

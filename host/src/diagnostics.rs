@@ -7,7 +7,7 @@ mod layer;
 mod line;
 mod writer;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::log_format::LogFormat;
+use crate::look::has_colours_on_stderr;
 use layer::Lines;
 use line::{Diagnostic, Form};
 use writer::Writer;
@@ -34,7 +35,7 @@ impl Diagnostics {
         let form = match format {
             LogFormat::Json => Form::Json,
             LogFormat::Text => Form::Text {
-                colours: is_coloured(),
+                colours: has_colours_on_stderr(),
             },
         };
         let writer = Arc::new(Writer::new(form, || Box::new(io::stderr())));
@@ -54,12 +55,6 @@ impl Diagnostics {
     pub(crate) fn finish(&self, within: Duration) {
         self.0.finish(within);
     }
-}
-
-/// True if standard error is a terminal and colours are wanted: `NO_COLOR` has its usual meaning.
-fn is_coloured() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !unwanted
 }
 
 /// Reports the panic in one line, and its backtrace in more lines, where `RUST_BACKTRACE` requests one.

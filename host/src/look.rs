@@ -19,11 +19,9 @@ impl Look {
     /// meaning.
     pub(crate) fn of_stdout() -> Self {
         let is_terminal = io::stdout().is_terminal();
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let is_shown = is_terminal && !is_dumb || is_set("CLICOLOR_FORCE");
         Self {
             width: is_terminal.then(columns).flatten(),
-            colours: is_shown && !is_set("NO_COLOR"),
+            colours: has_colours(is_terminal),
             unicode: is_unicode(locale().as_deref()),
         }
     }
@@ -54,6 +52,21 @@ impl Look {
             ..Self::plain()
         }
     }
+}
+
+/// Returns true if colours can be shown on standard error and are wanted.
+pub(crate) fn has_colours_on_stderr() -> bool {
+    has_colours(io::stderr().is_terminal())
+}
+
+fn has_colours(is_terminal: bool) -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    (is_terminal && !is_dumb || is_set("CLICOLOR_FORCE")) && !is_set("NO_COLOR")
+}
+
+/// Paints a text with the code of a colour or a style, as ECMA-48 numbers them.
+pub(crate) fn paint(text: &str, code: u8) -> String {
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
 /// Returns the columns of the terminal at standard output.

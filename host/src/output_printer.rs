@@ -3,13 +3,14 @@
 //! Lines that begin with `--` are notes of this program: which run begins, what is missing, how a run ended.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
+use std::io;
 
-use leasehold_follow::{OutputItem, RunEnding, RunHead};
+use leasehold_follow::{GapCause, OutputItem, RunEnding, RunHead};
 use leasehold_records::wall_text::age;
 use leasehold_records::{OutputLine, OutputStream, RunKey, RunRecord, UnixMs, printable};
 use serde_json::{Value, json};
 
+use crate::look::{Look, paint};
 use crate::sink;
 
 /// Format of printed output.
@@ -46,13 +47,12 @@ pub(crate) struct OutputPrinter {
 }
 
 impl OutputPrinter {
-    /// Makes a printer. Colours are used on a terminal, unless `NO_COLOR` is set.
+    /// Makes a printer for standard output.
     pub(crate) fn new(format: OutputFormat, timestamps: bool) -> Self {
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             format,
             timestamps,
-            colours: !no_colour && io::stdout().is_terminal(),
+            colours: Look::of_stdout().colours,
             current: None,
         }
     }
@@ -67,49 +67,54 @@ impl OutputPrinter {
         sink::print_on(&text)
     }
 
-    /// Prints a recorded run: its beginning, its output and its end.
+    /// Prints a recorded run: its beginning, its output and its end. Returns false when the reader of standard output
+    /// has gone.
     ///
     /// # Errors
     ///
     /// Standard output cannot be written.
     pub(crate) fn print_record(&mut self, run: &RunRecord, notes: bool) -> io::Result<bool> {
-        sink::print_on(&self.render_record(run, notes))
+        self.print_run(run, notes, |each| {
+            let _ = recorded_items(run).all(each);
+        })
     }
 
-    /// Prints a recorded run whose lines come from `read`, which passes them on while that returns true. Returns the
-    /// number of lines, and false when the reader of standard output has gone. Without lines nothing is printed.
+    /// Prints a run that is over, with the lines that `body` passes on while that returns true. Returns false when the
+    /// reader of standard output has gone.
     ///
     /// # Errors
     ///
-    /// The lines cannot be read, or standard output cannot be written.
-    pub(crate) fn print_kept(
+    /// Standard output cannot be written.
+    pub(crate) fn print_run(
         &mut self,
         run: &RunRecord,
         notes: bool,
-        read: impl FnOnce(&mut dyn FnMut(OutputItem) -> io::Result<bool>) -> io::Result<u64>,
-    ) -> io::Result<(u64, bool)> {
+        body: impl FnOnce(&mut dyn FnMut(OutputItem) -> bool),
+    ) -> io::Result<bool> {
         let notes = notes || self.format == OutputFormat::Json;
-        let head = head_of(run);
-        let (mut text, mut is_read) = (self.render(&OutputItem::Began(head.clone())), true);
-        if !notes {
-            text.clear();
+        let head = RunHead::of_record(run);
+        self.current = Some(head.key.clone());
+        let mut text = String::new();
+        if notes {
+            text.push_str(&self.render(&OutputItem::Began(head.clone())));
         }
-        let lines = read(&mut |item| {
+        let mut printed = Ok(true);
+        body(&mut |item| {
             text.push_str(&self.render(&item));
             if text.len() >= AT_ONCE {
-                is_read = sink::print_on(&text)?;
+                printed = sink::print_on(&text);
                 text.clear();
             }
-            Ok(is_read)
-        })?;
-        if lines == 0 || !is_read {
-            return Ok((lines, is_read));
+            matches!(printed, Ok(true))
+        });
+        if !matches!(printed, Ok(true)) {
+            return printed;
         }
         if notes {
             let ending = RunEnding::Recorded(Box::new(run.clone()));
             text.push_str(&self.render(&OutputItem::Ended(head, ending)));
         }
-        Ok((lines, sink::print_on(&text)?))
+        sink::print_on(&text)
     }
 
     /// Takes note of an item that is not printed.
@@ -117,34 +122,6 @@ impl OutputPrinter {
         if let OutputItem::Began(head) = item {
             self.current = Some(head.key.clone());
         }
-    }
-
-    fn render_record(&mut self, run: &RunRecord, notes: bool) -> String {
-        let head = head_of(run);
-        self.current = Some(head.key.clone());
-        let mut text = String::new();
-        if notes || self.format == OutputFormat::Json {
-            text.push_str(&self.render(&OutputItem::Began(head.clone())));
-        }
-        let missing = run.output_truncated_bytes;
-        if missing > 0 {
-            text.push_str(&self.render(&OutputItem::Gap {
-                run: head.key.clone(),
-                bytes: missing,
-                is_beginning: true,
-            }));
-        }
-        for line in run.output.lines().skip_while(|line| is_old_note(line)) {
-            text.push_str(&match self.format {
-                OutputFormat::Text => self.styled(LineStyle::Plain, line),
-                OutputFormat::Json => json_line(&about(&head.key, json!({ "text": line }))),
-            });
-        }
-        if notes || self.format == OutputFormat::Json {
-            let ending = RunEnding::Recorded(Box::new(run.clone()));
-            text.push_str(&self.render(&OutputItem::Ended(head, ending)));
-        }
-        text
     }
 
     fn render(&mut self, item: &OutputItem) -> String {
@@ -164,7 +141,7 @@ impl OutputPrinter {
                     started_unix_ms,
                     ..
                 } = head;
-                let run = name(&head.key);
+                let run = head.key.name();
                 self.note(&format!(
                     "run {run} on {host} began {started_unix_ms} (attempt {attempt})"
                 ))
@@ -173,26 +150,29 @@ impl OutputPrinter {
                 let turn = self.turn_to(run);
                 turn + &self.line(line)
             }
-            OutputItem::Gap {
-                run,
-                bytes,
-                is_beginning,
-            } => {
+            OutputItem::RecordedLine { run, text } => {
                 let turn = self.turn_to(run);
-                let gap = if *is_beginning {
-                    format!("{bytes} bytes of earlier output left out")
-                } else {
-                    format!("{bytes} bytes of output left out: the guest writes more than is sent")
-                };
-                turn + &self.note(&gap)
+                turn + &self.styled(LineStyle::Plain, text)
+            }
+            OutputItem::Gap { run, bytes, cause } => {
+                let turn = self.turn_to(run);
+                turn + &self.note(&match cause {
+                    GapCause::Earlier => format!("{bytes} bytes of earlier output left out"),
+                    GapCause::Unsent => format!(
+                        "{bytes} bytes of output left out: the guest writes more than is sent"
+                    ),
+                    GapCause::Unkept => format!(
+                        "{bytes} bytes of output are missing here: the host could not write them to its files"
+                    ),
+                })
             }
             OutputItem::CaughtUp(_) => String::new(),
             OutputItem::Ended(head, ending) => {
-                let (run, host) = (name(&head.key), &head.host);
+                let (run, host) = (head.key.name(), &head.host);
                 self.note(&format!("run {run} on {host} {}", describe(head, ending)))
             }
             OutputItem::Silent(head) => {
-                let (run, host) = (name(&head.key), &head.host);
+                let (run, host) = (head.key.name(), &head.host);
                 self.note(&format!(
                     "{host} no longer sends the output of run {run}: it stopped, or cannot reach the store"
                 ))
@@ -210,7 +190,7 @@ impl OutputPrinter {
             return String::new();
         }
         self.current = Some(run.clone());
-        self.note(&format!("run {}", name(run)))
+        self.note(&format!("run {}", run.name()))
     }
 
     fn note(&self, text: &str) -> String {
@@ -235,38 +215,29 @@ impl OutputPrinter {
     fn styled(&self, style: LineStyle, text: &str) -> String {
         let text = printable::whole(text);
         match style {
-            LineStyle::Error if self.colours => format!("\u{1b}[31m{text}\u{1b}[0m\n"),
-            LineStyle::Note if self.colours => format!("\u{1b}[2m{text}\u{1b}[0m\n"),
+            LineStyle::Error if self.colours => paint(&text, 31) + "\n",
+            LineStyle::Note if self.colours => paint(&text, 2) + "\n",
             _ => format!("{text}\n"),
         }
     }
 }
 
-/// Returns true for the note that a host puts before the end of a long output. Its number is in the record too.
-fn is_old_note(line: &str) -> bool {
-    line.starts_with('[') && line.ends_with(" bytes of earlier output left out]")
-}
-
-fn head_of(run: &RunRecord) -> RunHead {
-    RunHead {
-        key: RunKey {
-            job: run.job.clone(),
-            token: run.token,
-            sequence: run.sequence,
-        },
-        host: run.host.clone(),
-        attempt: run.attempt,
-        started_unix_ms: run.started_unix_ms,
-    }
-}
-
-/// Returns the name of a run as `leasehold runs` shows it.
-fn name(run: &RunKey) -> String {
-    if run.sequence == 0 {
-        run.token.to_string()
-    } else {
-        format!("{}.{}", run.token, run.sequence)
-    }
+/// Returns the output of a recorded run.
+fn recorded_items(run: &RunRecord) -> impl Iterator<Item = OutputItem> {
+    let key = run.key();
+    let missing = run.output_truncated_bytes;
+    let gap = (missing > 0).then(|| OutputItem::Gap {
+        run: key.clone(),
+        bytes: missing,
+        cause: GapCause::Earlier,
+    });
+    let lines = run
+        .output_lines()
+        .map(move |(_, text)| OutputItem::RecordedLine {
+            run: key.clone(),
+            text: text.to_owned(),
+        });
+    gap.into_iter().chain(lines)
 }
 
 fn describe(head: &RunHead, ending: &RunEnding) -> String {
@@ -318,6 +289,7 @@ fn json_item(item: &OutputItem) -> Option<Value> {
             }
             about(run, fields)
         }
+        OutputItem::RecordedLine { run, text } => about(run, json!({ "text": text })),
         OutputItem::Gap { run, bytes, .. } => about(run, json!({ "event": "gap", "bytes": bytes })),
         OutputItem::CaughtUp(_) => return None,
         OutputItem::Ended(head, ending) => {

@@ -31,11 +31,17 @@ pub(crate) fn print_rendered(text: &str) -> io::Result<()> {
     satisfied(io::stdout().lock().write_all(text.as_bytes()))
 }
 
-/// Prints a warning or a note to standard error, unless the operator wants errors alone.
+/// Prints a warning, a note or progress to standard error, unless the operator wants errors alone. Everything there
+/// that does not explain a failure is printed here.
 pub(crate) fn print_warning(text: &str) {
-    if !IS_QUIET.load(Ordering::Relaxed) {
+    if !is_quiet() {
         print_error(text);
     }
+}
+
+/// Returns true if the operator wants errors alone.
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
 }
 
 /// Leaves out warnings and notes from now on.
@@ -54,7 +60,7 @@ pub(crate) fn print_on(lines: &str) -> io::Result<bool> {
     }
 }
 
-/// Prints a message to standard error, beside the output.
+/// Prints the reason of a failure to standard error, beside the output.
 pub(crate) fn print_error(text: &str) {
     // A closed standard error is no reason to fail.
     let _ = io::stderr()

@@ -1,5 +1,5 @@
-//! Metrics and health checks of this process, where `listen` in `[host]` asks for them, and messages, where `[notify]`
-//! does.
+//! Metrics and health checks of this process, where `listen` in `[host]` asks for them, messages, where `[notify]` does, and
+//! traces, where `[otlp]` does.
 
 use std::io;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use leasehold_lock::{Clock, ConnectOptions};
 use leasehold_runtime::CONTRACT_VERSION;
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, EventSink};
-use leasehold_telemetry::{BuildInfo, ListenError, Notifier, Telemetry, TelemetryServer};
+use leasehold_telemetry::{BuildInfo, ListenError, Notifier, Telemetry, TelemetryServer, Tracer};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// The server for metrics and checks, and the state that it shows, both absent without `listen`; and the sender of
-/// messages.
+/// The server for metrics and checks, and the state that it shows, both absent without `listen`; and the senders
+/// of messages and traces.
 pub(crate) struct ProcessTelemetry {
     state: HostTelemetry,
     server: Option<TelemetryServer>,
     notifier: Option<Notifier>,
+    tracer: Option<Tracer>,
 }
 
 /// The part that hosts report to. Cheap to clone.
@@ -30,11 +31,13 @@ impl ProcessTelemetry {
     /// Starts to listen, before anything slow is done, so that checks are answered while plugins are compiled.
     pub(crate) fn start(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         let notifier = config.notify().map(Notifier::start);
+        let tracer = config.otlp().map(|otlp| Tracer::start(otlp, clock.clone()));
         let Some(listen) = config.host().listen() else {
             return Ok(Self {
                 state: HostTelemetry(None),
                 server: None,
                 notifier,
+                tracer,
             });
         };
         let build = BuildInfo {
@@ -48,6 +51,7 @@ impl ProcessTelemetry {
             state: HostTelemetry(Some(telemetry)),
             server: Some(server),
             notifier,
+            tracer,
         })
     }
 
@@ -61,13 +65,20 @@ impl ProcessTelemetry {
         let metrics = self.state.0.iter().map(Telemetry::sink);
         metrics
             .chain(self.notifier.iter().map(Notifier::sink))
+            .chain(self.tracer.iter().map(Tracer::sink))
             .collect()
     }
 
-    /// Counts the lines that this log drops, logs the address, and logs messages that cannot be delivered.
+    /// Counts the lines that this log drops, logs the address, and logs messages and traces that cannot be delivered.
     pub(crate) fn watch_log(&self, event_log: &EventLog) {
         if let Some(notifier) = &self.notifier {
             notifier.watch_log(event_log);
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.watch_log(event_log);
+        }
+        if let (Some(telemetry), Some(tracer)) = (&self.state.0, &self.tracer) {
+            telemetry.watch_traces(tracer);
         }
         if let (Some(telemetry), Some(server)) = (&self.state.0, &self.server) {
             telemetry.watch_log(event_log);
@@ -77,11 +88,19 @@ impl ProcessTelemetry {
         }
     }
 
-    /// Delivers the last messages and ends the server, and waits for that.
+    /// Delivers the last messages and traces and ends the server, and waits for that.
     pub(crate) async fn finish(self) {
-        if let Some(notifier) = self.notifier {
-            notifier.finish().await;
-        }
+        let messages = async {
+            if let Some(notifier) = self.notifier {
+                notifier.finish().await;
+            }
+        };
+        let traces = async {
+            if let Some(tracer) = self.tracer {
+                tracer.finish().await;
+            }
+        };
+        tokio::join!(messages, traces);
         if let Some(server) = self.server {
             server.finish();
         }

@@ -9,8 +9,11 @@ mod app_state;
 mod effect;
 mod followed_job;
 mod hit_areas;
+mod host_order;
 mod list;
 mod live_output;
+mod order_form;
+mod order_plan;
 mod overlay;
 mod overlay_keys;
 mod queue_tree;
@@ -27,12 +30,14 @@ mod wanted_leases;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use admin_order::AdminOrder;
+pub(crate) use admin_order::{AdminOrder, EntryAction, EntryOrder};
 pub(crate) use app_state::App;
-pub(crate) use effect::AppEffect;
+pub(crate) use effect::{AppEffect, StatusNote};
 pub(crate) use hit_areas::HitAreas;
+pub(crate) use host_order::{FieldKind, HostOrder, OrderVerb};
 pub(crate) use list::{RowKey, RowList};
 pub(crate) use live_output::{LiveKind, LiveOutput};
+pub(crate) use order_form::OrderForm;
 pub(crate) use overlay::{OpenOverlay, TextInput, matching_commands};
 pub(crate) use queue_tree::{QueueBranch, build_queue_tree};
 pub(crate) use setup::{AppSetup, FactSource};

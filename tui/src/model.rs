@@ -9,6 +9,7 @@ mod entry_owner;
 mod event;
 mod held_locks;
 mod history;
+mod job_facts;
 mod lease;
 mod lease_locks;
 mod lock;

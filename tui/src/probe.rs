@@ -207,6 +207,7 @@ fn setup() -> AppSetup {
         allow_write: false,
         source: FactSource::Store("memory".into()),
         operator: "probe".into(),
+        zone: leasehold_orders::Tz::UTC,
         env: |_| None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin_action;
 mod clock;
+mod host_order;
 mod key_feed;
 mod live;
 mod output;

@@ -202,6 +202,7 @@ fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, Top
         allow_write: args.allow_write,
         source,
         operator: operator(),
+        zone: leasehold_orders::until::local_zone(),
     })
 }
 

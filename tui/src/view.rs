@@ -24,6 +24,7 @@ mod events;
 mod footer;
 mod header;
 mod heatmap;
+mod job_reasons;
 mod jobs;
 mod layout;
 mod line_parts;

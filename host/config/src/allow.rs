@@ -32,6 +32,9 @@ pub use secret::{EnvValue, SecretRef};
 pub struct Allow {
     /// Prefixes of fenced data, each ending with `/`.
     pub kv: Vec<String>,
+    /// True if fenced data may be written too while every lock of the run is shared: the store then accepts the writes
+    /// of all holders.
+    pub kv_shared: bool,
     /// Origins that requests may go to. Empty: `wasi:http` is not linked.
     pub http: Vec<Origin>,
     /// Networks that are not public and may still be reached. An address that is itself named in
@@ -93,6 +96,7 @@ impl Allow {
     /// the set of trusted servers, so those must be the same.
     pub fn covers(&self, wish: &Self) -> bool {
         wish.kv.iter().all(|prefix| self.covers_kv(prefix))
+            && (self.kv_shared || !wish.kv_shared)
             && wish.http.iter().all(|origin| self.covers_origin(origin))
             && wish
                 .http_networks
@@ -137,9 +141,10 @@ mod tests {
 
     #[test]
     fn one_wish_too_many_is_not_covered() {
-        let wishes: [fn(&mut Allow); 7] = [
+        let wishes: [fn(&mut Allow); 8] = [
             |wish| wish.kv = vec!["a".into()],
             |wish| wish.kv = vec!["b/".into()],
+            |wish| wish.kv_shared = true,
             |wish| wish.http = vec![Origin::parse("http://x.example").unwrap()],
             |wish| wish.http_networks = vec![Network::parse("10.0.0.0/7").unwrap()],
             |wish| wish.http_ca = Some("ca.pem".into()),

@@ -15,7 +15,7 @@
 //! - `schema` (all tables and keys), `job` (a job, and the table of its plain keys)
 //! - `raw_job` (one table's values for a job), `nested` (manifests and sidecars), `dropped` (jobs out of
 //!   a folder)
-//! - `validate` (from these values to a job), `timing` and `lockname` (values that must fit together)
+//! - `validate` (from these values to a job), `timing`, `lock_value` and `lock_claims` (values that must fit together)
 //!
 //! Nothing is started here, and no secret's file is read.
 
@@ -40,6 +40,7 @@ mod host_values;
 mod ignored_in_eq;
 mod input;
 mod job;
+mod job_locks;
 mod job_table;
 mod json_schema;
 mod keep_output;
@@ -47,12 +48,15 @@ mod limits;
 mod listen;
 mod load;
 mod loaded;
+mod lock_claims;
+mod lock_value;
 mod lockname;
 mod needs;
 mod nested;
 mod node;
 mod notify;
 mod origin;
+mod otlp;
 mod parts;
 mod pipe;
 mod plugins;
@@ -71,6 +75,7 @@ mod syntax;
 mod ticks;
 mod timing;
 mod validate;
+mod value_form;
 
 #[cfg(test)]
 mod tests;
@@ -85,13 +90,16 @@ pub use endpoint::Endpoint;
 pub use history::JobHistory;
 pub use host::Host;
 pub use job::{Job, OwnResources};
+pub use job_locks::{JobLock, JobLocks, MOST_JOB_LOCKS};
 pub use json_schema::json_schema;
 pub use keep_output::KeepOutput;
 pub use listen::ListenAt;
 pub use load::{default_data_dir, default_store_dir};
 pub use loaded::Config;
+pub use lockname::lock_name_fault;
 pub use notify::{Notify, NotifyCommand, NotifyKind, NotifyUrl};
 pub use origin::{Layer, Origin};
+pub use otlp::{Otlp, OtlpProtocol};
 pub use plugins::Plugins;
 pub use reading::Reading;
 pub use report::Report;

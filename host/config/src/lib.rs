@@ -23,11 +23,12 @@ pub mod wall;
 
 pub use config::{
     Beat, Clash, Config, Cron, Data, Drift, DropIn, Embedded, Endpoint, History, Host, Job,
-    JobHistory, KeepOutput, Layer, ListenAt, Login, LoopbackError, MissedTicks, Notify,
-    NotifyCommand, NotifyKind, NotifyUrl, Origin, OwnResources, Plugins, RENEWALS_PER_TTL, Reading,
-    Remote, Report, Restart, Schedule, Setting, Store, StorePlace, Ticks, Tls, UpdateTime, Wait,
-    clash, default_data_dir, default_store_dir, files_of, format_size, hex, json_schema,
-    overlaps_any, parse_loopback, parse_size,
+    JobHistory, JobLock, JobLocks, KeepOutput, Layer, ListenAt, Login, LoopbackError,
+    MOST_JOB_LOCKS, MissedTicks, Notify, NotifyCommand, NotifyKind, NotifyUrl, Origin, Otlp,
+    OtlpProtocol, OwnResources, Plugins, RENEWALS_PER_TTL, Reading, Remote, Report, Restart,
+    Schedule, Setting, Store, StorePlace, Ticks, Tls, UpdateTime, Wait, clash, default_data_dir,
+    default_store_dir, files_of, format_size, hex, json_schema, lock_name_fault, overlaps_any,
+    parse_loopback, parse_size,
 };
 pub use leasehold_diagnostics::{Diagnostic, shown_path, suggest};
 pub use limits::LimitKey;

@@ -70,6 +70,8 @@ pub enum Remedy {
     },
     /// Name the authority that a server's certificate is from.
     TrustAuthority,
+    /// Allow fenced writes under shared locks.
+    WriteShared,
     /// Change a key of the job, or do something else first.
     Change {
         /// The alternative, ending with "or ". Empty if there is none.
@@ -130,6 +132,14 @@ impl fmt::Display for RemedyText<'_> {
                 match self.source {
                     JobSource::Table { job } => write!(f, "in [jobs.{job}.allow]"),
                     // A path of the host: no plugin may name it.
+                    JobSource::Dropped { .. } => f.write_str("in [plugins.allow]"),
+                }
+            }
+            Remedy::WriteShared => {
+                f.write_str("set `kv_shared = true` ")?;
+                match self.source {
+                    JobSource::Table { job } => write!(f, "in [jobs.{job}.allow]"),
+                    // It concerns the keys of others too: no plugin decides it.
                     JobSource::Dropped { .. } => f.write_str("in [plugins.allow]"),
                 }
             }
@@ -200,6 +210,14 @@ mod tests {
         insta::assert_snapshot!(text(&Remedy::TrustAuthority), @"
         name its authority with `http_ca` in [jobs.hello.allow]
         name its authority with `http_ca` in [plugins.allow]
+        ");
+    }
+
+    #[test]
+    fn right_to_write_under_shared_locks_is_the_operators() {
+        insta::assert_snapshot!(text(&Remedy::WriteShared), @"
+        set `kv_shared = true` in [jobs.hello.allow]
+        set `kv_shared = true` in [plugins.allow]
         ");
     }
 

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_lock::{FeedItem, KeyValue, Token};
-use leasehold_records::{OutputChunk, Root, RunKey, RunRecord};
+use leasehold_lock::{FeedItem, KeyValue};
+use leasehold_records::{OutputChunk, Root, RunKey, RunName, RunRecord};
 
-use crate::item::{OutputItem, RunEnding, RunHead};
+use crate::item::{GapCause, OutputItem, RunEnding, RunHead};
 
 /// Number of runs that are remembered. The oldest is forgotten first.
 const MOST_RUNS: usize = 512;
@@ -36,26 +36,83 @@ enum RunState {
     Ended,
 }
 
+impl KnownRun {
+    const fn new(head: RunHead) -> Self {
+        Self {
+            head,
+            next_byte: 0,
+            chunks: BTreeSet::new(),
+            state: RunState::Published,
+            looks: 0,
+        }
+    }
+
+    /// Goes to a position. Returns the gap before it.
+    fn skip_to(&mut self, key: &RunKey, position: u64) -> Option<OutputItem> {
+        let bytes = position
+            .checked_sub(self.next_byte)
+            .filter(|bytes| *bytes > 0)?;
+        let cause = match self.next_byte {
+            0 => GapCause::Earlier,
+            _ => GapCause::Unsent,
+        };
+        self.next_byte = position;
+        Some(OutputItem::Gap {
+            run: key.clone(),
+            bytes,
+            cause,
+        })
+    }
+
+    /// Ends the run by its record. Returns the recorded lines that were not published, and the end.
+    fn complete(&mut self, key: &RunKey, record: RunRecord) -> Vec<OutputItem> {
+        let mut items = Vec::new();
+        if self.state == RunState::Ended {
+            return items;
+        }
+        // A record that several runs share has the output of the last of them.
+        if record.key() == *key {
+            items.extend(self.skip_to(key, record.output_truncated_bytes));
+            let next = self.next_byte;
+            let lines = record.output_lines().filter(|(at, _)| *at >= next);
+            items.extend(lines.map(|(_, text)| OutputItem::RecordedLine {
+                run: key.clone(),
+                text: text.to_owned(),
+            }));
+        }
+        self.state = RunState::Ended;
+        let ending = RunEnding::Recorded(Box::new(record));
+        items.push(OutputItem::Ended(self.head.clone(), ending));
+        items
+    }
+}
+
 /// Assembles the output of one job's runs from chunks. It decides nothing by time.
 #[derive(Debug)]
 pub struct OutputAssembler {
     root: Root,
-    /// The only run, by its token.
-    token: Option<Token>,
+    /// The only run, or the only token.
+    only: Option<RunName>,
     /// The only host.
     host: Option<String>,
     runs: BTreeMap<RunKey, KnownRun>,
+    /// The newest run of the job, wanted or not.
+    newest: Option<RunKey>,
+    /// The newest run that was forgotten.
+    forgotten: Option<RunKey>,
     is_down: bool,
 }
 
 impl OutputAssembler {
-    /// Makes an assembler for the runs of all hosts, or of one, and of all tokens, or of one.
-    pub const fn new(root: Root, host: Option<String>, token: Option<Token>) -> Self {
+    /// Makes an assembler for the runs of all hosts, or of one, and for all runs, or those of one name.
+    pub const fn new(root: Root, host: Option<String>, only: Option<RunName>) -> Self {
         Self {
             root,
-            token,
+            only,
             host,
             runs: BTreeMap::new(),
+            newest: None,
+            forgotten: None,
             is_down: false,
         }
     }
@@ -99,24 +156,38 @@ impl OutputAssembler {
     }
 
     /// Applies the record of a withdrawn run, as the store has it.
-    pub fn found(&mut self, key: &RunKey, record: Option<RunRecord>) -> Option<OutputItem> {
-        let newest = self.runs.keys().next_back()?.clone();
-        let run = self.runs.get_mut(key)?;
-        if run.state != RunState::Withdrawn {
-            return None;
-        }
-        let ended = record.filter(RunRecord::is_over);
-        let ending = match ended {
-            Some(record) => RunEnding::Recorded(Box::new(record)),
-            // A later run under the job's lock shows that it is over. Its holder records the end of this one soon.
-            None if newest.token > key.token && run.looks >= LOOKS => RunEnding::Unknown,
-            None => {
-                run.looks += 1;
-                return None;
-            }
+    pub fn found(&mut self, key: &RunKey, record: Option<RunRecord>) -> Vec<OutputItem> {
+        let Some(run) = self.runs.get_mut(key) else {
+            return Vec::new();
         };
-        run.state = RunState::Ended;
-        Some(OutputItem::Ended(run.head.clone(), ending))
+        if run.state != RunState::Withdrawn {
+            return Vec::new();
+        }
+        if let Some(record) = record.filter(RunRecord::is_over) {
+            return run.complete(key, record);
+        }
+        // A later run under the job's lock shows that it is over. Its holder records the end of this one soon.
+        let is_overtaken = self.newest.as_ref().is_some_and(|newest| newest > key);
+        if is_overtaken && run.looks >= LOOKS {
+            run.state = RunState::Ended;
+            return vec![OutputItem::Ended(run.head.clone(), RunEnding::Unknown)];
+        }
+        run.looks += 1;
+        Vec::new()
+    }
+
+    /// Applies the record of any run that is over. Returns what of its output, and of its end, was not returned yet.
+    pub fn complete(&mut self, record: RunRecord) -> Vec<OutputItem> {
+        let key = record.key();
+        let mut items = Vec::new();
+        let run = self.runs.entry(key.clone()).or_insert_with(|| {
+            let head = RunHead::of_record(&record);
+            items.push(OutputItem::Began(head.clone()));
+            KnownRun::new(head)
+        });
+        items.extend(run.complete(&key, record));
+        self.forget();
+        items
     }
 
     /// Returns the head of a run.
@@ -149,8 +220,10 @@ impl OutputAssembler {
         let Ok(chunk) = OutputChunk::from_json(&stored.value) else {
             return;
         };
-        if self.token.is_some_and(|token| token != key.token)
+        self.newest = self.newest.take().max(Some(key.clone()));
+        if self.only.is_some_and(|only| !only.names(&key))
             || self.host.as_ref().is_some_and(|host| *host != chunk.host)
+            || self.forgotten.as_ref() >= Some(&key)
         {
             return;
         }
@@ -162,27 +235,15 @@ impl OutputAssembler {
                 started_unix_ms: chunk.started_unix_ms,
             };
             items.push(OutputItem::Began(head.clone()));
-            KnownRun {
-                head,
-                next_byte: 0,
-                chunks: BTreeSet::new(),
-                state: RunState::Published,
-                looks: 0,
-            }
+            KnownRun::new(head)
         });
         run.chunks.insert(number);
         if run.state == RunState::Ended {
             return;
         }
         run.state = RunState::Published;
-        if chunk.from_byte > run.next_byte {
-            items.push(OutputItem::Gap {
-                run: key.clone(),
-                bytes: chunk.from_byte - run.next_byte,
-                is_beginning: run.next_byte == 0,
-            });
-            run.next_byte = chunk.from_byte;
-        }
+        run.looks = 0;
+        items.extend(run.skip_to(&key, chunk.from_byte));
         let mut at = chunk.from_byte;
         for line in chunk.lines {
             let length = line.length();
@@ -202,8 +263,15 @@ impl OutputAssembler {
             None if !chunk.more => items.push(OutputItem::CaughtUp(key)),
             None => {}
         }
-        while self.runs.len() > MOST_RUNS {
-            self.runs.pop_first();
+        self.forget();
+    }
+
+    /// Forgets the oldest runs beyond the bound. Their chunks count no more.
+    fn forget(&mut self) {
+        while self.runs.len() > MOST_RUNS
+            && let Some((oldest, _)) = self.runs.pop_first()
+        {
+            self.forgotten = self.forgotten.take().max(Some(oldest));
         }
     }
 

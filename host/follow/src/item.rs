@@ -1,6 +1,6 @@
 //! Items of output, in the order in which a person reads them.
 
-use leasehold_records::{OutputEnd, OutputLine, RunKey, RunRecord, UnixMs};
+use leasehold_records::{Outcome, OutputEnd, OutputLine, RunKey, RunRecord, UnixMs};
 
 /// A run, as its first chunk describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ pub enum RunEnding {
     Unknown,
 }
 
+/// Reason for which output is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapCause {
+    /// It came before what is kept of the run.
+    Earlier,
+    /// The guest wrote more than its host publishes.
+    Unsent,
+    /// The host could not keep it in its files.
+    Unkept,
+}
+
 /// An item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputItem {
@@ -38,14 +49,21 @@ pub enum OutputItem {
         /// The line.
         line: OutputLine,
     },
-    /// Output that is missing: the guest wrote more than is published.
+    /// A line of the run's record, which has no times and no streams.
+    RecordedLine {
+        /// The run.
+        run: RunKey,
+        /// The text, without a line end.
+        text: String,
+    },
+    /// Output that is missing.
     Gap {
         /// The run.
         run: RunKey,
         /// Its bytes.
         bytes: u64,
-        /// True if it is the output before the first line.
-        is_beginning: bool,
+        /// The reason.
+        cause: GapCause,
     },
     /// Everything that the host had of a running run has been returned.
     CaughtUp(RunKey),
@@ -60,4 +78,41 @@ pub enum OutputItem {
     },
     /// The store answers again.
     Up,
+}
+
+impl RunHead {
+    /// Returns the head of a recorded run.
+    pub fn of_record(record: &RunRecord) -> Self {
+        Self {
+            key: record.key(),
+            host: record.host.clone(),
+            attempt: record.attempt,
+            started_unix_ms: record.started_unix_ms,
+        }
+    }
+}
+
+impl RunEnding {
+    /// Returns the outcome, if it is known.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Published(end) => Some(end.outcome),
+            Self::Recorded(record) => Some(record.outcome),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl OutputItem {
+    /// Returns the run that it is about, if it is about one.
+    pub const fn run(&self) -> Option<&RunKey> {
+        match self {
+            Self::Began(head) | Self::Ended(head, _) | Self::Silent(head) => Some(&head.key),
+            Self::Line { run, .. }
+            | Self::RecordedLine { run, .. }
+            | Self::Gap { run, .. }
+            | Self::CaughtUp(run) => Some(run),
+            Self::Down { .. } | Self::Up => None,
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`OutputReader`]: requests the output of a job, and returns it as it comes, over all hosts and runs.
 //! - [`OutputAssembler`]: chunks in, lines and gaps out; pure.
-//! - [`OutputItem`], [`RunHead`], [`RunEnding`]: what is returned.
+//! - [`read_run`]: the record of a run, its own or one that it shares.
+//! - [`OutputItem`], [`RunHead`], [`RunEnding`], [`GapCause`]: what is returned.
 //!
 //! ```text
 //! OutputReader::open ─▶ follow/JOB/READER, under a lease of the reader
@@ -16,7 +17,9 @@
 mod assembler;
 mod item;
 mod reader;
+mod run_reading;
 
 pub use assembler::OutputAssembler;
-pub use item::{OutputItem, RunEnding, RunHead};
+pub use item::{GapCause, OutputItem, RunEnding, RunHead};
 pub use reader::{OutputReader, ReadRequest};
+pub use run_reading::read_run;

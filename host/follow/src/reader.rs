@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{KeyFeed, LeaseId, Locks, StoreError, Token};
-use leasehold_records::{FollowRecord, Root, RunKey, RunRecord, UnixMs};
+use leasehold_lock::{KeyFeed, LeaseId, Locks, StoreError};
+use leasehold_records::{FollowRecord, Root, RunKey, RunName, RunRecord, UnixMs};
 use tokio::time::{Instant, sleep_until};
 
 use crate::assembler::OutputAssembler;
 use crate::item::OutputItem;
+use crate::run_reading::read_run;
 
 /// Time to live of a request: publication ends within it when the reader is killed.
 const REQUEST_TTL: Duration = Duration::from_secs(10);
@@ -22,8 +23,8 @@ pub struct ReadRequest {
     pub job: String,
     /// The only host; all if `None`.
     pub host: Option<String>,
-    /// The only run, by its token; all if `None`.
-    pub token: Option<Token>,
+    /// The only run, or the only token; all if `None`.
+    pub run: Option<RunName>,
     /// The reader, as user@machine.
     pub by: String,
 }
@@ -54,7 +55,7 @@ impl OutputReader {
         let name = format!("{:016x}", fastrand::u64(..));
         let key = root.follow(&request.job, &name);
         let feed = locks.feed([root.outputs_of(&request.job)]);
-        let assembler = OutputAssembler::new(root.clone(), request.host.clone(), request.token);
+        let assembler = OutputAssembler::new(root.clone(), request.host.clone(), request.run);
         let mut reader = Self {
             locks,
             root,
@@ -100,6 +101,13 @@ impl OutputReader {
         }
     }
 
+    /// Returns what has come, and what of a run that is over, by its record, has not.
+    pub fn complete(&mut self, record: RunRecord) -> Vec<OutputItem> {
+        let mut items: Vec<OutputItem> = self.items.drain(..).collect();
+        items.extend(self.assembler.complete(record));
+        items
+    }
+
     /// Withdraws the request. Hosts then stop publishing, unless another reader has one.
     pub async fn close(self) {
         if let Err(error) = self.locks.kv().delete(&self.key).await {
@@ -125,12 +133,12 @@ impl OutputReader {
         let withdrawn = self.assembler.withdrawn();
         self.silent.retain(|key| withdrawn.contains(key));
         for key in withdrawn {
-            let Ok(stored) = self.locks.kv().get(&self.root.run(&key)).await else {
+            let Ok(record) = read_run(&self.locks.kv(), &self.root, &key).await else {
                 continue;
             };
-            let record = stored.and_then(|stored| RunRecord::from_json(&stored.value).ok());
-            if let Some(ended) = self.assembler.found(&key, record) {
-                self.items.push_back(ended);
+            let items = self.assembler.found(&key, record);
+            if !items.is_empty() {
+                self.items.extend(items);
             } else if !self.silent.contains(&key)
                 && let Some(head) = self.assembler.head(&key)
             {

@@ -41,7 +41,13 @@ impl OrderDesk {
         self.locks.kv()
     }
 
-    pub(crate) fn by(&self) -> &str {
+    /// Returns the store's client.
+    pub const fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Returns the operator, as user@machine.
+    pub fn by(&self) -> &str {
         &self.by
     }
 

@@ -20,6 +20,7 @@ pub use store_facts::{QueueFact, StoreFacts};
 use decisions::{holds_on, pause_of};
 
 use crate::job::{JobRecord, JobState};
+use crate::lock_label::lock_names;
 use crate::unix_ms::UnixMs;
 
 /// Reasons for the state of one job.
@@ -50,7 +51,22 @@ impl Explanation {
         for reason in &mut self.reasons {
             reason.hosts.retain(|at| at == host);
         }
+        self.summarize();
+    }
+
+    /// Sets what follows from the reasons.
+    fn summarize(&mut self) {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
+        self.paused = self.reasons.iter().any(|reason| reason.kind.is_pause());
+    }
+
+    /// Returns the word of an operator's decision that keeps new runs from starting on this host.
+    pub fn decision_on(&self, host: &str) -> Option<&'static str> {
+        self.on(host).find_map(|reason| match reason.kind {
+            ReasonKind::Paused { .. } => Some("paused"),
+            ReasonKind::Drained { .. } => Some("drained"),
+            _ => None,
+        })
     }
 
     /// Returns the reasons on this host in one line, without those that its state and its next time show already.
@@ -81,15 +97,14 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
         let alive = facts.hosts.len();
         found.global.push(ReasonKind::NoHost { alive });
     }
-    let reasons = found.finish(now);
-    Explanation {
+    let mut explanation = Explanation {
         job: job.to_owned(),
-        running: reasons.iter().any(|reason| reason.kind.is_run()),
-        paused: reasons
-            .iter()
-            .any(|reason| matches!(reason.kind, ReasonKind::Paused { .. })),
-        reasons,
-    }
+        running: false,
+        paused: false,
+        reasons: found.finish(now),
+    };
+    explanation.summarize();
+    explanation
 }
 
 /// Adds the reasons that one host's record of the job shows.
@@ -161,49 +176,75 @@ fn explain_record(
     }
 }
 
-/// Adds the reason for which a job waits, from the queue of its lock.
+/// Adds the reason for which a job waits, from the queues of its locks: the first lock that it does not have.
 fn explain_wait(facts: &StoreFacts, record: &JobRecord, found: &mut Findings) {
-    let host = record.host.as_str();
-    let queue = facts.queue(&record.lock);
-    let is_own = |entry: &QueueFact| {
+    let mut kind = joining(record, &record.lock);
+    for lock in lock_names(&record.lock) {
+        kind = find_wait(facts, record, lock);
+        let ReasonKind::Granted { token, .. } = kind else {
+            break;
+        };
+        kind = ReasonKind::Granted {
+            lock: record.lock.clone(),
+            token,
+        };
+    }
+    found.add(&record.host, kind);
+}
+
+fn joining(record: &JobRecord, lock: &str) -> ReasonKind {
+    ReasonKind::Joining {
+        lock: lock.to_owned(),
+        since_unix_ms: record.since_unix_ms,
+    }
+}
+
+/// Returns the state of a job that waits in the queue of one of its locks.
+fn find_wait(facts: &StoreFacts, record: &JobRecord, lock: &str) -> ReasonKind {
+    let queue = facts.queue(lock);
+    let is_own = |entry: &&QueueFact| {
         let owner = entry.owner.as_ref();
         owner.is_some_and(|owner| owner.host == record.host && owner.job == record.job)
     };
-    let lock = record.lock.clone();
-    let mut places = queue.iter().enumerate();
-    let kind = match (queue.first(), places.find(|(_, entry)| is_own(entry))) {
-        (_, Some((_, own))) if own.is_holder => ReasonKind::Granted {
-            lock,
+    // An entry of an earlier session stays until its lease ends.
+    match (queue.first(), queue.iter().rfind(is_own)) {
+        (_, Some(own)) if own.is_holder => ReasonKind::Granted {
+            lock: lock.to_owned(),
             token: own.token,
         },
         (Some(first), _) if first.is_administrative => ReasonKind::AdministrativeHold {
-            lock,
+            lock: lock.to_owned(),
             key: first.key.clone(),
             value: first.text.clone(),
         },
-        (Some(first), Some((place, _))) => ReasonKind::Blocked(BlockedBy {
-            lock,
-            by: first
-                .owner
-                .as_ref()
-                .map(|owner| format!("{}@{}", owner.job, owner.host)),
-            same_job: first
-                .owner
-                .as_ref()
-                .is_some_and(|owner| owner.job == record.job),
-            key: first.key.clone(),
-            token: first.token,
-            held_since_unix_ms: held_since(facts, first),
-            place,
-            waiters: queue.iter().filter(|entry| !entry.is_holder).count(),
-            since_unix_ms: record.since_unix_ms,
-        }),
-        (_, None) | (None, _) => ReasonKind::Joining {
-            lock,
-            since_unix_ms: record.since_unix_ms,
-        },
-    };
-    found.add(host, kind);
+        (Some(first), Some(own)) => {
+            let waits = queue.iter().filter(|entry| !entry.is_holder);
+            let ahead = waits.clone().take_while(|entry| entry.key != own.key);
+            ReasonKind::Blocked(BlockedBy {
+                lock: lock.to_owned(),
+                by: first.owner.as_ref().map(|owner| {
+                    let session = if is_own(&first) {
+                        " (an earlier session)"
+                    } else {
+                        ""
+                    };
+                    format!("{}@{}{session}", owner.job, owner.host)
+                }),
+                same_job: first
+                    .owner
+                    .as_ref()
+                    .is_some_and(|owner| owner.job == record.job),
+                key: first.key.clone(),
+                token: first.token,
+                held_since_unix_ms: held_since(facts, first),
+                other_holders: queue.iter().skip(1).filter(|entry| entry.is_holder).count(),
+                place: ahead.count() + 1,
+                waiters: waits.count(),
+                since_unix_ms: record.since_unix_ms,
+            })
+        }
+        (_, None) | (None, _) => joining(record, lock),
+    }
 }
 
 /// Returns the reason of the state itself: that of a failure, or the lack.

@@ -43,6 +43,7 @@ pub fn run_record(job: &str, host: &str, token: u64) -> RunRecord {
         job: job.to_owned(),
         host: host.to_owned(),
         lock: job.to_owned(),
+        shared: false,
         lock_key: String::new(),
         token,
         sequence: 0,

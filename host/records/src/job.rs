@@ -64,7 +64,7 @@ pub struct JobRecord {
     pub job: String,
     /// The host.
     pub host: String,
-    /// The short name of its lock.
+    /// The short name of its lock; of several, all names with `+` between.
     pub lock: String,
     /// Its state.
     pub state: JobState,

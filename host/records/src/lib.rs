@@ -12,6 +12,7 @@
 //!   [`TickRecord`] is a name and not a clock reading. Hosts compare recorded times to find a wrong clock. And a pause
 //!   may end at a time.
 //! - [`explain`](mod@explain): the reasons for which a job runs or does not.
+//! - [`RunKey`], [`RunName`]: one run, as a key and for people.
 //! - [`UnixMs`]: wall time. [`wall_text`]: moments and spans as text.
 //! - `fixtures`, a feature: records for tests.
 //! - [`printable`]: any text as one line that a terminal may print.
@@ -27,11 +28,13 @@ mod host;
 mod job;
 mod json;
 mod keys;
+mod lock_label;
 mod manual_run;
 mod merge;
 mod output;
 pub mod printable;
 mod run;
+mod run_name;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -50,9 +53,11 @@ pub use host::{HostRecord, IdRecord};
 pub use job::{JobFiles, JobPlan, JobRecord, JobState, PendingVersion, Progress};
 pub use json::RecordError;
 pub use keys::{ControlKey, Root, RootError, RunKey};
+pub use lock_label::{join_lock_names, lock_names};
 pub use manual_run::ManualRun;
 pub use output::{OutputChunk, OutputEnd, OutputLine, OutputStream};
 pub use run::{MergedRuns, Outcome, RunRecord};
+pub use run_name::{RunName, RunNameError};
 pub use stored::run_id;
 pub use tick::{TickBefore, TickRecord, TickState};
 pub use trigger::{TriggerRecord, TriggerState};

@@ -3,6 +3,7 @@
 use leasehold_ids::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::keys::RunKey;
 use crate::manual_run::ManualRun;
 use crate::unix_ms::UnixMs;
 
@@ -82,9 +83,13 @@ pub struct RunRecord {
     pub job: String,
     /// The host it ran on.
     pub host: String,
-    /// The short name of the lock.
+    /// The short name of the lock; of several, all names with `+` between.
     pub lock: String,
-    /// The key of the lock entry it runs under; empty once it has ended, when that entry is deleted.
+    /// True if other runs may hold its locks beside it: none of them is exclusive.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared: bool,
+    /// The key of the lock entry it runs under, of several the first; empty once it has ended, when that entry is
+    /// deleted.
     #[serde(default)]
     pub lock_key: String,
     /// The fencing token.
@@ -145,6 +150,42 @@ impl RunRecord {
     pub fn is_over(&self) -> bool {
         self.outcome != Outcome::Running
     }
+
+    /// Returns the key of the run; of the last one if several share the record.
+    pub fn key(&self) -> RunKey {
+        RunKey {
+            job: self.job.clone(),
+            token: self.token,
+            sequence: self.sequence,
+        }
+    }
+
+    /// Returns the recorded lines of its output, each with its position: the number of bytes before it, one for each
+    /// line's end included.
+    pub fn output_lines(&self) -> impl Iterator<Item = (u64, &str)> {
+        let mut at = self.output_truncated_bytes;
+        let is_cut = at > 0;
+        let lines = self.output.lines();
+        let lines = lines.skip_while(move |line| is_cut && is_cut_note(line));
+        lines.map(move |line| {
+            let position = at;
+            let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+            at = at.saturating_add(length).saturating_add(1);
+            (position, line)
+        })
+    }
+}
+
+/// Returns true for the note that a host puts before the end of a long output. Its number is in the record too.
+fn is_cut_note(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with(" bytes of earlier output left out]")
+}
+
+/// Returns true for a flag that JSON leaves out.
+// Serde passes references.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two

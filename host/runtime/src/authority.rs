@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use leasehold_lock::{Grant, Tenure, Token};
+use leasehold_lock::{Grant, LockEntry, LockMode, Tenure, Token};
 
 use super::kv::GuestKv;
 
@@ -23,6 +23,7 @@ const SIMULATED_TOKEN: Token = Token::new(1);
 pub struct Authority {
     lock: String,
     lock_key: String,
+    is_shared: bool,
     token: Token,
     holder: String,
     tenure: Tenure,
@@ -36,6 +37,7 @@ impl Authority {
         Self {
             lock: lock.to_owned(),
             lock_key: grant.key().to_owned(),
+            is_shared: are_shared(grant.entries().iter().map(LockEntry::mode)),
             token: grant.token(),
             holder: grant.lease().to_string(),
             tenure: grant.tenure().clone(),
@@ -49,6 +51,7 @@ impl Authority {
         Self {
             lock: lock.to_owned(),
             lock_key: format!("/leasehold/locks/{lock}/{SIMULATED_HOLDER}"),
+            is_shared: false,
             token: SIMULATED_TOKEN,
             holder: SIMULATED_HOLDER.to_owned(),
             tenure,
@@ -56,12 +59,24 @@ impl Authority {
         }
     }
 
-    /// Returns the name of the lock as configured.
+    /// Simulates locks in these modes, instead of an exclusive one.
+    #[must_use]
+    pub fn in_modes(mut self, modes: impl IntoIterator<Item = LockMode>) -> Self {
+        self.is_shared = are_shared(modes);
+        self
+    }
+
+    /// True if every lock is shared: nothing keeps writes of others apart from those of the run.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Returns the name of the lock as configured; of several, all names with `+` between.
     pub fn lock(&self) -> &str {
         &self.lock
     }
 
-    /// Returns the etcd key of this host's entry in the lock's queue.
+    /// Returns the etcd key of this host's entry in the lock's queue; of several locks, in that of the first.
     pub fn lock_key(&self) -> &str {
         &self.lock_key
     }
@@ -85,6 +100,11 @@ impl Authority {
     pub fn kv(&self) -> &dyn GuestKv {
         &*self.kv
     }
+}
+
+/// True if all locks are shared.
+fn are_shared(modes: impl IntoIterator<Item = LockMode>) -> bool {
+    modes.into_iter().all(|mode| mode == LockMode::Shared)
 }
 
 impl fmt::Debug for Authority {

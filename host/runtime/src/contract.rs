@@ -35,16 +35,18 @@ pub(crate) const PACKAGE: &str = "leasehold:job";
 
 /// Links the contract's interfaces that every plugin may import.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    wit::types::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
-    wit::lock::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
-    wit::job_context::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
-    wit::progress::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)?;
-    wit::log::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)
+    wit::types::add_to_linker::<_, HasSelf<HostState>>(linker, |host| host.called("types"))?;
+    wit::lock::add_to_linker::<_, HasSelf<HostState>>(linker, |host| host.called("lock"))?;
+    wit::job_context::add_to_linker::<_, HasSelf<HostState>>(linker, |host| {
+        host.called("job-context")
+    })?;
+    wit::progress::add_to_linker::<_, HasSelf<HostState>>(linker, |host| host.called("progress"))?;
+    wit::log::add_to_linker::<_, HasSelf<HostState>>(linker, |host| host.called("log"))
 }
 
 /// Links fenced storage, for plugins to which a prefix was granted.
 pub(crate) fn link_kv(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    wit::fenced_kv::add_to_linker::<_, HasSelf<HostState>>(linker, HostState::called)
+    wit::fenced_kv::add_to_linker::<_, HasSelf<HostState>>(linker, |host| host.called("fenced-kv"))
 }
 
 impl wit::types::Host for HostState {}

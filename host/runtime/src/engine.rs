@@ -30,7 +30,7 @@ use super::linked_plugin::LinkedPlugin;
 use super::options::RuntimeOptions;
 use super::proposals;
 use super::watchdog::Watchdog;
-use super::{disk_preview1, disk_wasi, files};
+use super::{call_names, disk_preview1, disk_wasi, files};
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::{KIB, Limits, MIB};
 
@@ -197,6 +197,7 @@ impl EngineSet {
         let engine = Engine::new(config)?;
         let mut plain = ComponentLinker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut plain)?;
+        call_names::link(&mut plain)?;
         files::link(&mut plain)?;
         disk_wasi::link(&mut plain)?;
         contract::link(&mut plain)?;
@@ -213,6 +214,7 @@ impl EngineSet {
         }
         let mut preview1 = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut preview1, HostState::called_preview1)?;
+        call_names::link_preview1(&mut preview1)?;
         files::link_preview1(&mut preview1)?;
         disk_preview1::link(&mut preview1)?;
         exit::link_preview1(&mut preview1)?;

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use leasehold_lock::{BootTime, Clock, Tenure};
 
+use super::call_timer::{CallTimer, RequestTimer};
+use super::run_trace::CallObserver;
+
 /// Private error that ends a refused guest.
 #[derive(Debug, thiserror::Error)]
 #[error("the tenure has ended: the host call was refused")]
@@ -27,6 +30,7 @@ pub(crate) struct Gate {
     last_admitted: AtomicU64,
     admitted: AtomicU64,
     refused: AtomicU64,
+    timer: Option<CallTimer>,
 }
 
 impl Gate {
@@ -41,7 +45,14 @@ impl Gate {
             last_admitted: AtomicU64::new(0),
             admitted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            timer: None,
         }
+    }
+
+    /// Takes the time of calls for this observer.
+    pub(crate) fn observed(mut self, calls: Option<Arc<dyn CallObserver>>) -> Self {
+        self.timer = calls.map(CallTimer::new);
+        self
     }
 
     /// Admits an entry of the guest into the host, or refuses it.
@@ -53,11 +64,22 @@ impl Gate {
             return Err(CallRefused);
         }
         self.entered_at.store(now.as_nanos(), Ordering::Relaxed);
+        if let Some(timer) = &self.timer {
+            timer.enter();
+        }
         Ok(())
     }
 
     /// Admits a return into the guest, or refuses it: an await may have outlasted the tenure.
     pub(crate) fn leave(&self) -> Result<(), CallRefused> {
+        if self.timer.is_some() {
+            self.end_call(self.clock.now());
+        }
+        self.still()
+    }
+
+    /// Checks the tenure again in the middle of a host call, before and after an await.
+    pub(crate) fn still(&self) -> Result<(), CallRefused> {
         if self.tenure.admits() {
             Ok(())
         } else {
@@ -65,18 +87,36 @@ impl Gate {
         }
     }
 
-    /// Counts the entry just admitted as a call of a host function.
-    pub(crate) fn called(&self) {
+    /// Reports the present call, if there is one, as ended at this moment.
+    pub(crate) fn end_call(&self, ended: BootTime) {
+        if let Some(timer) = &self.timer {
+            timer.end(self.entered_at(), ended);
+        }
+    }
+
+    /// Names the present call for its observer, if there is one.
+    pub(crate) fn set_name(&self, name: &'static str) {
+        if let Some(timer) = &self.timer {
+            timer.set_name(name);
+        }
+    }
+
+    /// Takes the time of a request with this name, until the result is dropped.
+    pub(crate) fn time_request(&self, name: impl FnOnce() -> String) -> Option<RequestTimer> {
+        let timer = self.timer.as_ref()?;
+        Some(timer.start_request(&self.clock, name()))
+    }
+
+    /// Counts the entry just admitted as a call, with this name unless it has a more exact one.
+    pub(crate) fn called(&self, name: &'static str) {
+        if let Some(timer) = &self.timer {
+            timer.set_default_name(name);
+        }
         let at = self.entered_at.load(Ordering::Relaxed);
         if self.admitted.fetch_add(1, Ordering::Relaxed) == 0 {
             self.first_admitted.store(at, Ordering::Relaxed);
         }
         self.last_admitted.store(at, Ordering::Relaxed);
-    }
-
-    /// Checks the tenure again in the middle of a host call, before and after an await.
-    pub(crate) fn still(&self) -> Result<(), CallRefused> {
-        self.leave()
     }
 
     /// Returns the time at which the current call was admitted.
@@ -132,7 +172,7 @@ mod tests {
     fn a_call_that_outlasts_the_tenure_is_refused_on_its_way_back() {
         let (clock, gate) = one_second();
         assert!(gate.enter().is_ok());
-        gate.called();
+        gate.called("log");
         clock.advance(Duration::from_secs(1));
         assert!(gate.leave().is_err());
         assert_eq!((gate.admitted(), gate.refused()), (1, 0));
@@ -143,7 +183,7 @@ mod tests {
         let (clock, gate) = one_second();
         clock.advance(Duration::from_nanos(999_999_999));
         assert!(gate.enter().is_ok());
-        gate.called();
+        gate.called("log");
         clock.advance(Duration::from_nanos(1));
         assert!(gate.enter().is_err());
         assert_eq!((gate.admitted(), gate.refused()), (1, 1));

@@ -21,6 +21,9 @@ use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
+/// Name of the module of preview 1.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
+
 /// State that the imports of one run use.
 pub(crate) struct HostState {
     /// Borrowed for a guest's call only through the functions below, which count the call.
@@ -41,15 +44,15 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    /// Counts a call of a contract function as admitted, and returns the state that it uses.
-    pub(crate) fn called(&mut self) -> &mut Self {
-        self.gate.called();
+    /// Counts a call of a function of this contract interface as admitted, and returns the state that it uses.
+    pub(crate) fn called(&mut self, interface: &'static str) -> &mut Self {
+        self.gate.called(interface);
         self
     }
 
     /// Counts a call of a preview 1 function as admitted, and returns the state that it uses.
     pub(crate) fn called_preview1(&mut self) -> &mut WasiP1Ctx {
-        self.gate.called();
+        self.gate.called(PREVIEW1);
         &mut self.wasi
     }
 }
@@ -57,7 +60,7 @@ impl HostState {
 impl WasiView for HostState {
     /// Every WASI function borrows this once, so the call is counted here.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.gate.called();
+        self.gate.called("wasi");
         self.wasi.ctx()
     }
 }
@@ -65,7 +68,7 @@ impl WasiView for HostState {
 impl WasiHttpView for HostState {
     /// Every function of `wasi:http` borrows this once, so the call is counted here.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.gate.called();
+        self.gate.called("wasi:http");
         self.http.view(self.wasi.ctx().table)
     }
 }

@@ -16,6 +16,7 @@
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host_state` store → `poll_guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
+//! - `run_trace`: the trace of a run; `call_timer`, `call_names`: the time of its calls
 //! - `output`, `lines`, `redact`, `tail`: the guest's output; `current`: lines that libraries log on its behalf
 //!
 //! Architecture Invariant: this crate is the only one that names `wasmtime`, and no type of
@@ -23,6 +24,8 @@
 
 mod authority;
 mod cache;
+mod call_names;
+mod call_timer;
 mod caps;
 mod compile_turns;
 mod compiled_cache;
@@ -64,6 +67,7 @@ mod raw_output;
 mod redact;
 mod report;
 mod run;
+mod run_trace;
 mod slot;
 mod spec;
 mod survey;
@@ -99,6 +103,7 @@ pub use prepare::{SMALL_PLUGIN_BYTES, run_if_asked};
 pub use proposals::validate;
 pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
+pub use run_trace::{CallObserver, HostCall, RunTrace, SLOW_CALL};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 pub use tap::OutputTap;

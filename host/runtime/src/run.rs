@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
+use http::HeaderValue;
 use tokio::sync::mpsc;
 use wasmtime::Store;
 
@@ -64,7 +65,8 @@ pub(crate) async fn run(
     let tenure = authority.tenure().clone();
     let clock = tenure.clock().clone();
     let started_at = clock.now();
-    let gate = Arc::new(Gate::new(tenure.clone()));
+    let calls = spec.trace.as_ref().and_then(|trace| trace.calls.clone());
+    let gate = Arc::new(Gate::new(tenure.clone()).observed(calls));
     let run = Run {
         plugin,
         leash: Arc::new(Leash::new(tenure, spec.timeout, spec.stop.clone())),
@@ -91,6 +93,8 @@ pub(crate) async fn run(
     // Requests run as tasks beside the guest: none of them outlives it.
     run.in_flight.close();
     let stopped_at = clock.now();
+    // A call that the end of the run cut off.
+    run.gate.end_call(stopped_at);
     let said = run.output.finish();
     RunReport {
         end,
@@ -194,12 +198,19 @@ impl Run<'_> {
         })
     }
 
+    /// Returns the header of the run's trace.
+    fn traceparent(&self) -> Option<HeaderValue> {
+        let trace = self.spec.trace.as_ref()?;
+        HeaderValue::from_str(&trace.traceparent).ok()
+    }
+
     /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
     fn http(&self) -> HttpState {
         HttpState::new(HttpClient::new(ClientContext {
             net: self.plugin.net().clone(),
             job: self.plugin.job().clone(),
             token: self.authority.token(),
+            traceparent: self.traceparent(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),
             leash: self.leash.clone(),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mark::PollMark;
 use super::raw_output::RawOutput;
+use super::run_trace::RunTrace;
 use super::tap::OutputTap;
 use leasehold_config::secrets::Secrets;
 use leasehold_config::wall::UnixMs;
@@ -60,6 +61,8 @@ pub struct RunSpec {
     pub stop: StopSignal,
     /// Mark that is set while the guest is polled, for a plugin that this host has not run before.
     pub mark: Option<PollMark>,
+    /// Trace that the run belongs to. `None` if runs are not traced.
+    pub trace: Option<RunTrace>,
 }
 
 /// Signal with which the supervisor stops a run. Clones share the tokens.

@@ -18,6 +18,7 @@ mod shapes;
 mod smith;
 mod stop;
 mod storage;
+mod traced;
 mod versions;
 
 use std::future::Future;
@@ -179,6 +180,7 @@ pub(super) fn spec() -> RunSpec {
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),
         mark: None,
+        trace: None,
     }
 }
 

@@ -64,12 +64,12 @@ pub(crate) fn context(
     Ok(wasi)
 }
 
-/// Sets the configured variables and those with the facts of the lock. A configured variable cannot
+/// Sets the configured variables and those with the facts of the lock and the trace. A configured variable cannot
 /// replace one of the latter: of two with the same name, a guest would see the first.
 fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authority) {
     let token = authority.token().to_string();
-    let ours: [(&str, &str); 7] = [
-        ("LEASEHOLD_JOB", &spec.job),
+    let mut ours = vec![
+        ("LEASEHOLD_JOB", spec.job.as_str()),
         ("LEASEHOLD_LOCK", authority.lock()),
         ("LEASEHOLD_TOKEN", &token),
         ("LEASEHOLD_RUN_ID", &spec.run_id),
@@ -77,6 +77,9 @@ fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authori
         ("ETCD_LOCK_KEY", authority.lock_key()),
         ("ETCD_LOCK_REV", &token),
     ];
+    if let Some(trace) = &spec.trace {
+        ours.push(("TRACEPARENT", &trace.traceparent));
+    }
     let texts = spec.env.iter().map(|(name, text)| (name, text.as_str()));
     let secrets = spec.env_secrets.iter();
     let secrets = secrets.filter_map(|(name, secret)| Some((name, spec.secrets.get(secret)?)));

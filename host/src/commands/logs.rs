@@ -1,22 +1,25 @@
 //! `leasehold logs`: the output of the running and of past runs.
 //!
 //! - `selection`: recorded runs to show. `kept_files`: their whole output, where a host keeps it.
+//! - `shown_runs`: what is printed of them, once. `live`: the output of runs under way.
 
 mod kept_files;
+mod live;
 mod selection;
+mod shown_runs;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_follow::{OutputItem, OutputReader, ReadRequest};
+use leasehold_follow::{OutputReader, ReadRequest};
 use leasehold_lock::StoreError;
-use leasehold_records::{RunKey, RunRecord};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, timeout_at};
+use leasehold_records::{RunName, RunRecord};
+use tokio::time::{Instant, sleep};
 
-use self::selection::{RunName, RunSelection, select};
+use self::live::{LiveEnd, LiveOutput, LiveSource};
+use self::selection::{RunSelection, select};
+use self::shown_runs::ShownRuns;
 use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,15 +28,17 @@ use crate::output_printer::{OutputFormat, OutputPrinter};
 use crate::record_reader::{RecordReader, is_denied, unread};
 use crate::sink;
 
-/// Longest wait for the host of a running run to send what it has.
-const ANSWER: Duration = Duration::from_secs(5);
+/// Longest wait for the record of a run that is to be followed, and the time between two readings.
+const RECORDED: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `leasehold logs`.
 #[derive(Args)]
 pub(crate) struct LogsArgs {
     /// The job.
     job: String,
-    /// Go on with the job's output as it comes, also of later runs and on other hosts.
+    /// Go on with the job's output as it comes, also of later runs and on other hosts; with --run, until the end of that
+    /// run.
     #[arg(short, long)]
     follow: bool,
     /// Only this run: its token, as `leasehold runs` shows it.
@@ -64,55 +69,75 @@ pub(crate) async fn run(args: LogsArgs) -> Result<Exit, Failure> {
 }
 
 async fn show(args: &LogsArgs, reader: &RecordReader) -> Result<Exit, Failure> {
-    let (kv, root) = (reader.locks.kv(), &reader.root);
-    let selection = match (&args.run, args.last) {
-        (Some(run), _) => RunSelection::Run(*run),
-        (None, last) => RunSelection::Last(last.unwrap_or(1)),
-    };
-    let runs = select(&kv, root, &args.job, selection, args.host.as_deref()).await;
-    let runs = runs.map_err(|error| unread(&error))?;
-    if runs.is_empty() {
-        let configured = reader.config.jobs();
-        let unknown = unknown_job(&kv, root, configured, &args.job).await;
-        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
-            return Err(failure);
-        }
-        if !args.follow {
-            return Err(no_run(args));
-        }
-    }
-    let mut output = LogsOutput {
+    let runs = find_runs(args, reader).await?;
+    let mut shown = ShownRuns {
         printer: OutputPrinter::new(args.format, args.timestamps),
         notes: args.follow || runs.len() > 1,
         printed: BTreeSet::new(),
+        oldest: runs.first().map(RunRecord::key),
         is_read: true,
         host: reader.config.host().id().to_owned(),
         data_dir: reader.config.host().data_dir().to_owned(),
     };
     for run in runs.iter().filter(|run| run.is_over()) {
-        output.record(run)?;
+        shown.record(run)?;
     }
-    let running: Vec<&RunRecord> = runs.iter().filter(|run| !run.is_over()).collect();
-    if !args.follow && running.is_empty() || !output.is_read {
+    let end = match (args.follow, args.run) {
+        (false, _) => LiveEnd::Now,
+        (true, Some(run)) => LiveEnd::Run(run),
+        (true, None) => LiveEnd::Signal,
+    };
+    let source = LiveSource {
+        kv: reader.locks.kv(),
+        root: &reader.root,
+        job: &args.job,
+        host: args.host.as_deref(),
+    };
+    let mut live = LiveOutput::new(source, end, &runs);
+    if live.is_over().await? || !shown.is_read {
         return Ok(Exit::Ok);
     }
     let request = ReadRequest {
         job: args.job.clone(),
         host: args.host.clone(),
-        token: args.run.map(|run| run.token),
+        run: args.run,
         by: leasehold_tui::operator(),
     };
-    match OutputReader::open(reader.locks.clone(), root.clone(), request).await {
-        Ok(mut live) => {
-            let ended = if args.follow {
-                follow(&mut live, &mut output, args.run.is_some()).await
-            } else {
-                catch_up(&mut live, &mut output, &running).await
-            };
-            live.close().await;
+    match OutputReader::open(reader.locks.clone(), reader.root.clone(), request).await {
+        Ok(mut output) => {
+            let ended = live.print(&mut output, &mut shown).await;
+            output.close().await;
             ended
         }
-        Err(error) => refuse(args, &mut output, &running, &error),
+        Err(error) => refuse(args, &mut shown, &runs, &error),
+    }
+}
+
+/// Finds the selected runs; a failure where there are none, unless later ones are followed.
+async fn find_runs(args: &LogsArgs, reader: &RecordReader) -> Result<Vec<RunRecord>, Failure> {
+    let (kv, root) = (reader.locks.kv(), &reader.root);
+    let selection = match (&args.run, args.last) {
+        (Some(run), _) => RunSelection::Run(*run),
+        (None, last) => RunSelection::Last(last.unwrap_or(1)),
+    };
+    let deadline = Instant::now() + RECORDED;
+    loop {
+        let runs = select(&kv, root, &args.job, selection, args.host.as_deref()).await;
+        let runs = runs.map_err(|error| unread(&error))?;
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
+        let configured = reader.config.jobs();
+        let unknown = unknown_job(&kv, root, configured, &args.job).await;
+        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
+            return Err(failure);
+        }
+        match (args.follow, args.run) {
+            (true, None) => return Ok(runs),
+            // Its record may be on its way.
+            (true, Some(_)) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+            _ => return Err(no_run(args)),
+        }
     }
 }
 
@@ -132,12 +157,12 @@ fn no_run(args: &LogsArgs) -> Failure {
 /// Shows what is recorded of running runs, for a user who may not request their output.
 fn refuse(
     args: &LogsArgs,
-    output: &mut LogsOutput,
-    running: &[&RunRecord],
+    shown: &mut ShownRuns,
+    runs: &[RunRecord],
     error: &StoreError,
 ) -> Result<Exit, Failure> {
-    for run in running {
-        output.record(run)?;
+    for run in runs.iter().filter(|run| !run.is_over()) {
+        shown.record(run)?;
     }
     let why = if is_denied(error) {
         "live output is not available: this user may not write under `follow/`, where readers request it; \
@@ -150,159 +175,5 @@ fn refuse(
         return Err(Failure::of_line(Exit::Store, &why));
     }
     sink::print_warning(&format!("leasehold: {why}\n"));
-    Ok(Exit::Ok)
-}
-
-/// Where output is printed, and the runs that were.
-struct LogsOutput {
-    printer: OutputPrinter,
-    /// True if runs are told apart by notes.
-    notes: bool,
-    printed: BTreeSet<RunKey>,
-    /// False once the reader of standard output has gone.
-    is_read: bool,
-    /// The host whose files are on this machine, and the directory of its files.
-    host: String,
-    data_dir: PathBuf,
-}
-
-impl LogsOutput {
-    fn record(&mut self, run: &RunRecord) -> Result<(), Failure> {
-        let is_cut = run.output_truncated_bytes > 0;
-        let is_whole = is_cut && self.print_kept(run);
-        if !is_whole {
-            if is_cut && !run.output_kept_in.is_empty() {
-                sink::print_warning(&format!(
-                    "leasehold: host {} keeps all output of this job in {}\n",
-                    run.host, run.output_kept_in
-                ));
-            }
-            let printed = self.printer.print_record(run, self.notes);
-            self.is_read &= printed.map_err(|error| Failure::internal(&error))?;
-        }
-        if run.is_over() {
-            self.printed.insert(key_of(run));
-        }
-        Ok(())
-    }
-
-    /// Prints a run from the files of a host on this machine. Returns false if they do not have it.
-    fn print_kept(&mut self, run: &RunRecord) -> bool {
-        let Some(folder) = kept_files::folder_of(run, &self.host, &self.data_dir) else {
-            return false;
-        };
-        let printed = self.printer.print_kept(run, self.notes, |each| {
-            kept_files::read_lines(&folder, &key_of(run), each)
-        });
-        match printed {
-            Ok((0, _)) => false,
-            Ok((_, is_read)) => {
-                self.is_read &= is_read;
-                sink::print_warning(&format!("leasehold: read from {}\n", folder.display()));
-                true
-            }
-            Err(error) => {
-                sink::print_warning(&format!(
-                    "leasehold: cannot read {}: {error}\n",
-                    folder.display()
-                ));
-                false
-            }
-        }
-    }
-
-    fn item(&mut self, item: &OutputItem) -> Result<(), Failure> {
-        let run = match item {
-            OutputItem::Began(head) | OutputItem::Ended(head, _) | OutputItem::Silent(head) => {
-                Some(&head.key)
-            }
-            OutputItem::Line { run, .. } | OutputItem::Gap { run, .. } => Some(run),
-            OutputItem::CaughtUp(_) | OutputItem::Down { .. } | OutputItem::Up => None,
-        };
-        if run.is_some_and(|run| self.printed.contains(run)) {
-            return Ok(());
-        }
-        let is_note = matches!(item, OutputItem::Began(_) | OutputItem::Ended(..));
-        if is_note && !self.notes {
-            self.printer.skip(item);
-            return Ok(());
-        }
-        let printed = self.printer.print(item);
-        self.is_read &= printed.map_err(|error| Failure::internal(&error))?;
-        Ok(())
-    }
-}
-
-fn key_of(run: &RunRecord) -> RunKey {
-    RunKey {
-        job: run.job.clone(),
-        token: run.token,
-        sequence: run.sequence,
-    }
-}
-
-/// Prints output as it comes, until a signal, the end of standard output's reader, or the end of the `only` run.
-async fn follow(
-    live: &mut OutputReader,
-    output: &mut LogsOutput,
-    only: bool,
-) -> Result<Exit, Failure> {
-    let terminate = signal(SignalKind::terminate());
-    let mut terminate = terminate.map_err(|error| Failure::internal(&error))?;
-    let interrupt = signal(SignalKind::interrupt());
-    let mut interrupt = interrupt.map_err(|error| Failure::internal(&error))?;
-    while output.is_read {
-        let item = tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            item = live.next() => item,
-        };
-        let Some(item) = item else {
-            break;
-        };
-        output.item(&item)?;
-        if only && matches!(item, OutputItem::Ended(..)) {
-            break;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-/// Prints what the hosts of running runs have by now.
-async fn catch_up(
-    live: &mut OutputReader,
-    output: &mut LogsOutput,
-    running: &[&RunRecord],
-) -> Result<Exit, Failure> {
-    let deadline = Instant::now() + ANSWER;
-    let mut missing: BTreeSet<RunKey> = running.iter().map(|run| key_of(run)).collect();
-    let mut answered = BTreeSet::new();
-    while !missing.is_empty() && output.is_read {
-        let Ok(Some(item)) = timeout_at(deadline, live.next()).await else {
-            break;
-        };
-        output.item(&item)?;
-        match &item {
-            OutputItem::CaughtUp(run) => drop(missing.remove(run)),
-            OutputItem::Ended(head, _) => drop(missing.remove(&head.key)),
-            OutputItem::Began(head) => drop(answered.insert(head.key.clone())),
-            _ => {}
-        }
-    }
-    for run in running
-        .iter()
-        .filter(|run| !answered.contains(&key_of(run)))
-    {
-        sink::print_warning(&format!(
-            "leasehold: host {} did not send the output of run {} within {} s: it has stopped, cannot reach the \
-             store, or is of an earlier version\n",
-            run.host,
-            run.token,
-            ANSWER.as_secs()
-        ));
-        if !run.output.is_empty() {
-            output.record(run)?;
-        }
-    }
     Ok(Exit::Ok)
 }

@@ -5,7 +5,6 @@ mod part_file;
 mod restore;
 mod serve;
 mod status;
-mod target;
 
 use clap::Subcommand;
 use leasehold_supervisor::event_level::EventLevel;

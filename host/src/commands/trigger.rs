@@ -1,8 +1,9 @@
 //! `leasehold trigger`: one run of a job now, under its lock, on any host that has the job.
 //!
-//! - `follow`: the request, from host to host to its end.
+//! - `follow`: the request, from host to host to its end. `run_output`: the output of its run.
 
 mod follow;
+mod run_output;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::orders::{OpenDesk, OrderArgs};
 pub(crate) struct TriggerArgs {
     /// The job.
     job: String,
-    /// Wait for the end of the run, print the end of its output, and exit as it ended.
+    /// Wait for the end of the run, print its output as it comes, and exit as it ended.
     ///
     /// Ctrl-C ends the wait and leaves the run alone.
     #[arg(long)]

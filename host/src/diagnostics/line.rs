@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use leasehold_records::printable;
 use serde::Serialize;
 
+use crate::look::paint;
 use leasehold_runtime::Level;
 
 /// Format of diagnostics.
@@ -104,7 +105,7 @@ fn level(level: Level, colours: bool) -> String {
         Level::Debug => 34,
         Level::Trace => 35,
     };
-    format!("\u{1b}[{colour}m{name:>5}\u{1b}[0m")
+    paint(&format!("{name:>5}"), colour)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn takeover() -> Vec<OutputItem> {
         OutputItem::Gap {
             run: key(1_198),
             bytes: 4_096,
-            is_beginning: true,
+            cause: GapCause::Earlier,
         },
         line(1_198, OutputStream::Stdout, "batch 1"),
         line(1_198, OutputStream::Stderr, "no \u{1b}[31mroom"),
@@ -58,7 +58,7 @@ fn takeover() -> Vec<OutputItem> {
         OutputItem::Gap {
             run: key(1_204),
             bytes: 12,
-            is_beginning: false,
+            cause: GapCause::Unsent,
         },
         OutputItem::Ended(head(1_204, "web2"), RunEnding::Published(end)),
         OutputItem::Down {

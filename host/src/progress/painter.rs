@@ -27,10 +27,10 @@ pub(super) enum Painter {
 }
 
 impl Painter {
-    /// Chooses a bar if standard error is a terminal that can move its cursor.
+    /// Chooses a bar if standard error is a terminal that can move its cursor, and notes are wanted there.
     pub(super) fn for_stderr() -> Self {
         let can_redraw = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        if !can_redraw || !io::stderr().is_terminal() {
+        if !can_redraw || !io::stderr().is_terminal() || sink::is_quiet() {
             return Self::Lines(None);
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
@@ -57,7 +57,7 @@ impl Painter {
             }
             Self::Lines(last) => {
                 for line in lines(last, view) {
-                    sink::print_error(&format!("loading: {line}\n"));
+                    sink::print_warning(&format!("loading: {line}\n"));
                 }
             }
         }

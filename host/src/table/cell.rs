@@ -3,7 +3,7 @@
 use leasehold_records::{Outcome, printable};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::look::Look;
+use crate::look::{self, Look};
 
 /// Meaning of a cell, which a colour repeats. No colour is the only sign of anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn paint(text: &str, tint: Tint, look: Look) -> String {
         Tint::Bad => 31,
     };
     if look.colours && !text.is_empty() {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        look::paint(text, code)
     } else {
         text.to_owned()
     }

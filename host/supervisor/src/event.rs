@@ -16,7 +16,9 @@ use serde::Serialize;
 
 pub use changes::{ChangedJob, ReloadCounts};
 pub use context::EventContext;
-pub use found::{AbandonedRun, DisbelievedTick, MissedTicks, NotifyFailure};
+pub use found::{
+    AbandonedRun, DisbelievedTick, MissedTicks, NotifyFailure, TraceOutage, TraceReturn,
+};
 pub use plugin_load::{CompileStart, LoadEnd};
 pub use skip_cause::SkipCause;
 
@@ -225,8 +227,7 @@ pub enum EventKind {
         /// The error.
         error: String,
     },
-    /// The host lacks something that the job needs, or an operator keeps it from starting; it is out of the queue of its
-    /// lock.
+    /// The host lacks something that the job needs, or an operator keeps it from starting; it is out of the queue.
     StandingBack {
         /// The reason.
         reason: String,
@@ -384,6 +385,10 @@ pub enum EventKind {
     },
     /// Messages of `[notify]` cannot be delivered. Logged once a cause.
     NotifyFailed(NotifyFailure),
+    /// Traces do not reach the collector of `[otlp]`. Logged once an outage.
+    TracesFailed(TraceOutage),
+    /// The collector takes traces again.
+    TracesBack(TraceReturn),
     /// Lines were dropped, because the reader of the log is slow.
     LinesDropped {
         /// Number of lines.

@@ -38,6 +38,7 @@ impl EventKind {
             | Self::TicksMissed(_)
             | Self::RunAbandoned(_)
             | Self::NotifyFailed(_)
+            | Self::TracesFailed(_)
             | Self::StandingBack { .. }
             | Self::Backoff { .. }
             | Self::ConfigGone { .. }
@@ -61,6 +62,7 @@ impl EventKind {
             | Self::StoreOpened { .. }
             | Self::StoreClosed
             | Self::StoreBack { .. }
+            | Self::TracesBack(_)
             | Self::IdBusy { .. }
             | Self::IdRegained { .. }
             | Self::Acquired { .. }

@@ -18,9 +18,10 @@ use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, Clock, Token};
 use leasehold_records::RunRecord;
+use leasehold_runtime::RunTrace;
 
 pub use form::Form;
-pub use sink::{EventSink, JobView};
+pub use sink::{EventSink, JobView, RunStart};
 pub use writer::Out;
 
 use crate::event::{Event, EventContext, EventKind};
@@ -129,6 +130,16 @@ impl EventLog {
                 sink.job_changed(&self.host, job);
             }
         }
+    }
+
+    /// Passes a run that is about to start to the sinks, and returns its trace, if one of them makes it. It is not an
+    /// event, and no line is written.
+    pub(crate) fn begin_run(&self, run: &RunStart<'_>) -> Option<RunTrace> {
+        if self.muted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut sinks = self.shared.sinks.iter();
+        sinks.find_map(|sink| sink.run_begins(&self.host, run))
     }
 
     /// Returns the host whose events these are.

@@ -9,7 +9,7 @@
 //! - `history`: bounds on the runs of a job, and the end of runs that have none.
 //! - `rules`: the bounds of each job. `aged`: records that are old, and those of jobs that no host has.
 //! - `sizes`: the number of a job's records that fit its bytes; pure.
-//! - `cut_off`: runs of dead hosts, known from the claims of their ticks.
+//! - `cut_off`: runs of dead hosts, known from the claims of their ticks. `unended`: runs whose record has no end.
 //! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
@@ -22,7 +22,9 @@ mod losses;
 mod merging;
 mod outbox;
 mod rules;
+mod run_fate;
 mod sizes;
+mod unended;
 mod writer;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use leasehold_config::JobHistory;
 use leasehold_lock::Locks;
-use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
+use leasehold_records::{HostRecord, JobRecord, Root, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -167,15 +169,6 @@ impl RecordWriterTask {
             let dropped = EventKind::RecordsDropped { count, reason };
             self.event_log.emit(EventContext::default(), dropped);
         }
-    }
-}
-
-/// Returns the key of a run's record.
-pub(crate) fn run_key(record: &RunRecord) -> RunKey {
-    RunKey {
-        job: record.job.clone(),
-        token: record.token,
-        sequence: record.sequence,
     }
 }
 

@@ -35,7 +35,8 @@
 //! - `sink`, `observer`: the ways in
 //! - `health`, [`status`]: checks, and JSON
 //! - `server`: HTTP
-//! - `notify`: messages about failures, which need no `listen`
+//! - `notify`: messages about failures, `traces`: traces of runs; they need no `listen`
+//! - `post`, `request_headers`, `tls`: requests that both send
 
 mod health;
 mod host_state;
@@ -43,13 +44,17 @@ mod job_table;
 mod metrics;
 mod notify;
 mod observer;
+mod post;
 mod process_state;
+mod request_headers;
 #[cfg(test)]
 mod sample;
 mod server;
 mod sink;
 pub mod status;
 mod telemetry;
+mod tls;
+mod traces;
 
 pub use job_table::MOST_JOBS;
 pub use metrics::{MetricInfo, describe_metrics, metric_infos};
@@ -57,3 +62,4 @@ pub use notify::Notifier;
 pub use process_state::BuildInfo;
 pub use server::{ListenError, TelemetryServer};
 pub use telemetry::Telemetry;
+pub use traces::Tracer;

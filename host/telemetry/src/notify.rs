@@ -20,21 +20,18 @@
 //! - `draft`: the facts of a message. `notice`: the message, with its texts. Both are pure.
 //! - `job_memory`: the failures of one job. `limit`: messages an hour. Both are pure.
 //! - `judge`: from an event to drafts. `sink`: the way in.
-//! - `courier`: the task. `program`, `post`, `headers`, `tls`: its means.
+//! - `courier`: the task. `program`: the program it runs.
 
 mod courier;
 mod draft;
-mod headers;
 mod job_memory;
 mod judge;
 mod limit;
 mod notice;
-mod post;
 mod program;
 mod sink;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

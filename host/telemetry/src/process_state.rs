@@ -9,6 +9,7 @@ use leasehold_lock::{BootTime, Clock};
 use leasehold_supervisor::event_log::EventLog;
 
 use crate::host_state::HostState;
+use crate::traces::TraceCounts;
 
 /// Time without a heartbeat of the main runtime after which the process counts as stuck. Guests yield at each tick
 /// of the watchdog, so that a busy machine delays a heartbeat by moments.
@@ -30,6 +31,7 @@ pub(crate) struct ProcessState {
     pub(crate) clock: Arc<dyn Clock>,
     hosts: RwLock<BTreeMap<Arc<str>, Arc<HostState>>>,
     event_log: OnceLock<EventLog>,
+    trace_counts: OnceLock<Arc<TraceCounts>>,
     /// Last heartbeat of the main runtime, in nanoseconds of boot time.
     heartbeat: AtomicU64,
     /// Connections that were closed at once, because too many were open.
@@ -46,6 +48,7 @@ impl ProcessState {
             clock,
             hosts: RwLock::default(),
             event_log: OnceLock::new(),
+            trace_counts: OnceLock::new(),
             heartbeat,
             refused_connections: AtomicU64::new(0),
         }
@@ -54,6 +57,11 @@ impl ProcessState {
     /// Counts the lines that this log drops.
     pub(crate) fn watch_log(&self, event_log: &EventLog) {
         let _ = self.event_log.set(event_log.clone());
+    }
+
+    /// Shows these counts of spans.
+    pub(crate) fn watch_traces(&self, counts: &Arc<TraceCounts>) {
+        let _ = self.trace_counts.set(counts.clone());
     }
 
     /// Returns the state of a host; a new one if it is not known.
@@ -90,6 +98,11 @@ impl ProcessState {
     /// Returns the number of lines that the event log has dropped.
     pub(crate) fn dropped_lines(&self) -> u64 {
         self.event_log.get().map_or(0, EventLog::dropped)
+    }
+
+    /// Returns the counts of spans, if runs are traced.
+    pub(crate) fn trace_counts(&self) -> Option<&TraceCounts> {
+        self.trace_counts.get().map(|counts| &**counts)
     }
 
     /// Records that the main runtime makes progress.

@@ -104,6 +104,8 @@ const fn is_of_process(kind: &EventKind) -> bool {
             | EventKind::Note { .. }
             | EventKind::LinesDropped { .. }
             | EventKind::NotifyFailed { .. }
+            | EventKind::TracesFailed(_)
+            | EventKind::TracesBack(_)
     )
 }
 

@@ -8,6 +8,7 @@ use leasehold_supervisor::event_log::{EventLog, EventSink};
 use crate::observer::HostObserver;
 use crate::process_state::{BuildInfo, ProcessState};
 use crate::sink::MetricsSink;
+use crate::traces::Tracer;
 
 /// Reports of all hosts of one process. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ impl Telemetry {
     /// Counts the lines that this log drops.
     pub fn watch_log(&self, event_log: &EventLog) {
         self.0.watch_log(event_log);
+    }
+
+    /// Shows how many spans this tracer has sent and dropped.
+    pub fn watch_traces(&self, tracer: &Tracer) {
+        self.0.watch_traces(tracer.counts());
     }
 
     /// Returns the observer for the lock client of this host.

@@ -1,6 +1,7 @@
 //! The command line as scripts and people use it: exit codes, signals, reports, tables, pipes, and a store that is
 //! not there yet.
 
+mod aged;
 mod blocked;
 mod check;
 mod config;

@@ -5,6 +5,7 @@ mod cut;
 mod dev;
 mod hostile;
 mod mix;
+mod orders;
 mod output;
 mod recording;
 mod session;

@@ -7,6 +7,7 @@ mod manifests;
 mod missing;
 
 use std::collections::HashSet;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +73,7 @@ fn config(etcd: &Etcd) -> Result<Config> {
                 .config("work", FOR_EVER);
             let job = job.restart("1h", "1h");
             if form == Form::Typed {
-                // Its own keys, and those that the manifest in the file asks for.
-                job.allow_kv(&[&format!("{spins}/"), &format!("{name}/")])
+                job.allow_kv(&[&format!("{spins}/")])
             } else {
                 job
             }
@@ -145,6 +145,25 @@ fn guests_in_every_language_run_log_write_and_are_stopped() -> Result<()> {
         etcd.queue("/leasehold/locks/")?.is_empty(),
         "a lock was not given back"
     );
+    Ok(())
+}
+
+/// The manifest of a template asks for no more than a dropped-in plugin may have by default.
+#[test]
+fn a_template_dropped_into_a_folder_runs_unchanged() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let config = config_for("host-a", &etcd).plugins("dir", "plugins");
+    let (rust, c) = (file("count-rust")?, file("count-c")?);
+    let host = HostProcess::start_in_prepared(&config, |dir| {
+        let folder = dir.join("plugins");
+        fs::create_dir(&folder)?;
+        fs::copy(&rust, folder.join("count-rust.wasm"))?;
+        fs::copy(&c, folder.join("count-c.wasm"))?;
+        Ok(())
+    })?;
+    for name in ["dropped.count-rust", "dropped.count-c"] {
+        beats_under_its_lock(&host, &etcd, name, Form::Typed)?;
+    }
     Ok(())
 }
 

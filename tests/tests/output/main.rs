@@ -2,10 +2,12 @@
 
 mod bounds;
 mod dashboard;
+mod finished;
 mod follow;
 mod hostile;
 mod kept;
 mod rights;
+mod triggered;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,7 +46,7 @@ fn guest_line(host: &HostProcess, job: &str) -> Result<()> {
     host.wait_for(SLACK, is_line).map(drop)
 }
 
-/// `leasehold logs JOB`, running.
+/// A command that prints output, running.
 struct Follower {
     process: Process,
     stdout: Tail<String>,
@@ -54,11 +56,16 @@ struct Follower {
 impl Follower {
     /// Starts it with the config of a host.
     fn start(dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::run(dir, &[&["logs"], args].concat())
+    }
+
+    /// Starts another command with the config of a host.
+    fn run(dir: &Path, args: &[&str]) -> Result<Self> {
         let mut command = Command::new(binaries::leasehold()?);
-        command.arg("logs").args(args);
+        command.args(args);
         command.arg("-c").arg(dir.join("leasehold.toml"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Process::spawn("leasehold logs", &mut command)?;
+        let mut process = Process::spawn("leasehold", &mut command)?;
         let stdout = process.take_stdout().context("no standard output")?;
         let stderr = process.take_stderr().context("no standard error")?;
         Ok(Self {

@@ -13,6 +13,7 @@ mod identity;
 mod jitter;
 mod leader;
 mod lost_reply;
+mod modes;
 mod network;
 mod no_space;
 mod outage;

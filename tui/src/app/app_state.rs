@@ -139,8 +139,9 @@ impl App {
                 Err(text) => (text.clone(), true),
             };
             self.note = Some(StatusNote {
-                text,
+                text: leasehold_records::printable::line(&text),
                 is_bad,
+                is_event: true,
                 at_unix_ms: fact.at_unix_ms,
             });
         }
@@ -158,6 +159,7 @@ impl App {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: false,
+            is_event: false,
             at_unix_ms: now,
         });
     }
@@ -167,6 +169,7 @@ impl App {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: true,
+            is_event: false,
             at_unix_ms: now,
         });
     }

@@ -22,6 +22,8 @@ pub(crate) enum AppEffect {
 pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
+    /// The message is in the Events view too, in full.
+    pub(crate) is_event: bool,
     /// Moment of the message.
     pub(crate) at_unix_ms: UnixMs,
 }

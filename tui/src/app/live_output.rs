@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use leasehold_follow::{OutputItem, RunEnding};
-use leasehold_records::{OutputStream, RunKey, printable};
+use leasehold_records::{OutputStream, printable};
 
 /// Lines, and bytes of them, that are kept.
 const MOST_LINES: usize = 5_000;
@@ -58,7 +58,7 @@ impl LiveOutput {
                 LiveKind::Note,
                 format!(
                     "run {} on {} began {} (attempt {})",
-                    name(&head.key),
+                    head.key.name(),
                     head.host,
                     head.started_unix_ms,
                     head.attempt
@@ -72,6 +72,7 @@ impl LiveOutput {
                 let level = line.level.as_deref().map(|level| format!("{level}: "));
                 (kind, format!("{}{}", level.unwrap_or_default(), line.text))
             }
+            OutputItem::RecordedLine { text, .. } => (LiveKind::Plain, text.clone()),
             OutputItem::Gap { bytes, .. } => {
                 (LiveKind::Note, format!("{bytes} bytes of output left out"))
             }
@@ -82,11 +83,11 @@ impl LiveOutput {
                     RunEnding::Recorded(run) => format!("ended: {}", run.outcome.as_str()),
                     RunEnding::Unknown => "has no recorded end".to_owned(),
                 };
-                let run = name(&head.key);
+                let run = head.key.name();
                 (LiveKind::Note, format!("run {run} on {} {how}", head.host))
             }
             OutputItem::Silent(head) => {
-                let run = name(&head.key);
+                let run = head.key.name();
                 (
                     LiveKind::Note,
                     format!("{} no longer sends run {run}", head.host),
@@ -100,12 +101,5 @@ impl LiveOutput {
         };
         self.push(kind, &text);
         1
-    }
-}
-
-fn name(run: &RunKey) -> String {
-    match run.sequence {
-        0 => run.token.to_string(),
-        sequence => format!("{}.{sequence}", run.token),
     }
 }

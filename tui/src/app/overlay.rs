@@ -1,6 +1,7 @@
 //! Overlays of a view: filter prompt, help, palette, description, output, confirmation.
 
-use super::admin_order::AdminOrder;
+use super::admin_order::EntryOrder;
+use super::order_form::OrderForm;
 use crate::keymap::Command;
 
 /// Longest text that can be typed.
@@ -92,9 +93,11 @@ pub(crate) enum OpenOverlay {
     Logs { up: usize },
     /// Confirmation of a change to another client: it is made once the name is typed.
     Confirm {
-        order: AdminOrder,
+        order: EntryOrder,
         typing: TextInput,
     },
+    /// Form of an order to hosts.
+    Form(OrderForm),
 }
 
 /// Commands that match the typed text.

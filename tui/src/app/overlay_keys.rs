@@ -4,8 +4,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use leasehold_records::UnixMs;
 
+use super::admin_order::AdminOrder;
 use super::app_state::App;
 use super::effect::AppEffect;
+use super::order_form::OrderForm;
 use super::overlay::{OpenOverlay, TextInput, matching_commands};
 use crate::filter::Filter;
 use crate::keymap::Command;
@@ -18,6 +20,7 @@ impl App {
                 | OpenOverlay::Palette { typing, .. }
                 | OpenOverlay::Confirm { typing, .. },
             ) => Some(typing),
+            Some(OpenOverlay::Form(form)) => form.typing(),
             _ => None,
         }
     }
@@ -98,6 +101,13 @@ impl App {
                 _ => {}
             }
         }
+        if let Some(OpenOverlay::Form(form)) = &mut self.overlay {
+            match key.code {
+                KeyCode::Down | KeyCode::Tab => form.step(1),
+                KeyCode::Up | KeyCode::BackTab => form.step(-1),
+                _ => {}
+            }
+        }
         let Some(typing) = self.typing() else {
             return Vec::new();
         };
@@ -132,7 +142,7 @@ impl App {
             Some(OpenOverlay::Confirm { order, typing }) => {
                 if typing.text() == order.confirm {
                     self.notify(now, format!("{}: sent to the store", order.deed.as_str()));
-                    return vec![AppEffect::Order(order)];
+                    return vec![AppEffect::Order(AdminOrder::Entry(order))];
                 }
                 self.warn(
                     now,
@@ -144,7 +154,33 @@ impl App {
                 );
                 Vec::new()
             }
+            Some(OpenOverlay::Form(form)) => self.send_form(form, now),
             _ => Vec::new(),
+        }
+    }
+
+    /// Goes on to the next field of a form, or sends the order after the last one.
+    fn send_form(&mut self, mut form: OrderForm, now: UnixMs) -> Vec<AppEffect> {
+        if !form.is_at_end() {
+            form.step(1);
+            self.overlay = Some(OpenOverlay::Form(form));
+            return Vec::new();
+        }
+        match form.fill(now, self.setup.zone) {
+            Ok(order) => {
+                let sent = format!(
+                    "{} of {}: sent to the store",
+                    order.verb.as_str(),
+                    order.verb.target()
+                );
+                self.notify(now, sent);
+                vec![AppEffect::Order(AdminOrder::Hosts(order))]
+            }
+            Err(reason) => {
+                self.warn(now, reason);
+                self.overlay = Some(OpenOverlay::Form(form));
+                Vec::new()
+            }
         }
     }
 }

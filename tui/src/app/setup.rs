@@ -1,5 +1,6 @@
 //! Settings of the program: where its facts come from, its keys and colours, and the permission to write.
 
+use leasehold_orders::Tz;
 use leasehold_records::UnixMs;
 
 use crate::keymap::Keymap;
@@ -27,4 +28,6 @@ pub(crate) struct AppSetup {
     pub(crate) source: FactSource,
     /// Name in the record of an admin action, as user@machine.
     pub(crate) operator: String,
+    /// Zone of the times that the operator types.
+    pub(crate) zone: Tz,
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use leasehold_lock::{LeaseId, Revision};
-use leasehold_records::{AdminAction, JobState, UnixMs};
+use leasehold_records::{JobState, UnixMs};
+
+mod orders;
 
 use super::*;
 use crate::fact::Fact;
@@ -29,6 +31,7 @@ impl TestApp {
             allow_write,
             source: FactSource::Store("127.0.0.1:2379".into()),
             operator: "ann@desk".into(),
+            zone: leasehold_orders::Tz::UTC,
         };
         let now = store.now;
         let mut app = App::new(store.model, setup);
@@ -238,10 +241,10 @@ fn run_is_stopped_only_after_typing_the_lock_name() {
     desk.types("K");
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
-    let [AppEffect::Order(order)] = effects.as_slice() else {
+    let [AppEffect::Order(AdminOrder::Entry(order))] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(order.deed, AdminAction::StopRun);
+    assert_eq!(order.deed, EntryAction::StopRun);
     assert_eq!(order.key, "/leasehold/locks/a/1");
     assert_eq!(order.create_revision, Revision::new(1_001));
     assert_eq!(order.whom, "led@host-1");
@@ -267,7 +270,7 @@ fn waiter_can_only_be_removed_and_holder_only_stopped() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == LeaseId::new(2))
+        matches!(effects.as_slice(), [AppEffect::Order(AdminOrder::Entry(order))] if order.deed == EntryAction::RemoveEntry && order.lease == LeaseId::new(2))
     );
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
-use leasehold_records::{AdminAction, UnixMs};
+use leasehold_records::UnixMs;
 
+use super::admin_order::EntryAction;
 use super::admin_plan::plan_order;
 use super::app_state::App;
 use super::effect::AppEffect;
 use super::list::RowKey;
+use super::order_plan::plan_host_order;
 use super::overlay::{OpenOverlay, TextInput};
 use super::view::View;
 use crate::filter::Filter;
@@ -102,9 +104,18 @@ impl App {
                 return vec![AppEffect::Mouse(self.setup.mouse)];
             }
             Command::Copy => return self.copy_row(now),
-            Command::RevokeLease => self.open_confirm(AdminAction::RevokeLease, now),
-            Command::RemoveEntry => self.open_confirm(AdminAction::RemoveEntry, now),
-            Command::StopRun => self.open_confirm(AdminAction::StopRun, now),
+            Command::RevokeLease => self.open_confirm(EntryAction::RevokeLease, now),
+            Command::RemoveEntry => self.open_confirm(EntryAction::RemoveEntry, now),
+            Command::StopRun => self.open_confirm(EntryAction::StopRun, now),
+            Command::Trigger
+            | Command::Pause
+            | Command::Resume
+            | Command::PauseAll
+            | Command::ResumeAll
+            | Command::Stop
+            | Command::Restart
+            | Command::Drain
+            | Command::Undrain => self.open_form(command, now),
             Command::Palette => {
                 let typing = TextInput::default();
                 self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
@@ -309,7 +320,18 @@ impl App {
         }
     }
 
-    fn open_confirm(&mut self, deed: AdminAction, now: UnixMs) {
+    fn open_form(&mut self, command: Command, now: UnixMs) {
+        match plan_host_order(self, command, now) {
+            Ok(form) => {
+                // A note would cover the keys of the form.
+                self.note = None;
+                self.overlay = Some(OpenOverlay::Form(form));
+            }
+            Err(why) => self.warn(now, why),
+        }
+    }
+
+    fn open_confirm(&mut self, deed: EntryAction, now: UnixMs) {
         match plan_order(self, deed, now) {
             Ok(order) => {
                 let typing = TextInput::default();

@@ -82,7 +82,16 @@ commands! {
         Copy         "copy"           ["y"]                   "copy the selected row"
         RevokeLease  "revoke-lease"   ["X"]                   "end the lease of the selected entry"
         RemoveEntry  "remove-entry"   ["x"]                   "take the selected entry out of its queue"
-        StopRun      "stop-run"       ["K"]                   "stop the selected run";
+        StopRun      "stop-run"       ["K"]                   "force the selected run off its lock"
+        Trigger      "trigger"        ["T"]                   "run the selected job once, now"
+        Pause        "pause"          ["P"]                   "keep new runs of the selected job off"
+        Resume       "resume"         ["R"]                   "end the pause of the selected job"
+        PauseAll     "pause-all"      []                      "keep new runs of all jobs off"
+        ResumeAll    "resume-all"     []                      "end the pause of all jobs"
+        Stop         "stop"           ["E"]                   "ask the run of the selected job to end"
+        Restart      "restart"        ["A"]                   "end the run of the selected job, and run it again"
+        Drain        "drain"          ["D"]                   "keep new runs off the selected host"
+        Undrain      "undrain"        ["U"]                   "end the drain of the selected host";
     Program:
         Palette      "palette"        [":"]                   "find a command by its name"
         Help         "help"           ["?"]                   "what the keys do"
@@ -132,6 +141,20 @@ impl Command {
 
     /// Returns true for commands that change the store, and so need permission.
     pub(crate) const fn writes(self) -> bool {
-        matches!(self, Self::RevokeLease | Self::RemoveEntry | Self::StopRun)
+        matches!(
+            self,
+            Self::RevokeLease
+                | Self::RemoveEntry
+                | Self::StopRun
+                | Self::Trigger
+                | Self::Pause
+                | Self::Resume
+                | Self::PauseAll
+                | Self::ResumeAll
+                | Self::Stop
+                | Self::Restart
+                | Self::Drain
+                | Self::Undrain
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, LeaseId, Revision};
-use leasehold_records::{AdminAction, AdminActionRecord, UnixMs};
+use leasehold_records::{AdminAction, AdminActionRecord, ControlKey, UnixMs};
 
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
@@ -49,7 +49,12 @@ impl Model {
             }
             FactKind::Health(health) => self.health = Some(health),
             FactKind::Ttl(lease, answer) => self.leases.record_answer(lease, at, answer),
-            FactKind::Answer(_) | FactKind::Output(..) => {}
+            FactKind::Answer(answer) => {
+                let shown = |text: String| Arc::from(leasehold_records::printable::line(&text));
+                let answer = answer.map(shown).map_err(shown);
+                self.emit_between_steps(at, Revision::NONE, EventKind::Answer(answer));
+            }
+            FactKind::Output(..) => {}
         }
     }
 
@@ -103,6 +108,12 @@ impl Model {
             .chain(state.jobs.keys().map(|(job, host)| root.job(job, host)))
             .chain(state.runs.keys().map(|run| root.run(run)))
             .chain(state.deeds.keys().cloned())
+            .chain(state.holds.keys().filter_map(|hold| match hold {
+                ControlKey::All => Some(root.all_control()),
+                ControlKey::Job(job) => Some(root.job_control(job)),
+                ControlKey::Host(host) => Some(root.host_control(host)),
+                ControlKey::Stop(..) | ControlKey::Trigger(..) => None,
+            }))
     }
 
     fn apply_changes(&mut self, at: UnixMs, changes: Vec<KeyChange>) {

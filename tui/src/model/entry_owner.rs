@@ -9,6 +9,8 @@ use leasehold_records::{HolderRecord, printable};
 
 /// Longest name taken from another client's value, in characters.
 const LONGEST_NAME: usize = 64;
+/// Longest text taken from the value of an administrative hold, in characters.
+const LONGEST_TEXT: usize = 512;
 
 /// The holder or waiter of an entry. Entries with equal owners belong to one actor, which waits for itself if one is
 /// behind the other.
@@ -32,6 +34,8 @@ pub(crate) enum EntryOwner {
     Hold {
         /// The last part of its key.
         name: Arc<str>,
+        /// Its value: the operator's text.
+        said: Arc<str>,
     },
 }
 
@@ -47,7 +51,9 @@ impl EntryOwner {
         if entry.lease.is_none() {
             let name = entry.key.rsplit('/').next().unwrap_or_default();
             let name = printable::line(name).into();
-            return Self::Hold { name };
+            let said = printable::bytes(&entry.value);
+            let said = said.chars().take(LONGEST_TEXT).collect::<String>().into();
+            return Self::Hold { name, said };
         }
         let said = std::str::from_utf8(&entry.value).unwrap_or_default();
         let said: String = said.chars().take(LONGEST_NAME).collect();
@@ -65,7 +71,7 @@ impl EntryOwner {
                 format!("client {}", crate::text::hex_short(*lease))
             }
             Self::Other { said, .. } => said.to_string(),
-            Self::Hold { name } => format!("hold: {name}"),
+            Self::Hold { name, .. } => format!("hold: {name}"),
         }
     }
 

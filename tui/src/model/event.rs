@@ -62,6 +62,8 @@ pub(crate) enum EventKind {
     HostUp(Arc<LiveHost>),
     HostGone(Arc<LiveHost>),
     Deed(Arc<AdminActionRecord>),
+    /// Result of an action of this operator.
+    Answer(Result<Arc<str>, Arc<str>>),
     /// The connection to the store was lost.
     Down(Arc<str>),
     /// Everything was read again; changes during the interruption have no moments of their own.
@@ -89,6 +91,8 @@ impl EventKind {
             Self::HostUp(_) => "HOST",
             Self::HostGone(_) => "GONE",
             Self::Deed(_) => "DEED",
+            Self::Answer(Ok(_)) => "DONE",
+            Self::Answer(Err(_)) => "FAILED",
             Self::Down(_) => "DOWN",
             Self::Live => "LIVE",
         }
@@ -102,7 +106,7 @@ impl EventKind {
             | Self::Passes { parting, .. }
             | Self::Leaves { parting, .. } => *parting != LeaveReason::Released,
             Self::RunEnds(run) => !matches!(run.outcome, Done | Again | Running | Stopped),
-            Self::HostGone(_) | Self::Down(_) | Self::Deed(_) => true,
+            Self::HostGone(_) | Self::Down(_) | Self::Deed(_) | Self::Answer(Err(_)) => true,
             _ => false,
         }
     }
@@ -156,6 +160,7 @@ impl EventKind {
             }
             Self::HostGone(host) => format!("{} is down", host.record.host),
             Self::Deed(deed) => deed.to_string(),
+            Self::Answer(Ok(text) | Err(text)) => text.to_string(),
             Self::Down(reason) => format!("connection to the store lost: {reason}"),
             Self::Live => "everything was read".into(),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::view::lock_of;
-use leasehold_records::{Root, RunKey, printable};
+use leasehold_records::{ControlKey, Root, RunKey, printable};
 
 /// The root and the prefixes that are shown.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) enum KeyKind {
     Job(String, String),
     Run(RunKey),
     Deed,
+    /// A pause or a drain.
+    Hold(ControlKey),
     /// A key that is not shown.
     Nothing,
 }
@@ -56,7 +58,7 @@ impl KeyScope {
     }
 
     /// The parts of the root to follow if the user may not read all of it.
-    pub(crate) fn parts(&self) -> [String; 5] {
+    pub(crate) fn parts(&self) -> [String; 6] {
         let root = &self.root;
         [
             root.locks(),
@@ -64,6 +66,7 @@ impl KeyScope {
             root.jobs(),
             root.runs(),
             root.admin_actions(),
+            root.control(),
         ]
     }
 
@@ -90,6 +93,10 @@ impl KeyScope {
             }
             "runs" => KeyKind::Run(self.root.parse_run(key)?),
             "deeds" => KeyKind::Deed,
+            "control" => match self.root.parse_control(key)? {
+                ControlKey::Stop(..) | ControlKey::Trigger(..) => return None,
+                hold => KeyKind::Hold(hold),
+            },
             _ => return None,
         })
     }
@@ -117,6 +124,12 @@ mod tests {
         assert_eq!(scope.classify("/else/x/694d"), KeyKind::Nothing);
         let job = KeyKind::Job("j".into(), "h".into());
         assert_eq!(scope.classify("/leasehold/jobs/j/h"), job);
+        let pause = KeyKind::Hold(ControlKey::Job("j".into()));
+        assert_eq!(scope.classify("/leasehold/control/jobs/j"), pause);
+        let all = KeyKind::Hold(ControlKey::All);
+        assert_eq!(scope.classify("/leasehold/control/all"), all);
+        let stop = "/leasehold/control/stops/j/00000000000000000007";
+        assert_eq!(scope.classify(stop), KeyKind::Nothing);
         assert_eq!(scope.label("/leasehold/locks/a/b"), "a/b");
         assert_eq!(scope.label("/legacy/x"), "/legacy/x");
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use leasehold_lock::{KeyValue, LeaseId};
 use leasehold_records::{
-    AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, UnixMs, printable,
+    AdminActionRecord, ControlKey, HoldMark, HostControl, HostRecord, JobControl, JobRecord,
+    RunKey, RunRecord, UnixMs, printable,
 };
 
 use super::queue_entry::QueueEntry;
@@ -25,6 +26,7 @@ pub(crate) enum StoreItem {
     Job(Arc<JobRecord>),
     Run(RunKey, Arc<RunRecord>),
     Deed(Arc<AdminActionRecord>),
+    Hold(ControlKey, Arc<HoldMark>),
 }
 
 impl StoreItem {
@@ -65,8 +67,22 @@ impl StoreItem {
                 record.host.iter_mut().for_each(clean);
                 Some(Self::Deed(record.into()))
             }
+            KeyKind::Hold(at) => {
+                let mut mark = read_mark(&at, &key.value)?;
+                clean_all([&mut mark.by, &mut mark.why]);
+                Some(Self::Hold(at, mark.into()))
+            }
             KeyKind::Nothing => None,
         }
+    }
+}
+
+/// Decodes the pause or the drain under a key.
+fn read_mark(key: &ControlKey, value: &[u8]) -> Option<HoldMark> {
+    match key {
+        ControlKey::Host(_) => Some(HostControl::from_json(value).ok()?.drain?.mark),
+        ControlKey::All | ControlKey::Job(_) => JobControl::from_json(value).ok()?.pause,
+        ControlKey::Stop(..) | ControlKey::Trigger(..) => None,
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_records::{AdminActionRecord, JobRecord, RunKey, RunRecord};
+use leasehold_records::{AdminActionRecord, ControlKey, HoldMark, JobRecord, RunKey, RunRecord};
 
 use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
@@ -24,6 +24,8 @@ pub(crate) struct StoreState {
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
     /// Records by key.
     pub(crate) deeds: BTreeMap<String, Arc<AdminActionRecord>>,
+    /// Pauses and drains, by the target of their keys.
+    pub(crate) holds: BTreeMap<ControlKey, Arc<HoldMark>>,
     /// Locks by holder.
     pub(crate) held_locks: HeldLocks,
     /// Locks by lease.
@@ -77,6 +79,13 @@ impl StoreState {
                     _ => None,
                 };
                 swap(&mut self.deeds, key.to_owned(), now).map(StoreItem::Deed)
+            }
+            KeyKind::Hold(at) => {
+                let now = match now {
+                    Some(StoreItem::Hold(_, now)) => Some(now),
+                    _ => None,
+                };
+                swap(&mut self.holds, at.clone(), now).map(|was| StoreItem::Hold(at, was))
             }
             KeyKind::Nothing => None,
         }

@@ -97,7 +97,7 @@ impl StreamLine {
                 line.who = Some(host.record.host.clone());
             }
             EventKind::Deed(deed) => line.who = Some(deed.by.clone()),
-            EventKind::Down(_) | EventKind::Live => {}
+            EventKind::Answer(_) | EventKind::Down(_) | EventKind::Live => {}
         }
         line
     }

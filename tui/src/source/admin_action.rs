@@ -1,11 +1,11 @@
-//! Admin actions that the operator has confirmed, and their records.
+//! Admin actions on entries and leases that the operator has confirmed, and their records.
 
 use std::time::Duration;
 
-use leasehold_lock::{AuditNote, Locks, StoreError};
-use leasehold_records::{AdminAction, AdminActionRecord, Root};
+use leasehold_lock::{AuditNote, Locks, RefusalKind, StoreError};
+use leasehold_records::{AdminActionRecord, Root};
 
-use crate::app::AdminOrder;
+use crate::app::{EntryAction, EntryOrder};
 
 /// Time for which the record of an action is kept.
 const KEEP: Duration = Duration::from_hours(7 * 24);
@@ -15,11 +15,11 @@ pub(super) async fn execute(
     locks: &Locks,
     root: &Root,
     operator: &str,
-    order: AdminOrder,
+    order: EntryOrder,
 ) -> Result<String, String> {
     let at = super::clock::now();
     let record = AdminActionRecord {
-        action: order.deed,
+        action: order.deed.recorded(),
         by: operator.to_owned(),
         lock: order.lock.clone(),
         key: order.key.clone(),
@@ -37,23 +37,11 @@ pub(super) async fn execute(
         keep: KEEP,
     };
     let done = match order.deed {
-        AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
-        AdminAction::RemoveEntry | AdminAction::StopRun => {
+        EntryAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
+        EntryAction::RemoveEntry | EntryAction::StopRun => {
             locks
                 .remove_entry(&order.key, order.create_revision, &trace)
                 .await
-        }
-        AdminAction::Trigger
-        | AdminAction::Pause
-        | AdminAction::Resume
-        | AdminAction::Drain
-        | AdminAction::Undrain
-        | AdminAction::Stop
-        | AdminAction::Restart => {
-            return Err(format!(
-                "`leasehold {}` does this; no entry was removed",
-                order.deed.as_str()
-            ));
         }
     };
     let what = order.deed.as_str();
@@ -63,7 +51,20 @@ pub(super) async fn execute(
             "{what}: {} was deleted already; nothing was done",
             order.whom
         )),
+        Err(StoreError::Refused {
+            kind: RefusalKind::Denied,
+            ..
+        }) => Err(format!(
+            "{what} was not done: the store refused it, its user may not write it; grant it readwrite on {} and {}",
+            prefix_of(&order.key),
+            root.admin_actions()
+        )),
         Err(error @ StoreError::Refused { .. }) => Err(format!("{what} was not done: {error}")),
         Err(error) => Err(format!("{what} may or may not have been done: {error}")),
     }
+}
+
+/// Prefix of the entries of a lock, from the key of one.
+fn prefix_of(key: &str) -> &str {
+    key.rfind('/').map_or(key, |end| &key[..=end])
 }

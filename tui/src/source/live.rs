@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::iter;
+use futures_util::stream::{iter, unfold};
 use leasehold_lock::{LeaseId, Locks};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{admin_action, output};
+use super::{admin_action, host_order, output};
 use crate::app::AdminOrder;
 use crate::fact::{Fact, FactKind};
 use crate::model::KeyScope;
 
 /// Capacity of the queue of facts.
 const FACTS: usize = 256;
-/// Capacity of the queue of admin orders.
+/// Capacity of the queue of admin orders, and the most that are under way.
 const ORDERS: usize = 8;
 /// Interval of requests about leases.
 const ASK_LEASES: Duration = Duration::from_secs(1);
@@ -191,13 +191,26 @@ impl LiveTasks {
         }
     }
 
-    async fn orders(self, mut inbox: mpsc::Receiver<AdminOrder>) {
-        while let Some(order) = inbox.recv().await {
-            let root = self.scope.root();
-            let answer = admin_action::execute(&self.locks, root, &self.operator, order).await;
+    /// Carries out actions. An order to hosts waits for them, so that several are under way at a time.
+    async fn orders(self, inbox: mpsc::Receiver<AdminOrder>) {
+        let orders = unfold(inbox, |mut inbox| async move {
+            let order = inbox.recv().await?;
+            Some((order, inbox))
+        });
+        let answers = orders.map(|order| self.carry_out(order));
+        let mut answers = std::pin::pin!(answers.buffer_unordered(ORDERS));
+        while let Some(answer) = answers.next().await {
             if !self.send(FactKind::Answer(answer)).await {
                 return;
             }
+        }
+    }
+
+    async fn carry_out(&self, order: AdminOrder) -> Result<String, String> {
+        let (locks, root, by) = (&self.locks, self.scope.root(), &*self.operator);
+        match order {
+            AdminOrder::Entry(order) => admin_action::execute(locks, root, by, order).await,
+            AdminOrder::Hosts(order) => host_order::execute(locks, root, by, order).await,
         }
     }
 }

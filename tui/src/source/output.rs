@@ -25,7 +25,7 @@ pub(super) async fn follow(
             let request = ReadRequest {
                 job: job.clone(),
                 host: None,
-                token: None,
+                run: None,
                 by: by.clone(),
             };
             match OutputReader::open(locks.clone(), root.clone(), request).await {

@@ -2,19 +2,14 @@
 //!
 //! Everything is rounded down. Nothing here reads a clock.
 
-use leasehold_lock::LeaseId;
-use leasehold_records::UnixMs;
+use std::time::Duration;
 
-/// A span of time in its two largest units: `450ms`, `12s`, `4m12s`, `1h02m`, `3d04h`.
+use leasehold_lock::LeaseId;
+use leasehold_records::{UnixMs, wall_text};
+
+/// A span of milliseconds in its two largest units.
 pub(crate) fn age(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0 => format!("{ms}ms"),
-        1..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
-    }
+    wall_text::age(Duration::from_millis(ms))
 }
 
 /// The time of day in UTC: `12:04:31.120`.

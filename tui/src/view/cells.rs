@@ -59,6 +59,14 @@ pub(super) const fn job_style(theme: &Theme, state: JobState) -> Style {
     }
 }
 
+/// Returns true for a state in which an operator's decision is the reason that no run starts.
+pub(super) const fn may_be_held(state: JobState) -> bool {
+    !matches!(
+        state,
+        JobState::Running | JobState::Pausing | JobState::Failed
+    )
+}
+
 pub(super) const fn outcome_style(theme: &Theme, outcome: Outcome) -> Style {
     match outcome {
         Outcome::Running => theme.good,

@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 use super::line_parts::LineParts;
 use super::paint::{self, TextPiece};
 use super::scene::ViewScene;
-use crate::app::{OpenOverlay, TextInput, View};
+use crate::app::{OpenOverlay, StatusNote, TextInput, View};
 use crate::keymap::Command;
 use crate::text;
 
@@ -34,8 +34,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
         return;
     }
     let pieces = match &app.note {
-        Some(note) if note.is_bad => vec![TextPiece::new(format!(" ! {}", note.text), theme.bad)],
-        Some(note) => vec![TextPiece::new(format!(" {}", note.text), theme.good)],
+        Some(note) => note_pieces(scene, note, usize::from(area.width)),
         None if app.overlay.is_some() => closing(scene),
         None => {
             let hints = hints(scene).fit(usize::from(area.width).saturating_sub(1));
@@ -45,6 +44,27 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
         }
     };
     paint::line(frame.buffer_mut(), area, 0, &pieces);
+}
+
+/// A note; for one that is too long, where the rest of it is.
+fn note_pieces(scene: &ViewScene<'_>, note: &StatusNote, width: usize) -> Vec<TextPiece> {
+    let theme = scene.theme;
+    let (mark, style) = if note.is_bad {
+        (" ! ", theme.bad)
+    } else {
+        (" ", theme.good)
+    };
+    let text = format!("{mark}{}", note.text);
+    let key = scene.app.setup.keymap.hint(Command::ViewEvents);
+    if !note.is_event || key.is_empty() || text::width(&text) <= width {
+        return vec![TextPiece::new(text, style)];
+    }
+    let rest = format!(" {key} all of it ");
+    let room = width.saturating_sub(text::width(&rest));
+    vec![
+        TextPiece::new(paint::cut(&text, room), style),
+        TextPiece::new(rest, theme.key_hint),
+    ]
 }
 
 /// Draws a text input after a prompt, with the terminal's cursor in it.
@@ -95,6 +115,11 @@ fn closing(scene: &ViewScene<'_>) -> Vec<TextPiece> {
             ("Enter", "does it, if the name is typed"),
             ("Esc", "does nothing"),
         ],
+        Some(OpenOverlay::Form(_)) => &[
+            ("Enter", "next field, then does it"),
+            ("↑ ↓", "field"),
+            ("Esc", "does nothing"),
+        ],
         Some(OpenOverlay::Palette { .. }) => {
             &[("Enter", "does it"), ("↑ ↓", "choose"), ("Esc", "closes")]
         }
@@ -140,9 +165,27 @@ fn hints(scene: &ViewScene<'_>) -> LineParts {
     hint(6, C::Follow, "follow");
     hint(5, C::Copy, "copy");
     if scene.app.setup.allow_write {
-        hint(3, C::StopRun, "stop run");
-        hint(3, C::RemoveEntry, "remove");
-        hint(3, C::RevokeLease, "revoke");
+        let acts: &[(Command, &str)] = match scene.app.view {
+            View::Jobs => &[
+                (C::Trigger, "trigger"),
+                (C::Pause, "pause"),
+                (C::Resume, "resume"),
+                (C::Stop, "stop"),
+            ],
+            View::Sessions => &[
+                (C::Drain, "drain"),
+                (C::Undrain, "undrain"),
+                (C::RevokeLease, "revoke"),
+            ],
+            View::Locks | View::Queue | View::Events | View::Heatmap => &[
+                (C::StopRun, "stop run"),
+                (C::RemoveEntry, "remove"),
+                (C::RevokeLease, "revoke"),
+            ],
+        };
+        for (command, does) in acts {
+            hint(3, *command, does);
+        }
     }
     hint(2, C::Palette, "commands");
     hint(1, C::Help, "help");

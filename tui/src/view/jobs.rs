@@ -8,10 +8,12 @@
 //! | +----------------------------++---------------------------------+ |
 //! ```
 
+use leasehold_records::explain::Explanation;
 use leasehold_records::{JobRecord, RunRecord, UnixMs};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::job_reasons::{self, JobReasons};
 use super::layout::{inside, window};
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::{self, ViewScene};
@@ -64,15 +66,16 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: Unix
         return;
     }
     let scene = ViewScene::new(app, now);
-    let job = app.job(now);
-    let job = job.as_ref().map(|(job, _)| job.as_str());
+    let selected = app.job(now);
+    let selected = selected.as_ref();
+    let selected = selected.map(|(job, host)| (job.as_str(), host.as_str()));
     if below.width < BESIDE_FROM {
-        runs(frame, below, &scene, job);
+        runs(frame, below, &scene, selected);
         return;
     }
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(below);
-    runs(frame, left, &scene, job);
-    output(frame, right, &scene, job);
+    runs(frame, left, &scene, selected);
+    output(frame, right, &scene, selected.map(|(job, _)| job));
 }
 
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
@@ -87,6 +90,8 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
     let sort = app.sort().mark(&JOB_COLUMNS);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
+    let visible = list.rows().get(range.clone()).unwrap_or_default();
+    let reasons = JobReasons::collect(&scene, visible);
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
         let RowKey::Job(job, host) = key else {
             continue;
@@ -94,15 +99,21 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: UnixMs) {
         let Some(job) = scene::job_of(scene.shown.state, job, host) else {
             continue;
         };
+        let reasons = reasons.of(&job.job);
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
         let is_selected = list.position() == Some(at);
-        let cell = |column, width| cell_of(&scene, job, column, width);
+        let cell = |column, width| cell_of(&scene, (job, reasons), column, width);
         table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
 
-fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usize) -> TableCell {
+fn cell_of(
+    scene: &ViewScene<'_>,
+    (job, reasons): (&JobRecord, Option<&Explanation>),
+    column: JobColumn,
+    width: usize,
+) -> TableCell {
     let theme = scene.theme;
     let dash = || ("-".to_owned(), theme.dim);
     let text = |text: &str| (text.to_owned(), theme.text);
@@ -110,8 +121,14 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
         JobColumn::Job => text(&job.job),
         JobColumn::Host => text(&job.host),
         JobColumn::State => {
-            let style = cells::job_style(theme, job.state);
-            (job.state.as_str().to_owned(), style)
+            let decision = reasons.and_then(|reasons| reasons.decision_on(&job.host));
+            match decision.filter(|_| cells::may_be_held(job.state)) {
+                Some(decision) => (decision.to_owned(), theme.warn),
+                None => (
+                    job.state.as_str().to_owned(),
+                    cells::job_style(theme, job.state),
+                ),
+            }
         }
         JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms))),
         JobColumn::Lock => text(&job.lock),
@@ -132,27 +149,42 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
             (cells::progress(progress, width), theme.good)
         }),
         JobColumn::Detail => {
+            let why = reasons.map_or_else(String::new, |reasons| reasons.summary(&job.host));
             let message = job.progress.as_ref().map(|progress| &progress.message);
             let detail = match message {
-                Some(message) if job.detail.is_empty() => message,
-                _ => &job.detail,
+                _ if !why.is_empty() => why,
+                Some(message) if job.detail.is_empty() => message.clone(),
+                _ => job.detail.clone(),
             };
-            (detail.clone(), theme.dim)
+            (detail, theme.dim)
         }
     }
 }
 
-/// Draws the runs of a job, newest first.
-fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
-    let title = job.map_or_else(
+/// Draws the reasons for which a job runs or does not on a host, and its runs, newest first.
+fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, selected: Option<(&str, &str)>) {
+    let title = selected.map_or_else(
         || "Runs".to_owned(),
-        |job| format!("Runs of {job}, newest first"),
+        |(job, _)| format!("Runs of {job}, newest first"),
     );
     let inner = pane::frame(frame, area, scene, &title);
-    let Some(job) = job else {
+    let Some((job, host)) = selected else {
         return;
     };
     let theme = scene.theme;
+    let reasons = job_reasons::lines(scene, (job, host), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
+    for line in &reasons {
+        page.text(&format!(" {}", line.text), line.style);
+    }
+    let used = u16::try_from(reasons.len())
+        .unwrap_or(u16::MAX)
+        .min(inner.height);
+    let inner = Rect {
+        y: inner.y + used,
+        height: inner.height - used,
+        ..inner
+    };
     let table = FittedTable::new(&RUN_COLUMNS, inner.width);
     table.head(frame.buffer_mut(), inner, None, theme.header);
     let room = usize::from(inner.height).saturating_sub(1);

@@ -1,8 +1,9 @@
-//! Overlays of a view: help, palette, description, output, confirmation. The filter prompt is in the footer instead,
+//! Overlays of a view: help, palette, description, output, confirmation, and the form of an order. The filter prompt is in the footer instead,
 //! so that its matches stay visible.
 
 mod confirm;
 mod describe;
+mod form;
 mod help;
 mod logs;
 mod palette;
@@ -27,5 +28,6 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
         Some(OpenOverlay::Confirm { order, typing }) => {
             confirm::render(frame, area, scene, order, typing);
         }
+        Some(OpenOverlay::Form(form)) => form::render(frame, area, scene, form),
     }
 }

@@ -101,12 +101,24 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     fitted.trim_end().to_owned()
 }
 
+/// Words and spaces in turn. Only spaces end a word: a replaced character does not change where a line is broken.
+fn split_at_spaces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let is_space = rest.chars().next()?.is_whitespace();
+        let end = rest.find(|c: char| c.is_whitespace() != is_space);
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        Some(word)
+    })
+}
+
 /// `text` in lines of at most `width` columns, broken at spaces where there are some.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(2);
     let mut lines = Vec::new();
     let (mut line, mut columns) = (String::new(), 0);
-    for word in text.split_word_bounds() {
+    for word in split_at_spaces(text) {
         let wide = text::width(word);
         if columns + wide <= width {
             line.push_str(word);

@@ -4,6 +4,7 @@
 mod hostile;
 mod many;
 mod moments;
+mod orders;
 mod overlays;
 mod sizes;
 mod stage;

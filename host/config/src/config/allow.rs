@@ -40,6 +40,7 @@ const LONGEST_HEADER: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct RawAllow {
     pub(super) kv: Field<Vec<Spanned<String>>>,
+    pub(super) kv_shared: Field<bool>,
     pub(super) http: Field<Vec<Spanned<Origin>>>,
     pub(super) http_networks: Field<Vec<Spanned<Network>>>,
     pub(super) http_token: Field<String>,
@@ -66,6 +67,7 @@ impl RawAllow {
         let table = section.table("allow", section.inner("allow"), schema::ALLOW);
         Self {
             kv: table.take("kv", kv),
+            kv_shared: table.take("kv_shared", read::boolean),
             http: table.take("http", origins),
             http_networks: table.take("http_networks", networks),
             http_token: table.take("http_token", header),
@@ -78,6 +80,7 @@ impl RawAllow {
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             kv: self.kv.or(&fallback.kv),
+            kv_shared: self.kv_shared.or(&fallback.kv_shared),
             http: self.http.or(&fallback.http),
             http_networks: self.http_networks.or(&fallback.http_networks),
             http_token: self.http_token.or(&fallback.http_token),
@@ -89,6 +92,7 @@ impl RawAllow {
     /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&'static str, Option<Range<usize>>)) {
         visit("kv", self.kv.span());
+        visit("kv_shared", self.kv_shared.span());
         visit("http", self.http.span());
         visit("http_networks", self.http_networks.span());
         visit("http_token", self.http_token.span());
@@ -100,6 +104,7 @@ impl RawAllow {
     pub(super) fn settle(self) -> Option<Allow> {
         Some(Allow {
             kv: plain(self.kv.or_default(Vec::new())?),
+            kv_shared: self.kv_shared.or_default(false)?,
             http: plain(self.http.or_default(Vec::new())?),
             http_networks: plain(self.http_networks.or_default(Vec::new())?),
             http_token: self.http_token.optional().ok()?,

@@ -13,6 +13,7 @@ use super::clash::home;
 use super::context::Context;
 use super::job::Job;
 use super::limits::RawLimits;
+use super::lock_value::SpannedLocks;
 use super::lockname::for_job;
 use super::needs::{GivenGrants, RawNeeds};
 use super::plugins::{OWN_PREFIX, Plugins};
@@ -72,33 +73,48 @@ impl PolicyBounds<'_> {
         }
     }
 
-    /// Reports a lock that neither is the job's own nor is named by the policy. Returns true if it
-    /// is the job's own.
-    pub(super) fn judge_lock(&self, asked: &Field<String>) -> bool {
+    /// Reports every lock that neither is the job's own nor is named by the policy. Returns the names of the job's own.
+    pub(super) fn judge_locks(&self, asked: &Field<SpannedLocks>) -> Vec<String> {
         let job = self.job;
-        let (lock, place) = match asked {
-            Field::Value(lock) => (lock.get_ref().as_str(), Some(lock.span())),
-            Field::Absent => (job, None),
-            Field::Invalid => return false,
+        let covers = |lock: &str| self.plugins.sharing().covers_lock(job, lock);
+        let asked = match asked {
+            Field::Value(locks) => locks.get_ref(),
+            Field::Absent if covers(job) => return Vec::new(),
+            Field::Absent => return vec![job.to_owned()],
+            Field::Invalid => return Vec::new(),
         };
-        if self.plugins.sharing().covers_lock(job, lock) {
-            return false;
-        }
-        if let Some(place) = place.filter(|_| !is_own_lock(job, lock)) {
-            let message =
-                format!("job `{job}` asks for lock `{lock}`, which no dropped-in plugin may take");
-            let help = format!(
-                "leave `lock` out: its own is `{job}`, {}",
-                self.allowing_here(&format!("locks = [{lock:?}]"))
-            );
-            let mut finding = ConfigError::at(place, message).help(help);
-            if let Some(job) = self.present.iter().find(|job| job.lock() == lock) {
-                let place = home(job, "lock");
-                finding = finding.help(format!("job `{}` has that lock, {place}", job.name()));
+        let mut own = Vec::new();
+        for lock in asked {
+            let name = lock.get_ref().name();
+            if covers(name) {
+                continue;
             }
-            self.context.report(finding);
+            if !is_own_lock(job, name) {
+                self.context.report(self.foreign_lock(name, lock.span()));
+            }
+            own.push(name.to_owned());
         }
-        true
+        own
+    }
+
+    /// Error for a lock that is neither the job's own nor named by the policy.
+    fn foreign_lock(&self, lock: &str, place: Range<usize>) -> ConfigError {
+        let job = self.job;
+        let message =
+            format!("job `{job}` asks for lock `{lock}`, which no dropped-in plugin may take");
+        let help = format!(
+            "leave `lock` out: its own is `{job}`, {}",
+            self.allowing_here(&format!("locks = [{lock:?}]"))
+        );
+        let finding = ConfigError::at(place, message).help(help);
+        let mut present = self.present.iter();
+        match present.find(|job| job.locks().contains(lock)) {
+            Some(job) => {
+                let place = home(job, "lock");
+                finding.help(format!("job `{}` has that lock, {place}", job.name()))
+            }
+            None => finding,
+        }
     }
 
     /// Describes the configured job whose keys are requested at this position.
@@ -167,6 +183,7 @@ impl PolicyBounds<'_> {
         let token = needs.http_token.clone().optional().ok()?;
         let mut granted = Allow {
             kv,
+            kv_shared: policy.kv_shared,
             http: plain(needs.http.clone().or_default(Vec::new())?),
             http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
             // The operator set these, and they grant no more than the operator did.

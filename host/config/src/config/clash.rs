@@ -6,6 +6,7 @@
 use leasehold_diagnostics::shown_path;
 
 use super::job::Job;
+use super::job_locks::JobLock;
 use super::loaded::Config;
 use super::lockname;
 use super::origin::Layer;
@@ -72,39 +73,80 @@ pub enum Clash {
         /// The file beside the plugin.
         sidecar: String,
     },
+    /// Its lock has another number of permits in another job.
+    #[error(
+        "plugin {newcomer}: its lock `{lock}` has {of} permits, and {other_of} in job `{other}`, {place}: write the same `of` in {sidecar}"
+    )]
+    Capacity {
+        /// The plugin that was refused.
+        newcomer: String,
+        /// The lock.
+        lock: String,
+        /// The number of permits that the plugin names.
+        of: u32,
+        /// The job that was there first.
+        other: String,
+        /// The number that it names.
+        other_of: u32,
+        /// Origin of that job.
+        place: String,
+        /// The file beside the plugin.
+        sidecar: String,
+    },
 }
 
-/// Returns the conflict that keeps `newcomer` out of the present jobs. Conflicts are
-/// an equal name, a lock inside another one, and the use of exclusive resources. Two jobs may share
-/// a lock.
+/// Returns the conflict that keeps `newcomer` out of the present jobs. Conflicts are an equal name, a lock inside
+/// another one, a lock with another number of permits, and the use of exclusive resources. Two jobs may share a lock.
 pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> Option<Clash> {
-    let file = || shown_path(newcomer.plugin());
-    let lock = newcomer.lock();
-    let mut nested = None;
+    let mut other_clash = None;
     for job in present {
         if job.name() == newcomer.name() {
             let other = home(job, "plugin");
             return Some(Clash::Name {
-                newcomer: file(),
+                newcomer: shown_path(newcomer.plugin()),
                 name: newcomer.name().to_owned(),
                 other,
             });
         }
-        if nested.is_none() {
-            nested = shared(job, newcomer);
-        }
-        let is_nested = lockname::lies_in(lock, job.lock()) || lockname::lies_in(job.lock(), lock);
-        if is_nested && nested.is_none() {
-            nested = Some(Clash::Lock {
-                newcomer: file(),
-                lock: lock.to_owned(),
-                other: job.name().to_owned(),
-                other_lock: job.lock().to_owned(),
-                sidecar: shown_path(&newcomer.plugin().with_extension("toml")),
-            });
-        }
+        let between = || shared(job, newcomer).or_else(|| locks_clash(job, newcomer));
+        other_clash = other_clash.or_else(between);
     }
-    nested
+    other_clash
+}
+
+/// Returns the first conflict between two locks of these jobs.
+fn locks_clash(job: &Job, newcomer: &Job) -> Option<Clash> {
+    let theirs = job.locks().iter();
+    let mut pairs = newcomer
+        .locks()
+        .iter()
+        .flat_map(|own| theirs.clone().map(move |other| (own, other)));
+    pairs.find_map(|(own, other)| lock_clash((newcomer, own), (job, other)))
+}
+
+fn lock_clash((newcomer, own): (&Job, &JobLock), (job, theirs): (&Job, &JobLock)) -> Option<Clash> {
+    let (lock, other_lock) = (own.name(), theirs.name());
+    let file = || shown_path(newcomer.plugin());
+    let sidecar = || shown_path(&newcomer.plugin().with_extension("toml"));
+    if lockname::lies_in(lock, other_lock) || lockname::lies_in(other_lock, lock) {
+        return Some(Clash::Lock {
+            newcomer: file(),
+            lock: lock.to_owned(),
+            other: job.name().to_owned(),
+            other_lock: other_lock.to_owned(),
+            sidecar: sidecar(),
+        });
+    }
+    let (of, other_of) = (own.mode().capacity()?, theirs.mode().capacity()?);
+    (lock == other_lock && of != other_of).then(|| Clash::Capacity {
+        newcomer: file(),
+        lock: lock.to_owned(),
+        of,
+        other: job.name().to_owned(),
+        other_of,
+        place: home(job, "lock"),
+        sidecar: sidecar(),
+    })
 }
 
 /// Returns the origin of a job, or of its value under `key`.
@@ -127,10 +169,11 @@ pub(super) fn home(job: &Job, key: &str) -> String {
 fn shared(job: &Job, newcomer: &Job) -> Option<Clash> {
     let own = newcomer.own();
     let is_meant = |name: &str| !job.is_dropped() && is_reserved(name);
-    if own.lock && job.lock() == newcomer.lock() && !is_meant(job.lock()) {
+    let mut own_locks = own.locks.iter();
+    if let Some(lock) = own_locks.find(|lock| job.locks().contains(lock) && !is_meant(lock)) {
         return Some(Clash::SameLock {
             newcomer: shown_path(newcomer.plugin()),
-            lock: newcomer.lock().to_owned(),
+            lock: lock.clone(),
             other: job.name().to_owned(),
             place: home(job, "lock"),
         });

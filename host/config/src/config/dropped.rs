@@ -136,10 +136,10 @@ impl Config {
         };
         bounds.judge_limits(&raw.limits);
         bounds.judge_ttl(&raw.settings.ttl);
-        let lock = bounds.judge_lock(&raw.lock);
+        let locks = bounds.judge_locks(&raw.lock);
         let granted = bounds.granted(&needs);
         let own = OwnResources {
-            lock,
+            locks,
             keys: granted
                 .as_ref()
                 .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
@@ -236,6 +236,7 @@ fn asked_at(
     let token = needs.http_token.span().or(policy.allow.http_token.span());
     let places = [
         ("allow.kv", needs.kv.span().or(corner)),
+        ("allow.kv_shared", policy.allow.kv_shared.span()),
         ("allow.http", needs.http.span()),
         ("allow.http_networks", needs.http_networks.span()),
         ("allow.http_token", token),

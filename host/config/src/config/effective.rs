@@ -94,7 +94,7 @@ impl List<'_> {
         let job = self.0;
         match key {
             "plugin" => self.text(key, &job.plugin.to_string_lossy()),
-            "lock" => self.text(key, &job.lock),
+            "lock" => self.plain(key, job.locks.to_string()),
             "once" => self.plain(key, (job.schedule == Schedule::Once).to_string()),
             "stop_margin" => self.time(key, job.stop_margin),
             "restart" => {
@@ -166,6 +166,7 @@ impl List<'_> {
     fn allow(&mut self) {
         let allow = &self.0.allow;
         self.strings("allow.kv", &allow.kv);
+        self.plain("allow.kv_shared", allow.kv_shared.to_string());
         let texts = allow.http.iter().map(ToString::to_string);
         self.strings("allow.http", &texts.collect::<Vec<_>>());
         let texts = allow.http_networks.iter().map(ToString::to_string);

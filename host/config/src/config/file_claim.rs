@@ -35,7 +35,7 @@ pub(super) enum FileKind {
     PluginFolder,
     /// A program that messages go to.
     Program,
-    /// Headers of requests that carry messages.
+    /// Headers of requests that carry messages or traces.
     Headers,
 }
 

@@ -1,4 +1,4 @@
-//! `[jobs.<name>]`: the plugin of a job, its lock, its schedule and its inputs.
+//! `[jobs.<name>]`: the plugin of a job, its locks, its schedule and its inputs.
 //!
 //! A key that is a value and nothing more is a row of the table below: its type, its reading, its default and its
 //! printed form. The layers of a configuration, `check` and the comparison of two configurations follow from the row.
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::guest;
 use super::history::JobHistory;
 use super::ignored_in_eq::IgnoredInEq;
+use super::job_locks::JobLocks;
 use super::origin::{Origin, Origins};
 use super::read::{self, LONGEST};
 use super::schedule::{self, Restart, Schedule, UpdateTime, Wait};
@@ -131,8 +132,8 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 /// Resources that a dropped-in job has by its name alone, so that no other job may use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnResources {
-    /// True if its lock is exclusive to it.
-    pub lock: bool,
+    /// Names of its locks.
+    pub locks: Vec<String>,
     /// Prefixes of its keys.
     pub keys: Vec<String>,
 }
@@ -145,7 +146,7 @@ pub struct OwnResources {
 pub struct Job {
     pub(super) name: String,
     pub(super) plugin: PathBuf,
-    pub(super) lock: String,
+    pub(super) locks: JobLocks,
     pub(super) settings: JobSettings,
     pub(super) schedule: Schedule,
     pub(super) stop_margin: Duration,
@@ -181,11 +182,10 @@ impl Job {
         self.settings.sha256.as_ref()
     }
 
-    /// Name of the lock that a run needs: segments of letters, digits, `.`, `_`, `-` with `/`
-    /// between, at most 200 bytes. Default: the job's name. Jobs may share one; none lies inside
-    /// another.
-    pub fn lock(&self) -> &str {
-        &self.lock
+    /// The locks that a run needs. Default: an exclusive one that is called like the job. Jobs may
+    /// share one; none lies inside another.
+    pub const fn locks(&self) -> &JobLocks {
+        &self.locks
     }
 
     /// Time to wait for the lock. Default forever.
@@ -302,10 +302,10 @@ impl Job {
         }
     }
 
-    /// Returns true if both wait for the same lock in the same way and at the same times. Then one can
-    /// take the other's position in the queue.
+    /// Returns true if both wait for the same locks in the same way and at the same times. Then one can
+    /// take the other's position in the queues.
     pub fn queues_like(&self, other: &Self) -> bool {
-        self.lock == other.lock
+        self.locks == other.locks
             && self.settings.wait == other.settings.wait
             && self.settings.ttl == other.settings.ttl
             && self.stop_margin == other.stop_margin

@@ -15,6 +15,7 @@ use super::files;
 use super::guest::KnownSecrets;
 use super::job::{Job, OwnResources};
 use super::limits::RawLimits;
+use super::lock_value::SpannedLocks;
 use super::needs::{GivenGrants, RawNeeds};
 use super::nested::{self, RawManifest};
 use super::origin::{Layer, Origins};
@@ -24,7 +25,7 @@ use super::secrets;
 use super::section::{Field, InvalidField, Section};
 use super::sharing::{NAMESPACE, is_reserved};
 use super::source_map::SourceMap;
-use super::validate::{JobParts, lock_of};
+use super::validate::{JobParts, locks_of};
 use crate::allow::Allow;
 use crate::limits::{LimitKey, Limits};
 
@@ -34,8 +35,8 @@ pub(super) struct ReadJob {
     pub(super) job: Option<Job>,
     /// The name of its table.
     pub(super) name: String,
-    /// Its lock and the bytes that name it; `None` if those are invalid.
-    pub(super) lock: Option<Spanned<String>>,
+    /// Its locks and the bytes that name them; `None` if those are invalid.
+    pub(super) locks: Option<SpannedLocks>,
 }
 
 /// Reads one `[jobs.<name>]`, over the manifest of its plugin, over the defaults.
@@ -84,9 +85,9 @@ pub(super) fn read(
     let mut origins = raw.origins(&defaults.job, section.name(), texts);
     note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
     note_own(plugin.as_ref(), section, &mut origins);
-    // The lock is unknown if an unreadable manifest may have set it.
-    let lock =
-        lock_of(&raw, named.as_ref()).filter(|_| is_sound || matches!(raw.lock, Field::Value(_)));
+    // The locks are unknown if an unreadable manifest may have set them.
+    let locks =
+        locks_of(&raw, named.as_ref()).filter(|_| is_sound || matches!(raw.lock, Field::Value(_)));
     let job = JobParts {
         name: named.map(Spanned::into_inner),
         place: Some(name.span()),
@@ -107,7 +108,7 @@ pub(super) fn read(
     ReadJob {
         job: job.filter(|_| is_sound && description.is_some()),
         name: shown(name.get_ref()),
-        lock,
+        locks,
     }
 }
 

@@ -1,7 +1,7 @@
 //! JSON schema of the configuration, for editors and validators.
 //!
-//! Tables and keys are those of `schema`, limits those of `crate::limits`, and descriptions and defaults those of
-//! `configs/reference.toml`. Only the form of each key's value is listed here, in `forms`. A file that the schema refuses is
+//! Tables, keys and the forms of values are those of `schema`, limits those of `crate::limits`, and descriptions and
+//! defaults those of `configs/reference.toml`. A file that the schema refuses is
 //! refused by the host too; values that must fit together are judged by the host alone.
 //!
 //! The draft is number 7, which every validator and editor knows.
@@ -12,10 +12,11 @@ mod reference;
 
 use serde_json::{Map, Value, json};
 
-use self::forms::ValueForm;
 use self::kinds::kind_of;
 use self::reference::Reference;
+use super::job_locks::MOST_JOB_LOCKS;
 use super::schema;
+use super::value_form::ValueForm;
 use crate::limits::{LimitKey, LimitUnit};
 
 /// Tables whose names are free, by the table that holds them.
@@ -69,17 +70,25 @@ fn property(path: &str, key: &str, reference: &Reference) -> Value {
         (None, Some(keys)) => {
             let path = format!("{inner}.{FREE_NAMES}");
             let named = Value::Object(object(&path, keys, reference));
-            let named = match forms::form(kind, key) {
+            let named = match schema::form_of(kind, key) {
                 Some(ValueForm::TextOrTable) => json!({ "anyOf": [{ "type": "string" }, named] }),
                 _ => named,
             };
             json!({ "type": "object", "additionalProperties": named })
         }
         (None, None) if kind == "limits" => limit(key),
-        (None, None) => match forms::form(kind, key) {
+        (None, None) => match schema::form_of(kind, key) {
             Some(ValueForm::Directories) => {
                 let item = Value::Object(object("dirs", schema::DIR, reference));
                 json!({ "type": "array", "items": item })
+            }
+            Some(ValueForm::Locks) => {
+                let table = Value::Object(object("lock", schema::LOCK, reference));
+                let one = json!({ "anyOf": [{ "type": "string" }, table] });
+                let several = json!({
+                    "type": "array", "items": one, "minItems": 1, "maxItems": MOST_JOB_LOCKS,
+                });
+                json!({ "anyOf": [{ "type": "string" }, table, several] })
             }
             form => form.map_or(json!({}), ValueForm::schema),
         },

@@ -13,8 +13,9 @@ use super::host::{self, Host};
 use super::ignored_in_eq::IgnoredInEq;
 use super::job::Job;
 use super::loaded::{Config, DropInBase};
-use super::lockname::LockClaim;
+use super::lock_claims::LockClaim;
 use super::notify;
+use super::otlp;
 use super::parts::{NamedText, SortedErrors};
 use super::plugins;
 use super::plugins::RawPlugins;
@@ -22,7 +23,7 @@ use super::report::Report;
 use super::section::Section;
 use super::store;
 use super::syntax::Repaired;
-use super::{files, input, job_table, lockname, parts};
+use super::{files, input, job_table, lock_claims, parts};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
@@ -140,6 +141,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         host.host.as_ref().map(Host::data_dir),
     );
     let notify = notify::read(parts::holder(roots, "notify"));
+    let otlp = otlp::read(parts::holder(roots, "otlp"));
     let rest = read_rest(roots, host.drift);
     let texts = named
         .iter()
@@ -150,6 +152,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Opt
         host: host.host?,
         store: store?,
         notify: notify.ok()?,
+        otlp: otlp.ok()?,
         plugins: rest.plugins.plugins.clone().filter(|_| rest.plugins.is_set),
         jobs: rest.jobs?,
         kept: IgnoredInEq(Arc::new(DropInBase {
@@ -218,14 +221,17 @@ fn read_jobs(
     let locks: Vec<_> = read
         .iter()
         .filter_map(|job| {
-            job.lock.as_ref().map(|lock| LockClaim {
+            let locks = job.locks.as_ref()?;
+            Some(locks.iter().map(|lock| LockClaim {
                 job: &job.name,
                 lock: lock.get_ref(),
                 span: lock.span(),
-            })
+            }))
         })
+        .flatten()
         .collect();
-    lockname::refuse_nesting(&locks, context);
+    lock_claims::refuse_nesting(&locks, context);
+    lock_claims::refuse_capacities(&locks, context);
     let mut jobs: Vec<Job> = read.into_iter().map(|job| job.job).collect::<Option<_>>()?;
     jobs.sort_by(|a, b| a.name().cmp(b.name()));
     Some(jobs)

@@ -6,6 +6,7 @@ use super::host::Host;
 use super::ignored_in_eq::IgnoredInEq;
 use super::job::Job;
 use super::notify::Notify;
+use super::otlp::Otlp;
 use super::plugins::Plugins;
 use super::plugins::RawPlugins;
 use super::raw_job::RawJob;
@@ -39,6 +40,7 @@ pub struct Config {
     pub(super) host: Host,
     pub(super) store: Store,
     pub(super) notify: Option<Notify>,
+    pub(super) otlp: Option<Otlp>,
     pub(super) plugins: Option<Plugins>,
     pub(super) jobs: Vec<Job>,
     pub(super) kept: IgnoredInEq<Arc<DropInBase>>,
@@ -68,6 +70,11 @@ impl Config {
     /// Messages about failures. Default: none.
     pub const fn notify(&self) -> Option<&Notify> {
         self.notify.as_ref()
+    }
+
+    /// The collector of traces. Default: none.
+    pub const fn otlp(&self) -> Option<&Otlp> {
+        self.otlp.as_ref()
     }
 
     /// Copies the configuration for a host of this name.

@@ -3,13 +3,9 @@
 //! A lock's name is a folder of keys in the store, so no lock may lie inside another. The store is
 //! not read here.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use leasehold_diagnostics::{ConfigError, shown};
+use leasehold_diagnostics::shown;
 use toml::Spanned;
 
-use super::context::Context;
 use super::node::Node;
 use super::read::{is_name_char, text};
 
@@ -31,6 +27,11 @@ pub(super) fn lock(node: &Node<'_>) -> Option<String> {
         None => Some(name),
         Some((what, help)) => node.reject(&what, help),
     }
+}
+
+/// Returns the fault of a lock's name, such as `is empty`, and the text to write instead. `None` for a usable name.
+pub fn lock_name_fault(name: &str) -> Option<(String, &'static str)> {
+    fault(name)
 }
 
 /// Reads the name of a lock, or with `*` at its end the beginning of several names; `{job}` stands
@@ -118,40 +119,11 @@ pub(super) fn lies_in(inner: &str, outer: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// A job's lock and its position in the file.
-pub(super) struct LockClaim<'a> {
-    pub(super) job: &'a str,
-    pub(super) lock: &'a str,
-    pub(super) span: Range<usize>,
-}
-
-/// Reports every lock that lies inside another. Two jobs may share one lock.
-pub(super) fn refuse_nesting(locks: &[LockClaim<'_>], context: &Context<'_>) {
-    let mut holders: BTreeMap<&str, &LockClaim<'_>> = BTreeMap::new();
-    for claimed in locks {
-        holders.entry(claimed.lock).or_insert(claimed);
-    }
-    for inner in locks {
-        let folders = inner
-            .lock
-            .match_indices('/')
-            .map(|(at, _)| &inner.lock[..at]);
-        for outer in folders.filter_map(|folder| holders.get(folder)) {
-            let message = format!(
-                "lock `{}` of job `{}` lies inside lock `{}` of job `{}`",
-                inner.lock, inner.job, outer.lock, outer.job
-            );
-            let help = format!(
-                "name the outer lock like a file in it, as in `{}/main`, or move the inner one elsewhere",
-                outer.lock
-            );
-            context.report(
-                ConfigError::at(inner.span.clone(), message)
-                    .note(outer.span.clone(), format!("lock `{}`", outer.lock))
-                    .help(help),
-            );
-        }
-    }
+/// Remedy for a lock that lies inside lock `outer`.
+pub(super) fn nesting_remedy(outer: &str) -> String {
+    format!(
+        "name the outer lock like a file in it, as in `{outer}/main`, or move the inner one elsewhere"
+    )
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::guest::{self, ConfigEntries, KnownSecrets};
 use super::history::RawHistory;
 use super::job::RawSettings;
 use super::limits::RawLimits;
-use super::lockname;
+use super::lock_value::{self, SpannedLocks};
 use super::origin::{Layer, Origins};
 use super::read;
 use super::schedule::{RawRestart, RawSchedule};
@@ -29,7 +29,7 @@ use crate::allow::EnvValue;
 #[derive(Clone, Debug)]
 pub(super) struct RawJob {
     pub(super) settings: RawSettings,
-    pub(super) lock: Field<String>,
+    pub(super) lock: Field<SpannedLocks>,
     pub(super) schedule: RawSchedule,
     pub(super) stop_margin: Field<Duration>,
     pub(super) restart: RawRestart,
@@ -45,7 +45,7 @@ impl RawJob {
     pub(super) fn read(section: &Section<'_>, secrets: Option<&KnownSecrets>) -> Self {
         Self {
             settings: RawSettings::read(section),
-            lock: section.offer("lock", lockname::lock),
+            lock: section.offer("lock", lock_value::locks),
             schedule: RawSchedule::read(section),
             stop_margin: section.offer("stop_margin", |node| {
                 read::duration(node, Duration::from_millis(1), LONGEST_TTL)

@@ -3,168 +3,72 @@
 //! Readers take keys from these lists, and unknown keys are found by them. A test fails for a key
 //! listed here that is not read, or that `configs/reference.toml` does not explain.
 //!
-//! A key that several tables may hold has one row, which names these tables. The lists of the tables follow from
+//! Each key has one row, in `rows`, with the form of its value. The lists of the tables and the JSON schema follow from
 //! the rows.
 
-use self::KeyTable::{
+mod rows;
+
+use self::rows::KeyTable::{
     Allow, Defaults, Dir, Job, Manifest, NeededDir, Needs, Sidecar, SidecarAllow,
 };
+use self::rows::{
+    DIR_ROWS, ENV_ROWS, FormRow, GRANT_ROWS, HISTORY_ROWS, HOST_ROWS, JOB_ROWS, KEEP_OUTPUT_ROWS,
+    KeyRow, LOCK_ROWS, NOTIFY_ROWS, OTLP_ROWS, PLUGINS_ROWS, RESTART_ROWS, SECRET_ROWS, STORE_ROWS,
+    TLS_ROWS, count_of, keys_of, names_of,
+};
+use super::value_form::ValueForm;
 use crate::limits::LimitKey;
 
-/// A kind of table whose keys other tables may hold too.
-#[derive(Clone, Copy)]
-enum KeyTable {
-    /// `[jobs.<name>]`
-    Job,
-    /// The sidecar beside a dropped-in plugin: a job's table, without the keys for the plugin and for grants.
-    Sidecar,
-    /// The manifest in a plugin.
-    Manifest,
-    /// `[defaults]`
-    Defaults,
-    /// `allow`, in a job, in the defaults or in the policy.
-    Allow,
-    /// `allow`, in the sidecar of a dropped-in plugin: its requests.
-    SidecarAllow,
-    /// `needs`, in a manifest.
-    Needs,
-    /// One of `dirs` in `allow`.
-    Dir,
-    /// One of `dirs` that a plugin needs.
-    NeededDir,
-}
-
-/// A key and the tables that may hold it.
-type KeyRow = (&'static str, &'static [KeyTable]);
-
-/// Keys of a job.
-#[rustfmt::skip]
-const JOB_KEYS: &[KeyRow] = &[
-    ("name", &[Manifest]),
-    ("description", &[Manifest]),
-    ("plugin", &[Job]),
-    ("sha256", &[Job, Sidecar]),
-    ("lock", &[Job, Sidecar, Manifest]),
-    ("wait", &[Job, Sidecar, Manifest, Defaults]),
-    ("every", &[Job, Sidecar, Manifest]),
-    ("cron", &[Job, Sidecar, Manifest]),
-    ("tz", &[Job, Sidecar, Manifest]),
-    ("jitter", &[Job, Sidecar, Manifest]),
-    ("missed", &[Job, Sidecar, Manifest]),
-    ("once", &[Job, Sidecar, Manifest]),
-    ("timeout", &[Job, Sidecar, Manifest, Defaults]),
-    ("ttl", &[Job, Sidecar, Manifest, Defaults]),
-    ("stop_margin", &[Job, Sidecar, Defaults]),
-    ("retries", &[Job, Sidecar, Manifest, Defaults]),
-    ("update", &[Job, Sidecar, Defaults]),
-    ("restart", &[Job, Sidecar, Manifest, Defaults]),
-    ("history", &[Job, Sidecar, Defaults]),
-    ("args", &[Job, Sidecar]),
-    ("env", &[Job, Sidecar]),
-    ("config", &[Job, Sidecar, Manifest]),
-    ("secrets", &[Job, Sidecar]),
-    ("allow", &[Job, Sidecar, Defaults]),
-    ("limits", &[Job, Sidecar, Manifest, Defaults]),
-    ("needs", &[Manifest]),
-];
-
-/// Keys of a job's grants.
-#[rustfmt::skip]
-const GRANT_KEYS: &[KeyRow] = &[
-    ("kv", &[Allow, SidecarAllow, Needs]),
-    ("http", &[Allow, SidecarAllow, Needs]),
-    ("http_networks", &[Allow, SidecarAllow, Needs]),
-    ("http_token", &[Allow, SidecarAllow]),
-    ("http_ca", &[Allow]),
-    ("dirs", &[Allow, SidecarAllow, Needs]),
-    ("secrets", &[Needs]),
-];
-
-/// Keys of one directory.
-#[rustfmt::skip]
-const DIR_KEYS: &[KeyRow] = &[
-    ("host", &[Dir]),
-    ("guest", &[Dir, NeededDir]),
-    ("write", &[Dir, NeededDir]),
-];
-
 /// `[jobs.<name>]`
-pub(super) const JOB: &[&str] = &keys_of::<{ count_of(JOB_KEYS, Job) }>(JOB_KEYS, Job);
+pub(super) const JOB: &[&str] = &keys_of::<{ count_of(JOB_ROWS, Job) }>(JOB_ROWS, Job);
 /// The sidecar beside a dropped-in plugin
-pub(super) const SIDECAR: &[&str] = &keys_of::<{ count_of(JOB_KEYS, Sidecar) }>(JOB_KEYS, Sidecar);
+pub(super) const SIDECAR: &[&str] = &keys_of::<{ count_of(JOB_ROWS, Sidecar) }>(JOB_ROWS, Sidecar);
 /// The manifest in a plugin
 pub(super) const MANIFEST: &[&str] =
-    &keys_of::<{ count_of(JOB_KEYS, Manifest) }>(JOB_KEYS, Manifest);
+    &keys_of::<{ count_of(JOB_ROWS, Manifest) }>(JOB_ROWS, Manifest);
 /// `[defaults]`
 pub(super) const DEFAULTS: &[&str] =
-    &keys_of::<{ count_of(JOB_KEYS, Defaults) }>(JOB_KEYS, Defaults);
+    &keys_of::<{ count_of(JOB_ROWS, Defaults) }>(JOB_ROWS, Defaults);
 /// `allow`, in a job, in the defaults or in the policy
-pub(super) const ALLOW: &[&str] = &keys_of::<{ count_of(GRANT_KEYS, Allow) }>(GRANT_KEYS, Allow);
+pub(super) const ALLOW: &[&str] = &keys_of::<{ count_of(GRANT_ROWS, Allow) }>(GRANT_ROWS, Allow);
 /// `allow`, in the sidecar of a dropped-in plugin: its requests
 pub(super) const ASKS: &[&str] =
-    &keys_of::<{ count_of(GRANT_KEYS, SidecarAllow) }>(GRANT_KEYS, SidecarAllow);
+    &keys_of::<{ count_of(GRANT_ROWS, SidecarAllow) }>(GRANT_ROWS, SidecarAllow);
 /// `needs`, in a manifest
-pub(super) const NEEDS: &[&str] = &keys_of::<{ count_of(GRANT_KEYS, Needs) }>(GRANT_KEYS, Needs);
+pub(super) const NEEDS: &[&str] = &keys_of::<{ count_of(GRANT_ROWS, Needs) }>(GRANT_ROWS, Needs);
 /// One of `dirs` in `allow`
-pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_KEYS, Dir) }>(DIR_KEYS, Dir);
+pub(super) const DIR: &[&str] = &keys_of::<{ count_of(DIR_ROWS, Dir) }>(DIR_ROWS, Dir);
 /// One of `dirs` that a plugin needs
-pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_KEYS, NeededDir) }>(DIR_KEYS, NeededDir);
+pub(super) const NEED: &[&str] = &keys_of::<{ count_of(DIR_ROWS, NeededDir) }>(DIR_ROWS, NeededDir);
 
 /// Tables at the top of the file.
-pub(super) const ROOT: &[&str] = &["host", "store", "notify", "defaults", "plugins", "jobs"];
+pub(super) const ROOT: &[&str] = &[
+    "host", "store", "notify", "otlp", "defaults", "plugins", "jobs",
+];
 /// `[host]`
-pub(super) const HOST: &[&str] = &[
-    "id",
-    "data_dir",
-    "grace",
-    "drift",
-    "max_runs",
-    "keep_output",
-    "listen",
-];
+pub(super) const HOST: &[&str] = &names_of::<{ HOST_ROWS.len() }>(HOST_ROWS);
 /// `keep_output` in `[host]`
-pub(super) const KEEP_OUTPUT: &[&str] = &["size", "age"];
+pub(super) const KEEP_OUTPUT: &[&str] = &names_of::<{ KEEP_OUTPUT_ROWS.len() }>(KEEP_OUTPUT_ROWS);
 /// `[notify]`
-pub(super) const NOTIFY: &[&str] = &[
-    "on",
-    "command",
-    "http",
-    "headers_file",
-    "timeout",
-    "per_hour",
-    "job_per_hour",
-];
+pub(super) const NOTIFY: &[&str] = &names_of::<{ NOTIFY_ROWS.len() }>(NOTIFY_ROWS);
+/// `[otlp]`
+pub(super) const OTLP: &[&str] = &names_of::<{ OTLP_ROWS.len() }>(OTLP_ROWS);
 /// `[store]`
-pub(super) const STORE: &[&str] = &[
-    "embedded",
-    "dir",
-    "memory",
-    "listen",
-    "history",
-    "history_size",
-    "endpoints",
-    "root",
-    "user",
-    "password_file",
-    "tls",
-    "allow_plaintext",
-    "connect_timeout",
-    "request_timeout",
-];
+pub(super) const STORE: &[&str] = &names_of::<{ STORE_ROWS.len() }>(STORE_ROWS);
 /// `[store.tls]`
-pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
+pub(super) const TLS: &[&str] = &names_of::<{ TLS_ROWS.len() }>(TLS_ROWS);
 /// `[plugins]`
-pub(super) const PLUGINS: &[&str] = &[
-    "dir", "names", "locks", "max_ttl", "allow", "secrets", "limits",
-];
+pub(super) const PLUGINS: &[&str] = &names_of::<{ PLUGINS_ROWS.len() }>(PLUGINS_ROWS);
 /// `restart`, in a job or in the defaults
-pub(super) const RESTART: &[&str] = &["min", "max"];
+pub(super) const RESTART: &[&str] = &names_of::<{ RESTART_ROWS.len() }>(RESTART_ROWS);
 /// `history`, in a job or in the defaults
-pub(super) const HISTORY: &[&str] = &["runs", "age"];
+pub(super) const HISTORY: &[&str] = &names_of::<{ HISTORY_ROWS.len() }>(HISTORY_ROWS);
+/// A lock of a job that is not a mere name
+pub(super) const LOCK: &[&str] = &names_of::<{ LOCK_ROWS.len() }>(LOCK_ROWS);
 /// One of a job's `secrets`
-pub(super) const SECRET: &[&str] = &["file", "env", "credential"];
+pub(super) const SECRET: &[&str] = &names_of::<{ SECRET_ROWS.len() }>(SECRET_ROWS);
 /// A variable of a job's `env` that is a secret
-pub(super) const ENV: &[&str] = &["secret"];
+pub(super) const ENV: &[&str] = &names_of::<{ ENV_ROWS.len() }>(ENV_ROWS);
 /// `limits`, in a job or in the defaults
 pub(super) const LIMITS: &[&str] = &LimitKey::NAMES;
 
@@ -175,6 +79,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("store", STORE),
     ("store.tls", TLS),
     ("notify", NOTIFY),
+    ("otlp", OTLP),
     ("jobs.<name>", JOB),
     ("jobs.<name>.restart", RESTART),
     ("jobs.<name>.history", HISTORY),
@@ -193,11 +98,41 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("plugins.limits", LIMITS),
 ];
 
+/// Rows of the tables that no other table shares its rows with, by the kind of the table.
+const FORM_ROWS: &[(&str, &[FormRow])] = &[
+    ("host", HOST_ROWS),
+    ("keep_output", KEEP_OUTPUT_ROWS),
+    ("notify", NOTIFY_ROWS),
+    ("otlp", OTLP_ROWS),
+    ("store", STORE_ROWS),
+    ("tls", TLS_ROWS),
+    ("restart", RESTART_ROWS),
+    ("history", HISTORY_ROWS),
+    ("lock", LOCK_ROWS),
+    ("secrets", SECRET_ROWS),
+    ("env", ENV_ROWS),
+    ("plugins", PLUGINS_ROWS),
+];
+
+/// Rows of the tables that share rows, by the kind of the table.
+const KEY_ROWS: &[(&str, &[KeyRow])] =
+    &[("job", JOB_ROWS), ("allow", GRANT_ROWS), ("dirs", DIR_ROWS)];
+
+/// Returns the form of a key in a table of this kind. `None` for limits, whose forms follow from their units.
+pub(super) fn form_of(kind: &str, key: &str) -> Option<ValueForm> {
+    let own = FORM_ROWS.iter().filter(|(of, _)| *of == kind);
+    let own = own.flat_map(|(_, rows)| rows.iter().copied());
+    let shared = KEY_ROWS.iter().filter(|(of, _)| *of == kind);
+    let shared = shared.flat_map(|(_, rows)| rows.iter().map(|(name, form, _)| (*name, *form)));
+    let mut rows = own.chain(shared);
+    rows.find(|(name, _)| *name == key).map(|(_, form)| form)
+}
+
 /// Returns true if a job, or the defaults of all jobs, may hold `key`.
 pub(super) const fn is_job_key(key: &str) -> bool {
     let mut at = 0;
-    while at < JOB_KEYS.len() {
-        if is_same(JOB_KEYS[at].0.as_bytes(), key.as_bytes()) {
+    while at < JOB_ROWS.len() {
+        if is_same(JOB_ROWS[at].0.as_bytes(), key.as_bytes()) {
             return true;
         }
         at += 1;
@@ -227,43 +162,4 @@ pub(super) fn tables_with(key: &str) -> Vec<String> {
         .filter(|(_, keys)| keys.contains(&key))
         .map(|(table, _)| format!("[{table}]"))
         .collect()
-}
-
-/// Returns true if a table of this kind may hold the key of this row.
-const fn may_hold(table: KeyTable, row: KeyRow) -> bool {
-    let (_, tables) = row;
-    let mut at = 0;
-    while at < tables.len() {
-        if tables[at] as u8 == table as u8 {
-            return true;
-        }
-        at += 1;
-    }
-    false
-}
-
-/// Counts the rows whose key a table of this kind may hold.
-const fn count_of(rows: &[KeyRow], table: KeyTable) -> usize {
-    let (mut at, mut count) = (0, 0);
-    while at < rows.len() {
-        if may_hold(table, rows[at]) {
-            count += 1;
-        }
-        at += 1;
-    }
-    count
-}
-
-/// Lists the keys that a table of this kind may hold, in the order of the rows.
-const fn keys_of<const N: usize>(rows: &[KeyRow], table: KeyTable) -> [&'static str; N] {
-    let mut keys = [""; N];
-    let (mut at, mut count) = (0, 0);
-    while at < rows.len() {
-        if may_hold(table, rows[at]) {
-            keys[count] = rows[at].0;
-            count += 1;
-        }
-        at += 1;
-    }
-    keys
 }

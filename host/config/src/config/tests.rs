@@ -3,6 +3,7 @@
 mod folder;
 mod layers;
 mod loading;
+mod locks;
 mod messages;
 mod reference;
 mod sharing;
@@ -150,7 +151,7 @@ fn a_minimal_file_gets_every_documented_default() {
     assert_eq!(store.connect_timeout(), Duration::from_secs(3));
     assert_eq!(store.request_timeout(), Duration::from_secs(5));
     let job = config.job("a").expect("the job is there");
-    assert_eq!((job.name(), job.lock()), ("a", "a"));
+    assert_eq!((job.name(), &*job.locks().label()), ("a", "a"));
     assert_eq!(job.plugin(), Path::new("a.wasm"));
     assert_eq!(
         (job.wait(), job.schedule().clone()),
@@ -190,7 +191,7 @@ fn every_key_of_a_job_arrives() {
         args = ["-v", "two words"]
         env = { MODE = "fast", KEY = { secret = "api_key" } }
         secrets = { api_key = { file = "key.txt" }, other = { env = "OTHER" } }
-        allow = { kv = ["ledger/", "a/b/"], http = ["https://API.example.com:443/", "http://[::1]:8080"],
+        allow = { kv = ["ledger/", "a/b/"], kv_shared = true, http = ["https://API.example.com:443/", "http://[::1]:8080"],
             http_networks = ["10.0.0.0/8", "::1"], http_token = "X-Fencing-Token", http_ca = "ca.pem",
             dirs = [{ host = "in", guest = "/in/" }, { host = "/srv/out", guest = "/out", write = true }] }
         limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048, output_kept = "2KiB",
@@ -204,7 +205,7 @@ fn every_key_of_a_job_arrives() {
         job.sha256().map(|digest| (digest[0], digest[31])),
         Some((0, 0xff))
     );
-    assert_eq!(job.lock(), "billing/a");
+    assert_eq!(job.locks().label(), "billing/a");
     assert_eq!(job.wait(), Wait::AtMost(Duration::from_secs(30)));
     let Schedule::Ticks(ticks) = job.schedule() else {
         panic!("{:?}", job.schedule());
@@ -232,6 +233,7 @@ fn every_key_of_a_job_arrives() {
     let networks = ["10.0.0.0/8", "::1"];
     let allow = Allow {
         kv: vec!["ledger/".into(), "a/b/".into()],
+        kv_shared: true,
         http: origins
             .map(|text| Origin::parse(text).expect("it is one"))
             .into(),

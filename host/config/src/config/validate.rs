@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use leasehold_diagnostics::ConfigError;
+use leasehold_ids::LockMode;
 use toml::Spanned;
 
 use super::drift::Drift;
 use super::guest;
 use super::ignored_in_eq::IgnoredInEq;
 use super::job::{Job, OwnResources};
+use super::job_locks::{JobLock, JobLocks};
+use super::lock_value::SpannedLocks;
 use super::origin::Origins;
 use super::raw_job::RawJob;
 use super::section::{Field, Section};
@@ -79,7 +82,10 @@ impl JobParts<'_> {
         Some(Job {
             plugin: self.plugin?,
             settings: settings.validate()?,
-            lock: lock.or_default(name.clone())?,
+            locks: match lock.optional().ok()? {
+                Some(locks) => JobLocks::new(locks.into_iter().map(Spanned::into_inner))?,
+                None => JobLocks::exclusive(name.clone()),
+            },
             name,
             schedule: schedule?,
             stop_margin,
@@ -143,12 +149,14 @@ impl JobParts<'_> {
     }
 }
 
-/// Returns a job's lock and the bytes that name it, or the bytes of the job's name if that is its
-/// lock.
-pub(super) fn lock_of(raw: &RawJob, named: Option<&Spanned<String>>) -> Option<Spanned<String>> {
+/// Returns a job's locks and the bytes that name them; without any, the bytes of the job's name, which is its lock.
+pub(super) fn locks_of(raw: &RawJob, named: Option<&Spanned<String>>) -> Option<SpannedLocks> {
     match &raw.lock {
-        Field::Value(lock) => Some(lock.clone()),
+        Field::Value(locks) => Some(locks.get_ref().clone()),
         Field::Invalid => None,
-        Field::Absent => named.cloned(),
+        Field::Absent => named.map(|named| {
+            let lock = JobLock::new(named.get_ref().clone(), LockMode::Exclusive);
+            vec![Spanned::new(named.span(), lock)]
+        }),
     }
 }

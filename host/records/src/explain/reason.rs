@@ -50,12 +50,22 @@ pub struct BlockedBy {
     /// The time since when the lock is held, if a record shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since_unix_ms: Option<UnixMs>,
+    /// Number of clients that hold the lock beside that one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_holders: usize,
     /// The job's place among the waiters, from 1.
     pub place: usize,
     /// Number of waiters.
     pub waiters: usize,
     /// The time since when the job waits.
     pub since_unix_ms: UnixMs,
+}
+
+/// Returns true for a number that JSON leaves out.
+// Serde passes references.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A reason as data. The order is that of importance.
@@ -219,6 +229,11 @@ impl ReasonKind {
     /// True for a run, and for a lock that is kept between two runs.
     pub const fn is_run(&self) -> bool {
         matches!(self, Self::Running { .. } | Self::BetweenRuns { .. })
+    }
+
+    /// True for a pause by an operator.
+    pub const fn is_pause(&self) -> bool {
+        matches!(self, Self::Paused { .. })
     }
 
     /// True if the state and the next time show this reason already.

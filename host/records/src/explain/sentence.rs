@@ -207,10 +207,17 @@ impl BlockedBy {
             Some(by) => line(by),
             None => format!("another client ({})", line(&self.key)),
         };
-        let held = match self.held_since_unix_ms {
+        let mut held = match self.held_since_unix_ms {
             Some(at) => format!("holds lock `{}` {}", line(&self.lock), since(at, now)),
             None => format!("holds lock `{}`", line(&self.lock)),
         };
+        match self.other_holders {
+            0 => {}
+            1 => held.push_str(" beside another"),
+            others => {
+                let _ = write!(held, " beside {others} others");
+            }
+        }
         let waited = age(now.since(self.since_unix_ms));
         let place = match (self.place, self.waiters) {
             (1, 1) => "alone in the queue".to_owned(),

@@ -1,7 +1,7 @@
 //! `fenced-kv`: storage below the granted prefixes.
 //!
 //! The gate is checked before and after every await: a reply that arrives after the deadline is
-//! not returned to the guest. A key that no grant covers is refused.
+//! not returned to the guest. A key that no grant covers is refused, and so is a write under shared locks.
 
 use leasehold_config::Remedy;
 use leasehold_lock::Revision;
@@ -21,6 +21,7 @@ const MOST_ENTRIES: u32 = 1_000;
 
 impl fenced_kv::Host for HostState {
     async fn get(&mut self, key: String) -> Answer<Option<fenced_kv::Entry>> {
+        self.gate.set_name("fenced-kv.get");
         if let Err(refusal) = self.allowed(&key) {
             return Ok(Err(refusal));
         }
@@ -32,6 +33,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn list_prefix(&mut self, prefix: String, limit: u32) -> Answer<Vec<fenced_kv::Entry>> {
+        self.gate.set_name("fenced-kv.list-prefix");
         if let Err(refusal) = self.allowed(&prefix) {
             return Ok(Err(refusal));
         }
@@ -54,6 +56,7 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn put(&mut self, key: String, value: Vec<u8>) -> Answer<u64> {
+        self.gate.set_name("fenced-kv.put");
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
@@ -63,7 +66,8 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn delete(&mut self, key: String) -> Answer<bool> {
-        if let Err(refusal) = self.allowed(&key) {
+        self.gate.set_name("fenced-kv.delete");
+        if let Err(refusal) = self.may_write(&key) {
             return Ok(Err(refusal));
         }
         let answer = self.authority.kv().delete(&key).await;
@@ -77,6 +81,7 @@ impl fenced_kv::Host for HostState {
         expected_mod_revision: u64,
         value: Vec<u8>,
     ) -> Answer<u64> {
+        self.gate.set_name("fenced-kv.compare-and-put");
         if let Err(refusal) = self.writable(&key, &value) {
             return Ok(Err(refusal));
         }
@@ -91,7 +96,8 @@ impl fenced_kv::Host for HostState {
     }
 
     async fn compare_and_delete(&mut self, key: String, expected_mod_revision: u64) -> Answer<()> {
-        if let Err(refusal) = self.allowed(&key) {
+        self.gate.set_name("fenced-kv.compare-and-delete");
+        if let Err(refusal) = self.may_write(&key) {
             return Ok(Err(refusal));
         }
         // A revision that no store reaches matches no key.
@@ -127,8 +133,21 @@ impl HostState {
         )))
     }
 
-    fn writable(&self, key: &str, value: &[u8]) -> Result<(), GuardError> {
+    /// Refuses writes under shared locks alone, which keep no other writer away, unless they are allowed.
+    fn may_write(&self, key: &str) -> Result<(), GuardError> {
         self.allowed(key)?;
+        if !self.authority.is_shared() || self.grants.kv_shared {
+            return Ok(());
+        }
+        let remedy = Remedy::WriteShared.for_source(&self.job);
+        Err(GuardError::Denied(format!(
+            "the run holds its lock shared, and others write the key {key:?} at the same time: take the lock \
+             exclusively, or {remedy}"
+        )))
+    }
+
+    fn writable(&self, key: &str, value: &[u8]) -> Result<(), GuardError> {
+        self.may_write(key)?;
         if value.len() as u64 > self.limits.kv_value_bytes {
             return Err(GuardError::TooLarge);
         }

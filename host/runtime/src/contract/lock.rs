@@ -33,6 +33,7 @@ impl lock::Host for HostState {
 
     /// Sleeps until a stop is requested or the time is up. The end of the tenure or of the run drops this future.
     async fn stop_requested(&mut self, at_most_ms: u32) -> wasmtime::Result<bool> {
+        self.gate.set_name("lock.stop-requested");
         let requested = &self.spec.stop.requested;
         let at_most = Duration::from_millis(at_most_ms.into());
         tokio::select! {
@@ -43,6 +44,7 @@ impl lock::Host for HostState {
     }
 
     async fn check(&mut self) -> wasmtime::Result<Result<(), GuardError>> {
+        self.gate.set_name("lock.check");
         let answer = self.authority.kv().check().await;
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))

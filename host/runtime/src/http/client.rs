@@ -34,7 +34,7 @@ use super::destinations::{HttpDestinations, RequestRefusal};
 use super::head::{CountedStream, HeadTooLarge, ResponseHead};
 use super::in_flight::{InFlight, InFlightRequests};
 use super::leashed_stream::LeashedStream;
-use super::own_headers::{is_ours, remove_ours};
+use super::own_headers::{is_ours, name_trace, remove_ours};
 use super::timeouts::RequestTimeouts;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
@@ -66,6 +66,8 @@ pub(crate) struct ClientContext {
     /// Job that remedies in log lines name.
     pub(crate) job: JobSource,
     pub(crate) token: Token,
+    /// Header of the run's trace.
+    pub(crate) traceparent: Option<HeaderValue>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
@@ -101,6 +103,11 @@ impl HttpClient {
             let target = shown_target(request.uri());
             self.refuse(&target, &refusal)
         })?;
+        let _timer = self.run().gate.time_request(|| {
+            // A guest may choose any word as method.
+            let method: String = request.method().as_str().chars().take(16).collect();
+            format!("http {method} {origin}")
+        });
         let place = self
             .place()
             .map_err(|refusal| self.refuse(&origin, &refusal))?;
@@ -267,6 +274,7 @@ impl HttpClient {
                 .headers
                 .insert(token.clone(), HeaderValue::from(run.token.get()));
         }
+        name_trace(&mut parts.headers, run.traceparent.as_ref());
         Ok(Request::from_parts(
             parts,
             RequestBody::new(body, self.budget(), run.net.tokens.clone()),

@@ -1,6 +1,7 @@
-//! Headers that only the host sets: those that a guest may not send, and those of the fencing token.
+//! Headers that only the host sets: those that a guest may not send, and those of the fencing token. The host also names
+//! the run's trace, where the guest does not.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
 
 /// Returns true for a header of the host, also in a spelling that a server may treat as the same.
@@ -14,6 +15,16 @@ pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
     let ours = headers.keys().filter(|name| is_ours(tokens, name));
     for name in ours.cloned().collect::<Vec<_>>() {
         headers.remove(name);
+    }
+}
+
+/// Adds the header of the run's trace, unless the request has one.
+pub(super) fn name_trace(headers: &mut HeaderMap, traceparent: Option<&HeaderValue>) {
+    const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    if let Some(traceparent) = traceparent
+        && !headers.contains_key(TRACEPARENT)
+    {
+        headers.insert(TRACEPARENT, traceparent.clone());
     }
 }
 

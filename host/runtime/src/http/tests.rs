@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full};
 use leasehold_lock::{Clock as _, SystemClock, Tenure, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,6 +74,9 @@ impl Resolve for Names {
     }
 }
 
+/// Header of the run's trace.
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 /// A client, and the events of its run.
 struct Rig {
     client: HttpClient,
@@ -115,6 +118,7 @@ impl Rig {
             net: Arc::new(HttpDestinations::of(allow, &resolver).unwrap()),
             job,
             token: Token::new(7),
+            traceparent: Some(HeaderValue::from_static(TRACEPARENT)),
             limits: Arc::new(limits),
             gate,
             leash: Arc::new(Leash::new(tenure, None, StopSignal::new(Duration::ZERO))),

@@ -1,6 +1,6 @@
 //! `leasehold:job@1` from the side of a typed guest.
 
-use leasehold_lock::Revision;
+use leasehold_lock::{LockMode, Revision};
 
 use super::*;
 
@@ -98,6 +98,38 @@ async fn ungranted_key_is_denied_and_large_value_is_too_large() {
         let ran = rig.run_plugin(&plugin, long, spec()).await;
         assert_eq!(ran.report.end, RunEnd::Done(None), "{key}");
         assert_eq!(fake_kv.writes(), 0);
+    }
+}
+
+/// Fails if a holder writes beside others without the operator's leave.
+#[tokio::test]
+async fn write_under_shared_locks_alone_is_denied_unless_allowed() {
+    let mut rig = Rig::new();
+    rig.grants.kv = vec!["demo/".to_owned()];
+    let (shared, permits) = (LockMode::Shared, LockMode::permits(1, 3).unwrap());
+    let emit = "(call $log (i32.const 2) (i32.load (i32.const 268)) (i32.load (i32.const 272)) (i32.const 0) (i32.const 0))";
+    let refused = format!("{} {emit}", refused_as(1));
+    let written = "(if (i32.load8_u (i32.const 256)) (then unreachable))";
+    for (modes, kv_shared, answer, writes) in [
+        (vec![shared], false, &*refused, 0),
+        (vec![shared, shared], false, &refused, 0),
+        (vec![shared], true, written, 1),
+        (vec![shared, LockMode::Exclusive], false, written, 1),
+        (vec![permits], false, written, 1),
+    ] {
+        rig.grants.kv_shared = kv_shared;
+        let fake_kv = Arc::new(FakeKv::default());
+        let plugin = rig.load(&guests::kv_job("demo/a", &put(3, answer))).await;
+        let long = authority_with(lasting(Duration::from_mins(1)), fake_kv.clone());
+        let ran = rig
+            .run_plugin(&plugin, long.in_modes(modes.clone()), spec())
+            .await;
+        assert_eq!(ran.report.end, RunEnd::Done(None), "{modes:?}");
+        assert_eq!(fake_kv.writes(), writes, "{modes:?}");
+        if writes == 0 {
+            let text = &ran.lines()[0].text;
+            assert!(text.contains("kv_shared = true"), "{text}");
+        }
     }
 }
 

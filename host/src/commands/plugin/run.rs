@@ -28,8 +28,8 @@ use crate::interrupt::interrupted;
 use crate::progress::LoadProgress;
 use fake::FakeKv;
 use job::RunInputs;
-use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::{Config, JobLock};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -160,21 +160,24 @@ async fn start(
         timeout: job.timeout(),
         stop: StopSignal::new(inputs.config.host().grace()),
         mark: None,
+        trace: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();
     let tenure = args.lock.tenure(&clock);
     let kv = Arc::new(FakeKv::new(tenure.clone()));
+    let lock = job.locks().label();
+    let modes = job.locks().iter().map(JobLock::mode);
     let trial = Trial {
         runtime: &runtime,
         plugin: &plugin,
-        authority: Authority::simulated(job.lock(), tenure, kv),
+        authority: Authority::simulated(&lock, tenure, kv).in_modes(modes),
         spec,
         clock,
         printer: RunPrinter::new(began),
         raw,
     };
-    RunPrinter::started(job.name(), job.lock(), args.lock);
+    RunPrinter::started(job.name(), &lock, args.lock);
     Ok(Box::pin(trial.work(args.lock, &mut signals)).await)
 }
 

@@ -82,7 +82,6 @@ fn sequence(sequence: u32) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use leasehold_lock::Token;
     use leasehold_records::fixtures::run_record;
 
     pub(in crate::commands::runs) fn run(token: u64, outcome: Outcome) -> RunRecord {

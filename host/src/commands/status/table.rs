@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::QueueRole;
 use leasehold_lock::queue_role::with_roles;
+use leasehold_lock::{LockMode, QueueRole};
 use leasehold_records::explain::{Explanation, ReasonKind};
 use leasehold_records::wall_text::{ZoneOffset, age, clock, until};
 use leasehold_records::{HostRecord, JobRecord, JobState, TickRecord};
@@ -13,7 +13,7 @@ use super::Status;
 use super::odd_ones::odd_ones;
 use crate::look::Look;
 use crate::recent_runs::SHOWN;
-use crate::store_reading::{EntryStatus, LockStatus};
+use crate::store_reading::{EntryStatus, LockStatus, PermitUse};
 use crate::table::{Cell, Column, Table, Tint};
 use crate::wrap::wrap;
 
@@ -171,12 +171,7 @@ fn job_row(
 
 /// Returns the word of a job's state on a host. An operator's decision has precedence over the wait it causes.
 fn state_of(record: &JobRecord, explanation: &Explanation) -> (&'static str, Tint) {
-    let mut reasons = explanation.on(&record.host);
-    let decision = reasons.find_map(|reason| match reason.kind {
-        ReasonKind::Paused { .. } => Some("paused"),
-        ReasonKind::Drained { .. } => Some("drained"),
-        _ => None,
-    });
+    let decision = explanation.decision_on(&record.host);
     let word = record.state.as_str();
     match (record.state, decision) {
         (JobState::Running | JobState::Pausing, _) => (word, Tint::Good),
@@ -272,10 +267,7 @@ fn lock_table(locks: &[LockStatus]) -> Table<6> {
         for (role, entry) in with_roles(&lock.entries) {
             table.row([
                 lock.lock.as_str().into(),
-                match role {
-                    QueueRole::Holder => "holds".into(),
-                    QueueRole::Waiter(ahead) => format!("#{ahead}").into(),
-                },
+                describe_place(role, entry, lock.permits).into(),
                 describe_owner(entry).into(),
                 entry.token.to_string().into(),
                 if entry.administrative {
@@ -290,6 +282,22 @@ fn lock_table(locks: &[LockStatus]) -> Table<6> {
         }
     }
     table
+}
+
+/// Returns the place of an entry, with its mode and the permits that all holders have.
+fn describe_place(role: QueueRole, entry: &EntryStatus, all: Option<PermitUse>) -> String {
+    let place = match role {
+        QueueRole::Holder => "holds".to_owned(),
+        QueueRole::Waiter(ahead) => format!("#{ahead}"),
+    };
+    match (entry.mode, role, all) {
+        (LockMode::Exclusive, ..) => place,
+        (LockMode::Shared, ..) => format!("{place} shared"),
+        (LockMode::Permits(own), QueueRole::Holder, Some(PermitUse { held, of })) => {
+            format!("{place} {} ({held}/{of} held)", own.weight())
+        }
+        (LockMode::Permits(own), ..) => format!("{place} for {}", own.weight()),
+    }
 }
 
 fn describe_owner(entry: &EntryStatus) -> String {

@@ -8,11 +8,11 @@ use leasehold_store::{BackupSummary, inspect_backup, is_backup};
 use leasehold_supervisor::shutdown::Signals;
 
 use super::part_file::PartFile;
-use super::target::TargetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show_format::print;
 use crate::size_text::about_size;
+use crate::store_target::TargetArgs;
 
 /// Arguments of `leasehold store backup`.
 #[derive(clap::Args)]

@@ -3,12 +3,12 @@
 use leasehold_lock::StoreStatus;
 use serde::Serialize;
 
-use super::target::TargetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::look::Look;
 use crate::show_format::{ShowFormat, print_json, print_rendered};
 use crate::size_text::about_size;
+use crate::store_target::TargetArgs;
 use crate::table::{Column, Table};
 
 /// Arguments of `leasehold store status`.

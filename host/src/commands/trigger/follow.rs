@@ -6,7 +6,9 @@ use leasehold_lock::Token;
 use leasehold_orders::OrderDesk;
 use leasehold_records::{Outcome, RunKey, RunRecord, TriggerRecord, TriggerState};
 use leasehold_supervisor::shutdown::Signals;
+use tokio::time::sleep;
 
+use super::run_output::RequestedOutput;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show_format::print;
@@ -36,6 +38,7 @@ pub(super) struct RequestFollower<'a> {
     began: Instant,
     is_noted: bool,
     claimed: Option<ClaimedRun>,
+    output: RequestedOutput,
     /// Time since when the lock entry of the run has been missing.
     missing: Option<Instant>,
 }
@@ -50,20 +53,33 @@ impl<'a> RequestFollower<'a> {
             began: Instant::now(),
             is_noted: false,
             claimed: None,
+            output: RequestedOutput::new(),
             missing: None,
         }
     }
 
     /// Follows the request, until a host has taken it or until its end. A signal ends this, and nothing else.
     pub(super) async fn follow(&mut self) -> Result<Exit, Failure> {
+        let followed = self.follow_steps().await;
+        self.output.close().await;
+        followed
+    }
+
+    async fn follow_steps(&mut self) -> Result<Exit, Failure> {
         let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
         loop {
             if let Some(exit) = self.step().await? {
                 return Ok(exit);
             }
-            tokio::select! {
-                _ = signals.next() => return Ok(self.leave()),
-                () = tokio::time::sleep(PAUSE) => {}
+            let next = sleep(PAUSE);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = signals.next() => return Ok(self.leave()),
+                    () = &mut next => break,
+                    printed = self.output.print_next() => printed?,
+                }
             }
         }
     }
@@ -80,7 +96,7 @@ impl<'a> RequestFollower<'a> {
                     .to_owned()
             }
         };
-        sink::print_error(&text);
+        sink::print_warning(&text);
         Exit::Aborted
     }
 
@@ -136,7 +152,7 @@ impl<'a> RequestFollower<'a> {
             return print(&text).map(Some);
         }
         if !std::mem::replace(&mut self.is_noted, true) {
-            sink::print_error(&text);
+            sink::print_warning(&text);
         }
         Ok(None)
     }
@@ -150,7 +166,9 @@ impl<'a> RequestFollower<'a> {
             if !self.waits {
                 return print(&text).map(Some);
             }
-            sink::print_error(&text);
+            sink::print_warning(&text);
+            let (desk, job) = (self.desk, self.job);
+            self.output.open(desk, job, claimed.token).await;
             self.claimed = Some(claimed);
         }
         self.find_death().await
@@ -166,7 +184,7 @@ impl<'a> RequestFollower<'a> {
             return Err(Failure::of_line(Exit::NotAcquired, &text));
         };
         let record = self.read_run(claimed.token).await?;
-        if let Some(record) = record.filter(|record| record.outcome != Outcome::Running) {
+        if let Some(record) = record.filter(RunRecord::is_over) {
             let ended = (claimed.host, claimed.token);
             let (outcome, detail) = (record.outcome, record.detail.as_str());
             return self.end(ended, (outcome, detail)).await.map(Some);
@@ -198,14 +216,14 @@ impl<'a> RequestFollower<'a> {
         Err(Failure::of_line(Exit::JobFailed, &text))
     }
 
-    /// Prints the end of the output and of the run.
+    /// Prints the rest of the output and the end of the run.
     async fn end(
-        &self,
+        &mut self,
         (host, token): (String, Token),
         (outcome, detail): (Outcome, &str),
     ) -> Result<Exit, Failure> {
         if self.waits {
-            self.print_output(token).await?;
+            self.print_rest(token).await?;
         }
         let because = if detail.is_empty() {
             String::new()
@@ -217,43 +235,51 @@ impl<'a> RequestFollower<'a> {
             self.job,
             outcome.as_str()
         );
-        if self.waits {
-            sink::print_error(&text);
-        } else {
-            print(&text)?;
-        }
-        Ok(match outcome {
+        let exit = match outcome {
             Outcome::Done | Outcome::Again => Exit::Ok,
             _ if !self.waits => Exit::Ok,
             _ => Exit::JobFailed,
-        })
+        };
+        if !self.waits {
+            print(&text)?;
+        } else if exit == Exit::Ok {
+            sink::print_warning(&text);
+        } else {
+            sink::print_error(&text);
+        }
+        Ok(exit)
     }
 
-    /// Prints the output in the run's record, which is written a little after its end.
-    async fn print_output(&self, token: Token) -> Result<(), Failure> {
+    /// Prints what the host has not sent, from the run's record, which is written a little after its end.
+    async fn print_rest(&mut self, token: Token) -> Result<(), Failure> {
+        if self.claimed.is_none() {
+            let (desk, job) = (self.desk, self.job);
+            self.output.open(desk, job, token).await;
+        }
         let began = Instant::now();
-        let record = loop {
+        loop {
             let record = self.read_run(token).await?;
-            match record.filter(|record| record.outcome != Outcome::Running) {
-                Some(record) => break record,
+            match record.filter(RunRecord::is_over) {
+                Some(record) => return self.output.finish(record).await,
                 None if began.elapsed() >= RECORD_PATIENCE => {
-                    sink::print_error("its output is not recorded yet; see `leasehold runs`\n");
+                    sink::print_warning(&format!(
+                        "the rest of its output is not recorded yet; see `leasehold logs {} --run {token}`\n",
+                        self.job
+                    ));
                     return Ok(());
                 }
-                None => tokio::time::sleep(PAUSE).await,
+                None => {}
             }
-        };
-        if record.output_truncated_bytes > 0 {
-            let cut = record.output_truncated_bytes;
-            sink::print_error(&format!(
-                "(the first {cut} bytes of its output are left out)\n"
-            ));
+            let next = sleep(PAUSE);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut next => break,
+                    printed = self.output.print_next() => printed?,
+                }
+            }
         }
-        let mut output = record.output;
-        if !output.is_empty() && !output.ends_with('\n') {
-            output.push('\n');
-        }
-        print(&output).map(drop)
     }
 
     async fn read_run(&self, token: Token) -> Result<Option<RunRecord>, Failure> {

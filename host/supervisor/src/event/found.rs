@@ -1,4 +1,5 @@
-//! Contents of events about what a host finds: missed ticks, wrong clocks, abandoned runs, recipients out of reach.
+//! Contents of events about what a host finds: missed ticks, wrong clocks, abandoned runs, recipients and collectors out of
+//! reach.
 
 use serde::Serialize;
 
@@ -45,4 +46,26 @@ pub struct NotifyFailure {
     pub recipient: String,
     /// The error.
     pub error: String,
+}
+
+/// A collector that traces do not reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TraceOutage {
+    /// The collector.
+    pub endpoint: String,
+    /// The error.
+    pub error: String,
+    /// Time since the first request that failed, in milliseconds.
+    pub silent_ms: u64,
+}
+
+/// A collector that takes traces again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TraceReturn {
+    /// The collector.
+    pub endpoint: String,
+    /// Length of the outage, in milliseconds.
+    pub away_ms: u64,
+    /// Spans that were dropped meanwhile.
+    pub dropped: u64,
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::line::is_report;
-use crate::event::{AbandonedRun, DisbelievedTick, EventKind, MissedTicks, NotifyFailure};
+use crate::event::{
+    AbandonedRun, DisbelievedTick, EventKind, MissedTicks, NotifyFailure, TraceOutage, TraceReturn,
+};
 
 /// Formats an event as one sentence that begins with a word in capitals.
 pub(super) fn sentence(kind: &EventKind) -> String {
@@ -71,6 +73,20 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::NotifyFailed(NotifyFailure { recipient, error }) => {
             format!("NOTIFY     messages do not reach {recipient}: {error}")
         }
+        EventKind::TracesFailed(TraceOutage {
+            endpoint,
+            error,
+            silent_ms,
+        }) => format!(
+            "TRACES     have not reached {endpoint} for {silent_ms} ms: {error}; what finds no room is dropped"
+        ),
+        EventKind::TracesBack(TraceReturn {
+            endpoint,
+            away_ms,
+            dropped,
+        }) => format!(
+            "TRACES     reach {endpoint} again after {away_ms} ms; {dropped} span(s) were dropped"
+        ),
         EventKind::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because this log was not read")
         }

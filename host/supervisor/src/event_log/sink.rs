@@ -1,11 +1,13 @@
 //! Sinks of events.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use leasehold_config::Schedule;
-use leasehold_lock::Token;
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::{BootTime, Token};
 use leasehold_records::{JobRecord, RunRecord};
-use leasehold_runtime::PluginFacts;
+use leasehold_runtime::{PluginFacts, RunTrace};
 
 use crate::event::Event;
 
@@ -20,6 +22,29 @@ pub struct JobView<'a> {
     pub schedule: &'a Schedule,
 }
 
+/// A run whose guest is about to start. A view: it costs nothing where no sink reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunStart<'a> {
+    /// Name of the job.
+    pub job: &'a Arc<str>,
+    /// Name of its lock.
+    pub lock: &'a Arc<str>,
+    /// Fencing token.
+    pub token: Token,
+    /// Id of the run.
+    pub run: &'a str,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Trigger of the run, as in [`EventKind::RunStarted`](crate::event::EventKind::RunStarted).
+    pub trigger: &'static str,
+    /// The tick of the run.
+    pub tick: Option<UnixMs>,
+    /// Time from the request for the lock to its grant.
+    pub waited: Duration,
+    /// This moment, on both clocks.
+    pub started: (BootTime, SystemTime),
+}
+
 /// Consumer of the events of a process, such as the writer of its log.
 ///
 /// Sinks are called one after the other, by the thread on which the event happened: a guest's worker, or the
@@ -31,6 +56,13 @@ pub trait EventSink: Send + Sync {
     /// Takes the state of a job of `host`, after each change that lasts.
     fn job_changed(&self, host: &Arc<str>, job: &JobView<'_>) {
         let _ = (host, job);
+    }
+
+    /// Takes a run of `host` before its guest starts, and returns the trace that it belongs to, if this sink makes one.
+    /// The event `RunStarted` follows, unless the guest finds no room, and `RunEnded` in any case. The guest waits for it.
+    fn run_begins(&self, host: &Arc<str>, run: &RunStart<'_>) -> Option<RunTrace> {
+        let _ = (host, run);
+        None
     }
 
     /// A job of `host` was removed, and its last run has ended.

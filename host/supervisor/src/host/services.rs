@@ -15,7 +15,7 @@ use crate::event_log::EventLog;
 use crate::output::{
     CutOffOutput, FileQueue, OutputFiles, OutputPublisher, OutputRegistry, RecordStore, recover,
 };
-use crate::record_writer::{RecordWriter, RecordWriterTask, run_key};
+use crate::record_writer::{RecordWriter, RecordWriterTask};
 
 /// The store that a host has reached, and what its tasks need to use it.
 pub(super) struct HostStore {
@@ -145,7 +145,7 @@ pub(super) fn record_store(locks: &Locks, root: &Root) -> RecordStore {
 pub(super) fn take_output(record: &mut RunRecord, cut_off: &mut Vec<CutOffOutput>) {
     if let Some(at) = cut_off
         .iter()
-        .position(|found| run_key(&found.record) == run_key(record))
+        .position(|found| found.record.key() == record.key())
     {
         let found = cut_off.swap_remove(at);
         record.output.clone_from(&found.record.output);

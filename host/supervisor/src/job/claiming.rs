@@ -50,7 +50,7 @@ pub(crate) async fn claim(
     let claimant = TickClaimant {
         job: text(&context.name),
         host: text(&context.host),
-        lock: grant.name().to_owned(),
+        exclusive_locks: exclusive_names(grant),
         lock_key: grant.key().to_owned(),
         token: grant.token(),
         run_id: context.run_id(grant.token(), held.sequence),
@@ -99,6 +99,13 @@ pub(crate) async fn claim(
     TaskResult::Claimed { grant: held, claim }
 }
 
+/// Returns the full names of the locks that the grant holds exclusively.
+fn exclusive_names(grant: &Grant) -> Vec<String> {
+    let entries = grant.entries().iter();
+    let exclusive = entries.filter(|entry| entry.mode().is_exclusive());
+    exclusive.map(|entry| entry.name().to_owned()).collect()
+}
+
 /// Logs the ticks before the claimed one that no host has begun.
 fn log_passed(context: &JobContext, grant: &Grant, before: &ClaimedBefore, claimed: UnixMs) {
     let Schedule::Ticks(ticks) = context.job.schedule() else {
@@ -127,6 +134,7 @@ fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
         job: claim.job,
         host: claim.host,
         lock: text(&context.lock),
+        shared: context.job.locks().are_shareable(),
         lock_key: String::new(),
         token: claim.token,
         sequence: sequence.and_then(|text| text.parse().ok()).unwrap_or(0),

@@ -66,6 +66,12 @@ pub(super) async fn describe_end(context: &JobContext, grant: &Grant, end: &RunE
 pub(super) fn fill(record: &mut RunRecord, report: &RunReport, kept: u64, kept_in: Option<String>) {
     let kept = usize::try_from(kept).unwrap_or(usize::MAX);
     let (output, cut) = last_bytes(&report.output, kept);
+    // The runtime's note about what it cut is not output itself.
+    let note = match report.output_truncated_bytes {
+        0 => 0,
+        _ => report.output.find('\n').map_or(0, |end| end as u64 + 1),
+    };
+    let cut = cut.saturating_sub(note);
     record.outcome = outcome(&report.end);
     record.calls_admitted = report.admitted;
     record.calls_refused = report.refused;
@@ -288,5 +294,23 @@ mod tests {
         assert_eq!(last_bytes("one\ntwo\nend\n", 10), ("two\nend\n", 4));
         assert_eq!(last_bytes("one\ntwo\nend\n", 8), ("two\nend\n", 4));
         assert_eq!(last_bytes("one line\n", 5), ("line\n", 4));
+    }
+
+    /// Fails when the note about cut output counts as output: readers find missing lines by these positions.
+    #[test]
+    fn cut_output_counts_the_bytes_of_the_guest_alone() {
+        let mut report = RunReport::of_nothing(
+            RunEnd::Stopped,
+            BootTime::from_nanos(0),
+            BootTime::from_nanos(0),
+        );
+        report.output = "[13 bytes of earlier output left out]\nabc\ndef\n".into();
+        report.output_truncated_bytes = 13;
+        for (kept, first, position) in [(1_000, "abc", 13), (4, "def", 17)] {
+            let mut record = crate::record_writer::sample(7);
+            fill(&mut record, &report, kept, None);
+            let lines: Vec<_> = record.output_lines().collect();
+            assert_eq!(lines[0], (position, first));
+        }
     }
 }

@@ -84,7 +84,7 @@ impl JobContextMaker {
         JobContext {
             host: self.host.clone(),
             name,
-            lock: job.lock().into(),
+            lock: job.locks().label().into(),
             settings: settings_digest(&job),
             job,
             plugin,

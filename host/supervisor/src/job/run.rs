@@ -23,6 +23,7 @@ use super::provision::RunProvisions;
 use super::run_trigger::{describe_trigger, trigger_of};
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
+use crate::event_log::RunStart;
 use crate::fenced::{FencedKv, KvAllotment};
 use crate::output::ActiveOutput;
 use crate::quarantine::{FirstRun, PROBATION};
@@ -31,7 +32,7 @@ use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{LimitKey, Remedy, Schedule};
 use leasehold_runtime::{
-    Authority, OutputTap, PollMark, RunEnd, RunReport, RunSpec, StopSignal, Trigger,
+    Authority, OutputTap, PollMark, RunEnd, RunReport, RunSpec, RunTrace, StopSignal, Trigger,
 };
 
 /// Number of events of one guest that may wait to be logged.
@@ -258,6 +259,31 @@ impl Run<'_> {
             timeout: context.job.timeout(),
             stop: self.stop.clone(),
             mark,
+            trace: self.begin_trace(),
+        }
+    }
+
+    /// Returns the trace of the run, if runs are traced.
+    fn begin_trace(&self) -> Option<RunTrace> {
+        let context = self.context;
+        context.event_log.begin_run(&RunStart {
+            job: &context.name,
+            lock: &context.lock,
+            token: self.grant.token(),
+            run: &self.id,
+            attempt: self.turn.attempt,
+            trigger: self.trigger_word(),
+            tick: self.turn.tick,
+            waited: self.grant.waited(),
+            started: self.started,
+        })
+    }
+
+    /// Returns the word of the trigger, for events.
+    const fn trigger_word(&self) -> &'static str {
+        match &self.order {
+            RunOrder::Own(cause) => describe_trigger(trigger_of(*cause)),
+            RunOrder::Manual { .. } => "manual",
         }
     }
 
@@ -280,10 +306,7 @@ impl Run<'_> {
             self.event_context(),
             EventKind::RunStarted {
                 attempt: self.turn.attempt,
-                trigger: match &self.order {
-                    RunOrder::Own(cause) => describe_trigger(trigger_of(*cause)),
-                    RunOrder::Manual { .. } => "manual",
-                },
+                trigger: self.trigger_word(),
                 tick: self.turn.tick.map(|tick| tick.to_string()),
                 plugin_sha256: context.plugin.facts().sha256.clone(),
             },
@@ -339,6 +362,7 @@ impl Run<'_> {
             job: text(&self.context.name),
             host: text(&self.context.host),
             lock: text(&self.context.lock),
+            shared: self.context.job.locks().are_shareable(),
             lock_key: self.grant.key().to_owned(),
             token: self.grant.token(),
             sequence: self.sequence,

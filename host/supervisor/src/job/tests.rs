@@ -545,7 +545,7 @@ impl World {
         let claimant = TickClaimant {
             job: "j".into(),
             host: format!("host-{host}"),
-            lock: "/l/locks/j".into(),
+            exclusive_locks: vec!["/l/locks/j".into()],
             lock_key: format!("/l/locks/j/{token}"),
             token,
             run_id: format!("host-{host}-{token}-{}", me.sequence),

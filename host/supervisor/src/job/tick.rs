@@ -14,8 +14,8 @@
 //!
 //! - A tick that is done is not run again by any host, nor is an earlier one than any that was begun.
 //! - A holder of the lock takes over a tick begun under that lock, because the host that began it has lost the
-//!   lock. A tick begun under another lock, as while a configuration changes host by host, is left alone as long as
-//!   that lock's entry exists.
+//!   lock. A tick begun under a lock that is not exclusive to the claimant, because it is shared, or is another one
+//!   while a configuration changes host by host, is left alone as long as that run's entry exists.
 //! - A late claim, from a host that has lost the lock, is refused by the store itself.
 //! - Marking compares the revision of the claim alone. A host that takes a tick over writes the record anew, so a
 //!   late mark succeeds only for a tick that was not taken over.

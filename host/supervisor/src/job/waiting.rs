@@ -19,8 +19,11 @@ use super::task::TaskResult;
 use super::work;
 use crate::event::EventKind;
 use crate::record_writer::text;
-use leasehold_config::Wait;
 use leasehold_config::wall::UnixMs;
+use leasehold_config::{MOST_JOB_LOCKS, Wait};
+
+// Each set of locks that a configuration allows can be taken.
+const _: () = assert!(MOST_JOB_LOCKS == leasehold_lock::lock_set::MOST_LOCKS);
 
 /// Wait behind the same holder after which the holder's name is logged.
 const LONG: Duration = Duration::from_secs(1);
@@ -52,7 +55,9 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         pid: std::process::id(),
         since_unix_ms: UnixMs::from_system(SystemTime::now()),
     };
-    let request = Acquire::new(context.root.lock(&context.lock))
+    let locks = context.job.locks().iter();
+    let locks = locks.map(|lock| (context.root.lock(lock.name()), lock.mode()));
+    let request = Acquire::all(locks)
         .value(holder.to_json())
         .ttl(context.job.ttl())
         .stop_margin(context.job.stop_margin())

@@ -61,11 +61,7 @@ impl FileQueue {
 
     /// Adds a text. Returns true if the writing thread is to be woken for it.
     fn push(&self, run: &RunKey, at: UnixMs, stream: &str, text: &dyn Display) -> bool {
-        let (token, sequence) = (run.token, run.sequence);
-        let text = match sequence {
-            0 => format!("{at} {token} {stream} {text}\n"),
-            _ => format!("{at} {token}.{sequence} {stream} {text}\n"),
-        };
+        let text = format!("{at} {} {stream} {text}\n", run.name());
         let is_line = stream != NOTE;
         let mut waiting = self.waiting();
         let size = text.len() + run.job.len() + OVERHEAD;

@@ -7,7 +7,7 @@ use leasehold_records::{Outcome, Root, RunRecord};
 
 use super::last_output::CutOffOutput;
 use crate::event_log::EventLog;
-use crate::record_writer::{fit_run, log_abandoned, run_key};
+use crate::record_writer::{fit_run, log_abandoned};
 
 /// Attempts at one run before it is left to the next start.
 const MOST_ATTEMPTS: u32 = 20;
@@ -50,7 +50,7 @@ pub(crate) async fn recover(kv: Kv, root: Root, event_log: EventLog, found: Vec<
 
 /// Adds the output to the run's record, if the record has no end with output.
 async fn add_output(kv: &Kv, root: &Root, cut_off: &RunRecord) -> Result<AddResult, StoreError> {
-    let key = root.run(&run_key(cut_off));
+    let key = root.run(&cut_off.key());
     let stored = kv.get(&key).await?;
     let revision = stored
         .as_ref()

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::record_writer::run_key;
 use leasehold_records::{OutputEnd, OutputLine, OutputStream, RunKey, RunRecord, UnixMs};
 use leasehold_runtime::{Line, OutputTap, Stream};
 
@@ -43,7 +42,7 @@ pub(super) struct OutputNews {
 impl RunOutput {
     pub(super) fn new(record: RunRecord, kept: usize, files: Option<FileQueue>) -> Self {
         Self {
-            key: run_key(&record),
+            key: record.key(),
             record,
             kept,
             files,

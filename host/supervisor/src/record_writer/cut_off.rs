@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 
 use leasehold_records::{Root, RunRecord};
 
-use super::run_key;
-
 /// Number of runs that may wait. A further one is left out: its claim was logged when it was taken over.
 const MOST: usize = 1024;
 
@@ -30,7 +28,7 @@ impl CutOff {
     pub(super) fn note(&mut self, root: &Root, record: &RunRecord) {
         if self.waiting.len() < MOST {
             self.waiting.push_back(CutOffRun {
-                key: root.run(&run_key(record)),
+                key: root.run(&record.key()),
                 json: record.to_json(),
             });
         }

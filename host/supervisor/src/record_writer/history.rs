@@ -1,7 +1,7 @@
 //! The history of each job: kept bounded, with an end for every run that is over.
 //!
 //! A run that begins holds the job's lock. So an earlier run under that lock is over, even if its host died before
-//! it wrote the end. Reading the history at every start would cost more than the records do. It is read at the
+//! it wrote the end. Where others may hold the lock too, its entry and its host decide. Reading the history at every start would cost more than the records do. It is read at the
 //! first run, and then after a number of runs or a time.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::{Batch, Kv, Revision, StoreError, Token};
+use leasehold_lock::{Batch, Kv, StoreError, Token};
 use leasehold_records::{Outcome, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
 use super::aged::count_aged;
 use super::outbox::RunMark;
 use super::rules::HistoryRules;
+use super::run_fate::{RunFate, find_fate};
 use super::sizes::Sizes;
+use super::unended::UnendedRun;
 
 /// Number of records kept of a job however large they are.
 const FEWEST: usize = 5;
@@ -69,8 +71,12 @@ pub(super) struct HistoryVisit {
 pub(super) struct HistoryFindings {
     /// The oldest runs, from the first key up to but not including the second.
     surplus: Option<(String, String)>,
-    /// Runs without an end: key, revision of the last change, record.
-    unended: Vec<(String, Revision, RunRecord)>,
+    /// Runs without an end.
+    unended: Vec<UnendedRun>,
+    /// The first run that goes on, or whose host is about to record its end.
+    open_from: Option<Arc<str>>,
+    /// True if the end of a run is about to be recorded.
+    is_ending: bool,
     /// The newest failed run.
     failed: Option<FailedRun>,
 }
@@ -175,8 +181,24 @@ impl Histories {
         visits
     }
 
-    /// Schedules a failed visit again.
-    pub(super) fn failed(&mut self, visit: HistoryVisit, now: Instant) {
+    /// Takes note of runs that a visit left open: a visit of their job reads them again.
+    pub(super) fn left_open(
+        &mut self,
+        visit: &HistoryVisit,
+        found: &HistoryFindings,
+        now: Instant,
+    ) {
+        if found.is_ending {
+            self.repeat(visit.clone(), now);
+        }
+        let known = self.jobs.get_mut(&visit.mark.job);
+        if let (Some(known), Some(open)) = (known, &found.open_from) {
+            known.looked_from[0] = Some(open.clone());
+        }
+    }
+
+    /// Schedules a visit again, after a failure or because the end of a run is due.
+    pub(super) fn repeat(&mut self, visit: HistoryVisit, now: Instant) {
         let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
             return;
         };
@@ -219,19 +241,27 @@ async fn look_at(
     };
     let mut findings = HistoryFindings {
         surplus: surplus(&keys, visit.kept, aged),
-        unended: Vec::new(),
-        failed: None,
+        ..HistoryFindings::default()
     };
     if let Some(from) = looked_from(&keys, visit) {
         for entry in kv.scan_range(from, &visit.own).await?.found {
             let Ok(record) = RunRecord::from_json(&entry.value) else {
                 continue;
             };
-            if is_abandoned(&record, &visit.mark) {
-                let unended = &mut findings.unended;
-                unended.push((entry.key, entry.mod_revision, record));
-            } else {
+            if !is_abandoned(&record, &visit.mark) {
                 findings.note(record);
+                continue;
+            }
+            let fate = find_fate(kv, root, &record, &visit.mark).await?;
+            if fate == RunFate::Abandoned {
+                findings.unended.push(UnendedRun {
+                    key: entry.key,
+                    revision: entry.mod_revision,
+                    record,
+                });
+            } else {
+                findings.open_from.get_or_insert(entry.key.into());
+                findings.is_ending |= fate == RunFate::Ending;
             }
         }
     }
@@ -267,28 +297,12 @@ fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
     record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
 }
 
-/// Deletes the oldest runs of some histories, and records the end of runs whose host died. Adds those to `ended`.
-pub(super) async fn mend(
-    kv: Kv,
-    findings: Vec<HistoryFindings>,
-    ended: &mut Vec<RunRecord>,
-) -> Result<(), StoreError> {
+/// Deletes the oldest runs of some histories.
+pub(super) async fn trim(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), StoreError> {
     let mut deletes = Batch::default();
     for found in findings {
         if let Some((first, end)) = &found.surplus {
             deletes.delete_range(first, end);
-        }
-        for (key, revision, mut record) in found.unended {
-            record.outcome = Outcome::Abandoned;
-            record.detail = format!(
-                "no end was recorded; host {} vanished or could not reach the store",
-                record.host
-            );
-            // A run that has ended meanwhile has another revision, and stays as it is.
-            let json = record.to_json();
-            if kv.compare_and_put(&key, revision, &json).await? {
-                ended.push(record);
-            }
         }
     }
     if !deletes.is_empty() {
@@ -298,10 +312,9 @@ pub(super) async fn mend(
 }
 
 impl HistoryFindings {
-    /// Leaves out runs whose end is about to be written.
-    pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
-        self.unended.retain(|(key, _, _)| !is_known(key));
-        self
+    /// Returns the runs without an end, and leaves them out.
+    pub(super) fn take_unended(&mut self) -> Vec<UnendedRun> {
+        std::mem::take(&mut self.unended)
     }
 
     /// Takes the next run in the order of tokens.
@@ -327,9 +340,9 @@ impl HistoryFindings {
         concerns.then_some((&failed.record, success.map(|(_, token)| *token)))
     }
 
-    /// True if there is nothing to change.
-    pub(super) fn is_empty(&self) -> bool {
-        self.surplus.is_none() && self.unended.is_empty()
+    /// True if there is a run too many.
+    pub(super) const fn has_surplus(&self) -> bool {
+        self.surplus.is_some()
     }
 }
 

@@ -31,6 +31,8 @@ const MOST_RUN_BYTES: usize = 64 << 20;
 pub(super) struct RunMark {
     pub(super) job: String,
     pub(super) lock: String,
+    /// True if other runs may hold the lock meanwhile.
+    pub(super) shared: bool,
     pub(super) token: Token,
     /// True if nothing of the run has been written before.
     pub(super) is_first: bool,

@@ -333,7 +333,7 @@ impl Scene {
                 ended_unix_ms: Some(at),
                 ..ended(job, token)
             };
-            let key = self.root.run(&run_key(&record));
+            let key = self.root.run(&record.key());
             self.put(&key, &record.to_json()).await;
         }
     }
@@ -368,9 +368,9 @@ async fn history_keeps_its_number_and_age_of_runs() {
 async fn run_under_way_is_never_old() {
     let scene = Scene::new().await;
     let record = started("j", 1);
-    let key = scene.root.run(&run_key(&record));
+    let key = scene.root.run(&record.key());
     scene.put(&key, &record.to_json()).await;
-    let keys = vec![key, scene.root.run(&run_key(&started("j", 2)))];
+    let keys = vec![key, scene.root.run(&started("j", 2).key())];
     let now = UnixMs::from_system(std::time::SystemTime::now());
     let day = Duration::from_hours(24);
     let aged = aged::count_aged(&scene.kv(), &keys, day, now).await;

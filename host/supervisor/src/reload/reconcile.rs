@@ -64,14 +64,24 @@ impl ActiveJobs {
     ) -> (Vec<Step>, Vec<(SourceKey, String)>) {
         let mut chosen: BTreeMap<&str, (&SourceKey, &Version)> = BTreeMap::new();
         let mut locks: BTreeSet<&str> = BTreeSet::new();
+        let mut capacities: BTreeMap<&str, u32> = BTreeMap::new();
         let mut keys: BTreeSet<&str> = BTreeSet::new();
         let mut refused = Vec::new();
         for (key, version) in self.in_turn(items) {
-            let (name, lock) = (version.job.name(), version.job.lock());
-            let own = version.job.own();
-            let is_shared = own.lock && locks.contains(lock)
+            let (name, own) = (version.job.name(), version.job.own());
+            let is_shared = own.locks.iter().any(|lock| locks.contains(lock.as_str()))
                 || own.keys.iter().any(|prefix| overlaps_any(&keys, prefix));
-            if chosen.contains_key(name) || is_nested(&locks, lock) || is_shared {
+            let is_nested = version
+                .job
+                .locks()
+                .names()
+                .any(|lock| is_nested(&locks, lock));
+            let differs = version.job.locks().iter().any(|lock| {
+                let of = lock.mode().capacity();
+                let other = capacities.get(lock.name());
+                other.is_some_and(|other| of.is_some_and(|of| of != *other))
+            });
+            if chosen.contains_key(name) || is_nested || differs || is_shared {
                 let present = chosen.values().map(|(_, version)| &version.job);
                 if let Some(clash) = clash(present, &version.job) {
                     refused.push((key.clone(), clash.to_string()));
@@ -79,7 +89,12 @@ impl ActiveJobs {
                 }
             }
             chosen.insert(name, (key, version));
-            locks.insert(lock);
+            for lock in version.job.locks().iter() {
+                locks.insert(lock.name());
+                if let Some(of) = lock.mode().capacity() {
+                    capacities.insert(lock.name(), of);
+                }
+            }
             keys.extend(version.job.allow().kv.iter().map(String::as_str));
         }
         let gone: Vec<String> = self

@@ -142,6 +142,7 @@ impl Reloader {
             ("[host]", old.host() != config.host()),
             ("[store]", old.store() != config.store()),
             ("[notify]", old.notify() != config.notify()),
+            ("[otlp]", old.otlp() != config.otlp()),
             (
                 "[plugins]",
                 old.plugins().is_some() != config.plugins().is_some(),

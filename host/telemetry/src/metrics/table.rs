@@ -10,6 +10,8 @@ use super::job_metrics::{JobFacts, JobMetrics, OUTCOMES, TICK_RESULTS, unix_seco
 use super::process;
 use super::row::{MetricKind, MetricRow, MetricUnit, Reading, Scope, Words};
 
+use crate::process_state::ProcessState;
+use crate::traces::TraceCounts;
 use MetricKind::{Gauge, Histogram, Info};
 use MetricUnit::{Bytes, None as NoUnit, Seconds};
 use Reading::{Count, Number, Spread};
@@ -75,8 +77,14 @@ fn bytes(value: u64) -> Reading<'static> {
     Number(value as f64)
 }
 
+/// Reads a count of spans.
+fn spans(process: &ProcessState, read: fn(&TraceCounts) -> u64) -> Reading<'static> {
+    let counts = process.trace_counts();
+    Count(counts.map_or(0, read))
+}
+
 /// All metrics, in the order of a scrape.
-pub(super) static TABLE: [MetricRow; 47] = [
+pub(super) static TABLE: [MetricRow; 49] = [
     row(
         "leasehold_build",
         Info,
@@ -114,6 +122,16 @@ pub(super) static TABLE: [MetricRow; 47] = [
         "leasehold_http_connections_refused",
         Scope::Process(|process| Count(process.refused_connections.load(Ordering::Relaxed))),
         "Connections to this endpoint that were closed at once, because too many were open.",
+    ),
+    counts(
+        "leasehold_trace_spans_sent",
+        Scope::Process(|process| spans(process, TraceCounts::sent)),
+        "Spans of traces that the collector of `[otlp]` has taken.",
+    ),
+    counts(
+        "leasehold_trace_spans_dropped",
+        Scope::Process(|process| spans(process, TraceCounts::dropped)),
+        "Spans of traces that were dropped, because the collector was slow, absent or refused them.",
     ),
     row(
         "leasehold_check_ok",

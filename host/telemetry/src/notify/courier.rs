@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::draft::NoticeDraft;
 use super::notice::Notice;
-use super::post::post;
-use super::{headers, program, tls};
+use super::program;
+use crate::post::{PostTarget, post};
+use crate::{request_headers, tls};
 
 /// Pauses before a request is repeated.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -98,7 +99,7 @@ impl Courier {
             .http()
             .is_some_and(|url| url.endpoint().is_secure());
         if is_secure && self.tls.is_none() {
-            let opened = tokio::task::spawn_blocking(tls::connector).await;
+            let opened = tokio::task::spawn_blocking(|| tls::connector(None)).await;
             self.tls = Some(opened.map_err(|error| error.to_string())??);
         }
         Ok(())
@@ -109,7 +110,12 @@ impl Courier {
         let mut pauses = PAUSES.into_iter();
         loop {
             let (headers, timeout) = (self.read_headers(), self.notify.timeout());
-            let posted = post(url, self.tls.as_ref(), headers, body.clone(), timeout).await;
+            let target = PostTarget {
+                endpoint: url.endpoint(),
+                path: url.target(),
+                content_type: "application/json",
+            };
+            let posted = post(target, self.tls.as_ref(), headers, body.clone(), timeout).await;
             let Err(error) = posted else {
                 return Ok(());
             };
@@ -126,11 +132,7 @@ impl Courier {
     }
 
     async fn read_headers(&self) -> Result<HeaderMap, String> {
-        let Some(path) = self.notify.headers_file().map(ToOwned::to_owned) else {
-            return Ok(HeaderMap::new());
-        };
-        let read = tokio::task::spawn_blocking(move || headers::read(&path)).await;
-        read.map_err(|error| error.to_string())?
+        request_headers::read_aside(self.notify.headers_file()).await
     }
 }
 

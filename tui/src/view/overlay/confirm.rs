@@ -10,7 +10,7 @@ use super::super::pane;
 use super::super::scene::ViewScene;
 use super::super::{footer, paint};
 use super::scroll::middle;
-use crate::app::{AdminOrder, TextInput};
+use crate::app::{EntryOrder, TextInput};
 
 const WIDTH: u16 = 76;
 const HEIGHT: u16 = 13;
@@ -19,7 +19,7 @@ pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
     scene: &ViewScene<'_>,
-    order: &AdminOrder,
+    order: &EntryOrder,
     typing: &TextInput,
 ) {
     let theme = scene.theme;

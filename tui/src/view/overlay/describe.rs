@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::super::layout::inside;
 use super::super::paint::TextPiece;
 use super::super::scene::ViewScene;
-use super::super::{cells, paint, queue_pane, scene, sessions};
+use super::super::{cells, job_reasons, paint, queue_pane, scene, sessions};
 use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
 use crate::model::{LeaveReason, ObservedLock, QueueEntry, QueueRole, StoreEvent};
@@ -242,6 +242,22 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     }
     if !job.detail.is_empty() {
         story.field("detail", &job.detail);
+    }
+    reasons(story, &job.job);
+}
+
+/// Adds the reasons for which a job runs or does not, on all hosts.
+fn reasons(story: &mut Description<'_>, job: &str) {
+    story.head("why it runs or does not");
+    for reason in &job_reasons::explain_job(story.scene, job).reasons {
+        let hosts = reason.hosts.iter().map(|host| printable::line(host));
+        let hosts: Vec<String> = hosts.collect();
+        let place = if hosts.is_empty() {
+            "everywhere".into()
+        } else {
+            hosts.join(", ")
+        };
+        story.field("", &format!("{place}: {}", reason.text));
     }
 }
 

@@ -168,6 +168,7 @@ pub(super) fn app(store: FixtureStore) -> (App, UnixMs) {
         allow_write: false,
         source: FactSource::Store("10.0.0.7:2379".into()),
         operator: "ann@desk".into(),
+        zone: leasehold_orders::Tz::UTC,
     };
     (App::new(store.model, setup), store.now)
 }

@@ -1,136 +1,11 @@
-//! Form of each key's value. A test fails for a key of `schema` without one, and for one without a key.
+//! Schemas of the forms that `schema` lists for values.
 
 use serde_json::{Value, json};
 
-use self::ValueForm::{
-    Any, Boolean, Directories, Duration, DurationOr, Integer, ManyOf, Name, OneOf, Path,
-    Percentage, Sha256, Size, Text, TextOrTable, Texts,
+use crate::config::value_form::ValueForm::{
+    self, Any, Boolean, Directories, Duration, DurationOr, Fraction, Inner, Integer, Locks, ManyOf,
+    Name, OneOf, Path, Percentage, Sha256, Size, Text, TextOrTable, Texts,
 };
-
-/// Form of a value.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum ValueForm {
-    /// Any table.
-    Any,
-    /// `true` or `false`.
-    Boolean,
-    /// A list of directories.
-    Directories,
-    /// A time with units.
-    Duration,
-    /// One of these words, or a time with units.
-    DurationOr(&'static [&'static str]),
-    /// A whole number from the first to the second.
-    Integer(u64, u64),
-    /// A list of these words.
-    ManyOf(&'static [&'static str]),
-    /// Name of a host or job.
-    Name,
-    /// One of these words.
-    OneOf(&'static [&'static str]),
-    /// A path.
-    Path,
-    /// A percentage.
-    Percentage,
-    /// A digest.
-    Sha256,
-    /// A number of bytes, with or without a unit.
-    Size,
-    /// A text.
-    Text,
-    /// A text, or the table that the schema lists.
-    TextOrTable,
-    /// A list of texts, at least as many as this.
-    Texts(u64),
-}
-
-/// Kinds of tables, their keys, and the forms of the values. Tables inside tables need no row.
-#[rustfmt::skip]
-const FORMS: &[(&str, &str, ValueForm)] = &[
-    ("host", "id", Name),
-    ("host", "data_dir", Path),
-    ("host", "grace", Duration),
-    ("host", "drift", Percentage),
-    ("host", "max_runs", Integer(1, 1_000)),
-    ("host", "listen", Text),
-    ("keep_output", "size", Size),
-    ("keep_output", "age", Duration),
-    ("notify", "on", ManyOf(&["failure", "lost-lock", "missed-tick", "recovery"])),
-    ("notify", "command", Texts(1)),
-    ("notify", "http", Text),
-    ("notify", "headers_file", Path),
-    ("notify", "timeout", Duration),
-    ("notify", "per_hour", Integer(1, 10_000)),
-    ("notify", "job_per_hour", Integer(1, 10_000)),
-    ("store", "embedded", Boolean),
-    ("store", "dir", Path),
-    ("store", "memory", Boolean),
-    ("store", "listen", Text),
-    ("store", "history", Integer(100, u64::MAX >> 1)),
-    ("store", "history_size", Size),
-    ("store", "endpoints", Texts(1)),
-    ("store", "root", Text),
-    ("store", "user", Text),
-    ("store", "password_file", Path),
-    ("store", "allow_plaintext", Boolean),
-    ("store", "connect_timeout", Duration),
-    ("store", "request_timeout", Duration),
-    ("tls", "ca", Path),
-    ("tls", "cert", Path),
-    ("tls", "key", Path),
-    ("job", "plugin", Path),
-    ("job", "sha256", Sha256),
-    ("job", "lock", Text),
-    ("job", "wait", DurationOr(&["forever", "never"])),
-    ("job", "every", Duration),
-    ("job", "cron", Text),
-    ("job", "tz", Text),
-    ("job", "jitter", Duration),
-    ("job", "missed", OneOf(&["skip", "catch-up"])),
-    ("job", "once", Boolean),
-    ("job", "timeout", Duration),
-    ("job", "ttl", Duration),
-    ("job", "stop_margin", Duration),
-    ("job", "retries", Integer(0, u32::MAX as u64)),
-    ("job", "update", OneOf(&["next-run", "restart"])),
-    ("job", "args", Texts(0)),
-    ("job", "env", TextOrTable),
-    ("job", "config", Any),
-    ("restart", "min", Duration),
-    ("restart", "max", Duration),
-    ("history", "runs", Integer(1, 10_000)),
-    ("history", "age", Duration),
-    ("allow", "kv", Texts(0)),
-    ("allow", "http", Texts(0)),
-    ("allow", "http_networks", Texts(0)),
-    ("allow", "http_token", Text),
-    ("allow", "http_ca", Path),
-    ("allow", "dirs", Directories),
-    ("dirs", "host", Path),
-    ("dirs", "guest", Path),
-    ("dirs", "write", Boolean),
-    ("secrets", "file", Path),
-    ("secrets", "env", Text),
-    ("secrets", "credential", Text),
-    ("env", "secret", Name),
-    ("plugins", "dir", Path),
-    ("plugins", "names", Texts(0)),
-    ("plugins", "locks", Texts(0)),
-    ("plugins", "max_ttl", Duration),
-];
-
-/// Returns the form of a key in a table of this kind.
-pub(super) fn form(kind: &str, key: &str) -> Option<ValueForm> {
-    let mut rows = FORMS.iter();
-    rows.find(|(of, name, _)| *of == kind && *name == key)
-        .map(|(_, _, form)| *form)
-}
-
-/// Kinds and keys that have a form.
-#[cfg(test)]
-pub(super) fn listed() -> impl Iterator<Item = (&'static str, &'static str)> {
-    FORMS.iter().map(|(kind, key, _)| (*kind, *key))
-}
 
 /// Keys without which the table at this path is invalid.
 pub(super) fn required(path: &str) -> Vec<&'static str> {
@@ -138,6 +13,8 @@ pub(super) fn required(path: &str) -> Vec<&'static str> {
         "jobs.<name>" => vec!["plugin"],
         "plugins" => vec!["dir"],
         "store.tls" => vec!["ca"],
+        "otlp" => vec!["endpoint"],
+        "lock" => vec!["name"],
         _ => Vec::new(),
     }
 }
@@ -146,8 +23,11 @@ impl ValueForm {
     /// The schema of values of this form.
     pub(super) fn schema(self) -> Value {
         match self {
-            Any => json!({ "type": "object" }),
+            // The keys of an inner table are listed by themselves.
+            Any | Inner => json!({ "type": "object" }),
             Boolean => json!({ "type": "boolean" }),
+            // Its tables are of the schema.
+            Locks => json!({ "type": ["string", "object", "array"] }),
             // Its items are a table of the schema.
             Directories => json!({ "type": "array" }),
             // In an array of its own, because draft 7 ignores all keys beside a reference.
@@ -156,6 +36,7 @@ impl ValueForm {
                 { "enum": words },
                 { "$ref": "#/definitions/duration" },
             ] }),
+            Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             ManyOf(words) => json!({ "type": "array", "items": { "enum": words } }),
             Name => json!({ "allOf": [{ "$ref": "#/definitions/name" }] }),

@@ -202,7 +202,7 @@ fn manifest_of_a_configured_job_gives_only_a_description() {
         "name = \"other\"\ndescription = \"Counts.\"\nneeds.kv = [\"a/b/\", \"{job}/\"]",
         "",
     );
-    assert_eq!((job.name(), job.lock()), ("a", "a"));
+    assert_eq!((job.name(), &*job.locks().label()), ("a", "a"));
     assert_eq!(job.description(), Some("Counts."));
     assert_eq!(job.allow().kv, ["a/"]);
     assert_eq!(job.manifest_digest(), Some(&[7; 32]));
@@ -344,7 +344,10 @@ fn a_folder_for_plugins_is_enough_of_a_configuration() {
 #[test]
 fn plugin_without_manifest_gets_its_files_name_and_own_keys() {
     let job = joins(&policy(""), "", "");
-    assert_eq!((job.name(), job.lock()), ("dropped.book", "dropped.book"));
+    assert_eq!(
+        (job.name(), &*job.locks().label()),
+        ("dropped.book", "dropped.book")
+    );
     assert_eq!(job.plugin(), Path::new("plugins/book.wasm"));
     assert_eq!(job.allow().kv, ["dropped.book/"]);
     assert_eq!(job.manifest_digest(), Some(&[9; 32]));
@@ -480,7 +483,7 @@ fn name_comes_from_the_manifest_else_from_the_file() {
     let config = policy("");
     let job = joins(&config, "name = \"ledger\"", "");
     assert_eq!(
-        (job.name(), job.lock()),
+        (job.name(), &*job.locks().label()),
         ("dropped.ledger", "dropped.ledger")
     );
     assert_eq!(job.allow().kv, ["dropped.ledger/"]);

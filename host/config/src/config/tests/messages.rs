@@ -106,7 +106,7 @@ restart = "1s"
 [jobs.a]
 plugin = ["a.wasm"]
 sha256 = 12
-lock = { name = "x" }
+lock = 3.5
 wait = 5
 every = 30
 once = 1

@@ -43,7 +43,7 @@ fn what_the_operator_shares_on_purpose_is_had() {
     let inner = "lock = \"x\"\nttl = \"3m\"\n[needs]\nkv = [\"book/\"]";
     let (with, clashes) = config.with_dropped([joins(&config, inner, "")]);
     assert_eq!((with.jobs().len(), clashes), (2, Vec::new()));
-    assert_eq!(with.jobs()[1].lock(), "x");
+    assert_eq!(with.jobs()[1].locks().label(), "x");
     // A name alone shares nothing: lock and keys that follow from it are still the other job's.
     let config = valid(&text("names = [\"x\", \"book\"]"));
     let job = |name: &str| joins(&config, &format!("name = {name:?}"), "");

@@ -42,6 +42,23 @@ async fn the_host_sets_its_own_headers_whatever_the_guest_did() {
 }
 
 #[tokio::test]
+async fn request_names_the_runs_trace_unless_the_guest_does() {
+    let server = Server::answering(ok("")).await;
+    let (mut rig, origin) = reaching(&server, Limits::default());
+    for (own, sent) in [(None, TRACEPARENT), (Some("00-guest"), "00-guest")] {
+        let mut request = Request::post(&origin);
+        if let Some(own) = own {
+            request = request.header("traceparent", own);
+        }
+        let request = request.body(body(Bytes::new())).unwrap();
+        read(rig.send(request).await.unwrap()).await.unwrap();
+        let head = server.heads().pop().unwrap();
+        assert_eq!(head.matches("traceparent: ").count(), 1, "{head}");
+        assert!(head.contains(&format!("traceparent: {sent}\r\n")), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_cannot_set_the_tokens_header_in_any_spelling() {
     let server = Server::answering(ok("")).await;
     let (mut rig, _) = reaching(&server, Limits::default());

@@ -3,6 +3,7 @@
 use leasehold_records::Outcome::{Done, Exit, Running};
 use std::collections::BTreeMap;
 
+use leasehold_lock::queue_role::holders;
 use leasehold_lock::{LockMode, Revision, Token};
 use leasehold_records::explain::{QueueFact, StoreFacts, explain};
 use leasehold_records::fixtures::{host_record, job_record};
@@ -24,6 +25,7 @@ fn ahead(seconds: u64) -> UnixMs {
 
 fn host(host: &str, version: &str, files: &str) -> HostRecord {
     HostRecord {
+        pid: 42,
         version: version.into(),
         started_unix_ms: ago(90_061),
         files: files.into(),
@@ -154,6 +156,7 @@ fn status() -> Status {
         jobs,
         ticks: vec![tick(TickState::Done, Some(Exit))],
         locks: vec![LockStatus {
+            permits: None,
             lock: "billing".into(),
             entries: vec![
                 entry("694d", 1204, Some(("ledger", "web1"))),
@@ -210,4 +213,37 @@ fn status_without_records_is_three_sentences() {
         render(&of_absent_host, NOW, Look::plain()),
         @r#"web4 does not run: drained by ada@desk: "a new disk", since 19:50 UTC (10m00s); `leasehold undrain web4` ends that"#
     );
+}
+
+#[test]
+fn holders_of_permits_and_shared_locks_show_their_modes() {
+    let permit = |weight| LockMode::permits(weight, 3).unwrap();
+    let row = |token, mode, host| EntryStatus {
+        mode,
+        ..entry(&format!("{token:x}"), token, Some(("w", host)))
+    };
+    let lock = |lock: &str, entries: Vec<EntryStatus>| LockStatus {
+        lock: lock.into(),
+        permits: PermitUse::count(holders(&entries)),
+        entries,
+    };
+    let locks = [
+        lock(
+            "workers",
+            vec![
+                row(1, permit(2), "web1"),
+                row(2, permit(1), "web2"),
+                row(3, permit(1), "web3"),
+            ],
+        ),
+        lock(
+            "ledger",
+            vec![
+                row(4, LockMode::Shared, "web1"),
+                row(5, LockMode::Exclusive, "web2"),
+                row(6, LockMode::Shared, "web3"),
+            ],
+        ),
+    ];
+    insta::assert_snapshot!(lock_table(&locks).render_or("", Look::plain()));
 }

@@ -16,17 +16,19 @@ use crate::job::machine::TickClaim;
 /// Most attempts at a claim before the lock is given back. Each attempt reads the record anew, and only hosts that
 /// hold the lock claim.
 const TRIES: u32 = 5;
-/// Pause before a tick that runs under another lock is read again.
-const ELSEWHERE: Duration = Duration::from_secs(5);
+/// Shortest pause before a tick that runs under another lock, or under one that is shared, is read again.
+const SOONEST: Duration = Duration::from_secs(5);
+/// Longest such pause. A tick whose host has died may wait this long.
+const LATEST: Duration = Duration::from_secs(30);
 
 /// Identity of the host and the run that claim.
 #[derive(Clone, Debug)]
 pub(crate) struct TickClaimant {
     pub(crate) job: String,
     pub(crate) host: String,
-    /// The full name of the lock that it holds.
-    pub(crate) lock: String,
-    /// The key of its entry there.
+    /// The full names of the locks that it holds exclusively.
+    pub(crate) exclusive_locks: Vec<String>,
+    /// The key of its entry; of several, the first.
     pub(crate) lock_key: String,
     pub(crate) token: Token,
     pub(crate) run_id: String,
@@ -105,7 +107,7 @@ async fn try_claim(
 ) -> Result<Option<TickClaim>, TickClaim> {
     let (record, revision) = read_record(store, claimant, request).await?;
     if let Some(record) = &record
-        && let Some(claim) = find_taken(store, record, claimant).await?
+        && let Some(claim) = find_taken(store, record, claimant, request.now).await?
     {
         return Ok(Some(claim));
     }
@@ -182,15 +184,16 @@ fn describe_unreadable(error: &StoreError) -> TickClaim {
     TickClaim::Trouble(format!("the record of ticks: {error}"))
 }
 
-/// Returns the result of a claim on a tick that this host has claimed before, or that runs under another lock.
+/// Returns the result of a claim on a tick that this host has claimed before, or that another host may still run.
 ///
 /// # Errors
 ///
-/// A claim that ends because the entry of the other lock cannot be read.
+/// A claim that ends because the entry of that run cannot be read.
 async fn find_taken(
     store: &impl TickStore,
     record: &TickRecord,
     claimant: &TickClaimant,
+    now: UnixMs,
 ) -> Result<Option<TickClaim>, TickClaim> {
     if is_own(record, claimant) {
         // This host wrote it, and the answer did not arrive.
@@ -205,7 +208,7 @@ async fn find_taken(
     let exists = store.entry_exists(&record.lock_key, record.token).await;
     let exists = exists.map_err(|error| describe_unreadable(&error))?;
     Ok(exists.then(|| TickClaim::NotYet {
-        wait: ELSEWHERE,
+        wait: pause_elsewhere(record, now),
         reason: describe_elsewhere(record),
     }))
 }
@@ -241,15 +244,25 @@ fn is_own(record: &TickRecord, claimant: &TickClaimant) -> bool {
         && record.run_id == claimant.run_id
 }
 
-/// True if the tick was begun under another lock than this one, which proves nothing about that lock's holder.
+/// True if the holder of the tick's lock may still hold it: the claimant holds that lock together with others, or not
+/// at all.
 fn is_elsewhere(record: &TickRecord, claimant: &TickClaimant) -> bool {
-    let entry = record.lock_key.strip_prefix(&claimant.lock);
-    record.state == TickState::Claimed && !entry.is_some_and(|entry| entry.starts_with('/'))
+    let mut locks = claimant.exclusive_locks.iter();
+    let is_excluded = locks.any(|lock| {
+        let entry = record.lock_key.strip_prefix(lock);
+        entry.is_some_and(|entry| entry.starts_with('/'))
+    });
+    record.state == TickState::Claimed && !is_excluded
+}
+
+/// Returns the pause before a tick that runs elsewhere is looked at again: the longer it has run already, the longer.
+fn pause_elsewhere(record: &TickRecord, now: UnixMs) -> Duration {
+    (now.since(record.claimed_unix_ms) / 2).clamp(SOONEST, LATEST)
 }
 
 fn describe_elsewhere(record: &TickRecord) -> String {
     format!(
-        "{} runs the tick of {} under another lock: {}",
+        "{} runs the tick of {} now, under {}",
         record.host, record.tick_unix_ms, record.lock_key
     )
 }

@@ -58,7 +58,7 @@ fn me() -> TickClaimant {
     TickClaimant {
         job: "j".into(),
         host: "a".into(),
-        lock: "/l/locks/j".into(),
+        exclusive_locks: vec!["/l/locks/j".into()],
         lock_key: "/l/locks/j/a9".into(),
         token: Token::new(9),
         run_id: "a-9-0".into(),
@@ -535,6 +535,42 @@ fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
         assert_eq!(claimed(&store), TickClaim::Ours { tick, attempt });
         assert_eq!(store.record().lock_key, "/l/locks/j/a9");
     }
+}
+
+/// Fails if a later token counts as proof that an earlier holder of a shared lock has lost it.
+#[test]
+fn tick_under_a_shared_lock_is_left_until_that_entry_is_deleted() {
+    let before = TickRecord {
+        lock_key: "/l/locks/j/b7-r".into(),
+        claimed_unix_ms: UnixMs::new(5 * MINUTE),
+        ..record(4, TickState::Claimed)
+    };
+    let claimant = TickClaimant {
+        exclusive_locks: vec!["/l/locks/k".into()],
+        ..me()
+    };
+    let claimed = |store: &Scripted, now: u64| {
+        let request = TickRequest {
+            now: UnixMs::new(5 * MINUTE + now),
+            ..ask(5, 5)
+        };
+        let claimed = claim(store, &claimant, request).now_or_never();
+        claimed.expect("the store answers at once").0
+    };
+    // Also a later tick waits: the ticks of one job never run beside each other.
+    for (now, wait) in [(0, 5), (20_000, 10), (300_000, 30)] {
+        let mut store = Scripted::new(Some(&before), &[]);
+        store.other = Some(("/l/locks/j/b7-r", Token::new(7)));
+        let claim = claimed(&store, now);
+        assert!(
+            matches!(&claim, TickClaim::NotYet { wait: at, .. } if *at == Duration::from_secs(wait)),
+            "{claim:?}"
+        );
+        assert_eq!(store.record(), before);
+    }
+    let store = Scripted::new(Some(&before), &[]);
+    let (tick, attempt) = (minute(5), 1);
+    assert_eq!(claimed(&store, 0), TickClaim::Ours { tick, attempt });
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn mark(token: u64) -> RunMark {
     RunMark {
         job: "j".into(),
         lock: "l".into(),
+        shared: false,
         token: Token::new(token),
         is_first: true,
     }
@@ -63,12 +64,12 @@ fn a_visit_that_failed_is_made_again_from_where_it_began() {
     let now = Instant::now();
     run(&mut histories, 1, now);
     let visit = histories.due(now).remove(0);
-    histories.failed(visit.clone(), now);
+    histories.repeat(visit.clone(), now);
     assert_eq!(histories.due(now), []);
     let again = histories.due(now + AGAIN_AFTER);
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].own, visit.own);
-    histories.failed(visit.clone(), now);
+    histories.repeat(visit.clone(), now);
     histories.forget("j");
     assert_eq!(histories.wake(), None);
 }
@@ -90,6 +91,34 @@ fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
     assert_eq!(at(3, None), Some(key(1)));
     assert_eq!(at(1, None), None);
     assert_eq!(at(50, Some(50)), Some(key(49)));
+}
+
+/// Fails if a run that goes on beside later ones is not read again, and so stays unended when its host dies.
+#[test]
+fn run_left_open_is_read_again_at_the_next_visit() {
+    let mut histories = Histories::default();
+    let start = Instant::now();
+    for n in [1, 2, 3] {
+        run(&mut histories, n, start + VISIT_EVERY * n);
+        let visit = histories.due(start + VISIT_EVERY * n).remove(0);
+        let found = HistoryFindings {
+            open_from: Some(key(1).into()),
+            ..HistoryFindings::default()
+        };
+        histories.left_open(&visit, &found, start + VISIT_EVERY * n);
+    }
+    let later = start + VISIT_EVERY * 4;
+    run(&mut histories, 4, later);
+    let visit = histories.due(later).remove(0);
+    assert_eq!(visit.from.as_deref(), Some(&*key(1)));
+    assert_eq!(histories.wake(), None);
+    // The end of a run that is about to be recorded is waited for.
+    let ending = HistoryFindings {
+        is_ending: true,
+        ..HistoryFindings::default()
+    };
+    histories.left_open(&visit, &ending, later);
+    assert_eq!(histories.wake(), Some(later + AGAIN_AFTER));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::pending_write::WriteContent;
 use super::{Outbox, PROGRESS_LINGER, RunMark, StandingRecord};
+use crate::record_writer::fit;
 use crate::record_writer::merging::Merging;
-use crate::record_writer::{fit, run_key};
 
 /// Longest wait of a write for others to share its transaction. A tick is marked and its lock released within this
 /// time of the run's end. So the record of the run and the state of its job are one transaction.
@@ -84,6 +84,7 @@ impl Outbox {
         let mark = RunMark {
             job: record.job.clone(),
             lock: record.lock.clone(),
+            shared: record.shared,
             token: record.token,
             is_first,
         };
@@ -105,7 +106,7 @@ impl Outbox {
 
     fn add_merged(&mut self, root: &Root, records: Vec<RunRecord>, now: Instant) {
         for record in records {
-            self.run(root.run(&run_key(&record)), &record, true, (now, true));
+            self.run(root.run(&record.key()), &record, true, (now, true));
         }
     }
 

@@ -9,10 +9,9 @@ use leasehold_records::{JobRecord, Root, RunRecord};
 use super::departure::{LOAD_BYTES, PACE};
 use super::intake::{BRIEF, LINGER, START_LINGER};
 use super::*;
-use crate::record_writer::run_key;
 
 fn key(token: u64) -> String {
-    Root::default().run(&run_key(&started(token)))
+    Root::default().run(&started(token).key())
 }
 
 fn started(token: u64) -> RunRecord {

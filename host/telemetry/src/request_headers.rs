@@ -9,8 +9,17 @@ use leasehold_config::owned::open as open_regular;
 /// Largest file, in bytes.
 const LARGEST: u64 = 16 * 1024;
 
+/// Reads the headers on another thread; none without a file.
+pub(crate) async fn read_aside(path: Option<&Path>) -> Result<HeaderMap, String> {
+    let Some(path) = path.map(ToOwned::to_owned) else {
+        return Ok(HeaderMap::new());
+    };
+    let reading = tokio::task::spawn_blocking(move || read(&path)).await;
+    reading.map_err(|error| error.to_string())?
+}
+
 /// Reads the headers, one a line. It blocks for as long as the file system does.
-pub(super) fn read(path: &Path) -> Result<HeaderMap, String> {
+fn read(path: &Path) -> Result<HeaderMap, String> {
     let name = path.display();
     let file = open_regular(path).map_err(|refusal| {
         let (what, help) = refusal.explain();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use leasehold_lock::Locks;
+use leasehold_records::Root;
 use leasehold_tui::{StoreArgs, TopError};
 
 use crate::config_place;
@@ -23,15 +24,21 @@ pub(crate) struct TargetArgs {
 impl TargetArgs {
     /// Connects to the store.
     pub(crate) async fn connect(&self) -> Result<Locks, Failure> {
+        Ok(self.open().await?.0)
+    }
+
+    /// Connects to the store, and returns also the prefix of the installation in it.
+    pub(crate) async fn open(&self) -> Result<(Locks, Root), Failure> {
         let file = match &self.config {
             None if self.store.is_given() => None,
             given => config_place::find_if_any(given.as_deref()),
         };
         if let Some(file) = file {
-            return Ok(RecordReader::open(&file).await?.locks);
+            let reader = RecordReader::open(&file).await?;
+            return Ok((reader.locks, reader.root));
         }
         let options = self.store.options()?;
-        let locks = Locks::connect(options);
-        Ok(locks.await.map_err(TopError::Connect)?)
+        let locks = Locks::connect(options).await.map_err(TopError::Connect)?;
+        Ok((locks, self.store.root.clone()))
     }
 }

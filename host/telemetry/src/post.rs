@@ -1,4 +1,4 @@
-//! One request that carries a message.
+//! One request that carries a message or traces.
 
 use std::fmt;
 use std::pin::pin;
@@ -10,16 +10,27 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use leasehold_config::{Endpoint, NotifyUrl};
+use leasehold_config::Endpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Reason that a message was not accepted.
+/// Where a request goes, and what it carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PostTarget<'a> {
+    /// The server.
+    pub(crate) endpoint: &'a Endpoint,
+    /// Path and query. They may hold a token.
+    pub(crate) path: &'a str,
+    /// Type of the body.
+    pub(crate) content_type: &'static str,
+}
+
+/// Reason that a body was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PostError {
+pub(crate) enum PostError {
     /// The server answered with this status.
     Status(StatusCode),
     /// There was no answer.
@@ -30,7 +41,7 @@ pub(super) enum PostError {
 
 impl PostError {
     /// True if a later request may be accepted.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Status(status) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
@@ -53,9 +64,9 @@ impl fmt::Display for PostError {
     }
 }
 
-/// Posts a message, within this time. Reading the headers counts.
-pub(super) async fn post(
-    url: &NotifyUrl,
+/// Posts a body, within this time. Reading the headers counts.
+pub(crate) async fn post(
+    target: PostTarget<'_>,
     tls: Option<&TlsConnector>,
     headers: impl Future<Output = Result<HeaderMap, String>>,
     body: Bytes,
@@ -69,7 +80,7 @@ pub(super) async fn post(
         .await
         .unwrap_or_else(|_| Err(format!("the header file was not read within {limit}")))
         .map_err(PostError::NoHeaders)?;
-    let status = timeout_at(end, try_post(url, tls, headers, body))
+    let status = timeout_at(end, try_post(target, tls, headers, body))
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {limit}")))
         .map_err(PostError::Unanswered)?;
@@ -81,18 +92,18 @@ pub(super) async fn post(
 }
 
 async fn try_post(
-    url: &NotifyUrl,
+    target: PostTarget<'_>,
     tls: Option<&TlsConnector>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, String> {
-    let Endpoint::Net { host, port, .. } = url.endpoint() else {
+    let Endpoint::Net { host, port, .. } = target.endpoint else {
         return Err("it is not an address of the network".to_owned());
     };
     let stream = TcpStream::connect((host.as_str(), *port))
         .await
         .map_err(|error| format!("connecting: {error}"))?;
-    let request = make_request(url, headers, body)?;
+    let request = make_request(target, headers, body)?;
     let Some(tls) = tls else {
         return send(stream, request).await;
     };
@@ -105,19 +116,19 @@ async fn try_post(
 }
 
 fn make_request(
-    url: &NotifyUrl,
+    target: PostTarget<'_>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Request<Full<Bytes>>, String> {
-    let shown = url.endpoint().to_string();
+    let shown = target.endpoint.to_string();
     let authority = shown
         .split_once("://")
         .map_or("", |(_, authority)| authority);
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     // The error would show the target, which may hold a token.
-    *request.uri_mut() = url
-        .target()
+    *request.uri_mut() = target
+        .path
         .parse()
         .map_err(|_| "the path of its address is not valid in a request".to_owned())?;
     let own = request.headers_mut();
@@ -125,7 +136,7 @@ fn make_request(
         HOST,
         HeaderValue::from_str(authority).map_err(|error| error.to_string())?,
     );
-    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    own.insert(CONTENT_TYPE, HeaderValue::from_static(target.content_type));
     own.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("leasehold/", env!("CARGO_PKG_VERSION"))),
