@@ -147,32 +147,38 @@ async fn a_try_for_a_set_takes_all_or_leaves_no_trace(version: Version) -> Resul
 
 /// The store takes the entries and the client gets no reply: all are found again, or all are removed.
 async fn an_answer_that_is_lost_leaves_all_entries_or_none(version: Version) -> Result<()> {
+    for wait in [LockWait::Forever, LockWait::Never] {
+        lose_the_answer(version, wait).await?;
+    }
+    Ok(())
+}
+
+async fn lose_the_answer(version: Version, wait: LockWait) -> Result<()> {
     const PATIENCE: Duration = Duration::from_millis(300);
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let options = ConnectOptions::new([proxy.endpoint()]).request_timeout(PATIENCE);
     let (locks, operator) = (Locks::connect(options).await?, client(&etcd).await?);
+    // The session is there already, so the next request with the locks' names is that of the entries.
     let first = locks.acquire(Acquire::new("/modes/first")).await?;
-    for wait in [LockWait::Forever, LockWait::Never] {
-        proxy.cut_after_request_with(A);
-        let taking = start(&locks, all_of(&[A, B]).wait(wait));
-        let made = queue_of(&operator, A, 1).await?;
-        queue_of(&operator, B, 1).await?;
-        proxy.wait_fired(SLACK)?;
-        tokio::time::sleep(PATIENCE * 2).await;
-        proxy.reset();
-        proxy.set(Mode::Pass);
-        match tokio::time::timeout(SLACK, taking).await?? {
-            Ok(grant) => {
-                ensure!(grant.key() == made[0] && grant.tenure().admits());
-                grant.release().await?;
-            }
-            Err(error) if wait == LockWait::Never => println!("{version:?}: {error}"),
-            Err(error) => bail!("not found again: {error}"),
+    proxy.cut_after_request_with(A);
+    let taking = start(&locks, all_of(&[A, B]).wait(wait));
+    let made = queue_of(&operator, A, 1).await?;
+    queue_of(&operator, B, 1).await?;
+    proxy.wait_fired(SLACK)?;
+    tokio::time::sleep(PATIENCE * 2).await;
+    proxy.reset();
+    proxy.set(Mode::Pass);
+    match tokio::time::timeout(SLACK, taking).await?? {
+        Ok(grant) => {
+            ensure!(grant.key() == made[0] && grant.tenure().admits());
+            grant.release().await?;
         }
-        queue_of(&operator, A, 0).await?;
-        queue_of(&operator, B, 0).await?;
+        Err(error) if wait == LockWait::Never => println!("{version:?}: {error}"),
+        Err(error) => bail!("not found again: {error}"),
     }
+    queue_of(&operator, A, 0).await?;
+    queue_of(&operator, B, 0).await?;
     ensure!(first.tenure().admits(), "{:?}", first.tenure().end_reason());
     Ok(())
 }
@@ -192,9 +198,12 @@ async fn a_cancelled_sets_entries_are_all_deleted_once_connected(version: Versio
     let taking = start(&locks, all_of(&[A, B]).ttl(TTL));
     proxy.wait_fired(SLACK)?;
     queue_of(&operator, B, 1).await?;
+    // First of all the answer goes, which would pass once the mode has changed.
+    proxy.reset();
     proxy.set(Mode::Refuse);
     proxy.reset();
     taking.abort();
+    ensure!(taking.await.is_err(), "the answer arrived");
     // One of the two is gone already when the search begins.
     let first = queue_of(&operator, A, 1).await?;
     ensure!(operator.kv().delete(&first[0]).await?);

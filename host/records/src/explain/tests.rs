@@ -196,7 +196,7 @@ fn blocking_clients_are_named_with_their_keys() {
 #[test]
 fn entry_of_an_earlier_session_blocks_its_own_host() {
     let mut facts = StoreFacts::new(vec![], vec![record("j", "a", JobState::Waiting)]);
-    let queue = vec![entry("j", "a", 7), entry("j", "a", 9)];
+    let queue = vec![holder(entry("j", "a", 7)), entry("j", "a", 9)];
     facts.queues.insert("billing".into(), queue);
     insta::assert_snapshot!(lines(&facts, "j"), @r"
     running: false
