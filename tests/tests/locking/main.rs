@@ -4,6 +4,7 @@
 mod contended;
 mod ended;
 mod held;
+mod modes;
 mod passed_on;
 mod terminal;
 
