@@ -1,5 +1,7 @@
 //! The command line.
 
+mod manner;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -30,7 +32,6 @@ use crate::exit::Exit;
 use crate::failure::{Failure, end};
 use crate::held_command;
 use crate::interrupt::until_signal;
-use crate::log_format::LogFormat;
 use crate::log_level::{LogArgs, LogLevel};
 use crate::orders::RunEndArgs;
 use crate::sink;
@@ -106,19 +107,6 @@ enum Command {
     Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs(RunsArgs),
-    /// Hold a lock while a command runs.
-    ///
-    /// The lock is that of jobs with `lock = "NAME"`. The command starts when the lock is held. It is ended, with all
-    /// processes that it started, before the lock can be another's: SIGTERM in doubt, SIGKILL before the lease ends.
-    /// Also a `leasehold` that is stopped or killed does not leave it running. Its streams are passed through, its exit
-    /// code is passed on (128 + N after signal N), and the lock is given back when nothing of it runs.
-    ///
-    /// The command finds `LEASEHOLD_TOKEN`, the fencing token, `LEASEHOLD_LOCK`, and as from `etcdctl lock` `ETCD_LOCK_KEY`
-    /// and `ETCD_LOCK_REV`. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it. Without a command,
-    /// the key and the token are printed, and the lock is held until a signal.
-    ///
-    /// Exit codes of its own: 2 usage; 3 [store] has errors; 5 store; 6 not acquired within --wait; 8 lost: the
-    /// command was ended; 126 not executable; 127 not found; 130 a signal while waiting. Each comes with a message.
     Lock(Box<LockArgs>),
     /// Show the output of a job's runs.
     ///
@@ -163,58 +151,6 @@ enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write the pages of all commands into a folder.
     Man(ManArgs),
-}
-
-impl Command {
-    /// Filter of log lines if `LEASEHOLD_LOG` is not set: none while a dashboard has the terminal.
-    fn line_filter(&self, level: Option<LogLevel>) -> &'static str {
-        let is_taken = match self {
-            Self::Top(args) => args.takes_terminal(),
-            Self::Dev(args) => args.takes_terminal(),
-            _ => false,
-        };
-        if is_taken {
-            "off"
-        } else {
-            level.unwrap_or(LogLevel::Warn).of_lines()
-        }
-    }
-
-    /// Level of events if none is chosen. `dev` shows the jobs that wait.
-    const fn event_level(&self) -> EventLevel {
-        match self {
-            Self::Dev(_) => EventLevel::Debug,
-            _ => EventLevel::Info,
-        }
-    }
-
-    /// Format of the log beside the events.
-    fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Run(args) => args.log_format,
-            Self::Dev(args) => args.log_format(),
-            Self::Store { command } => command.log_format(),
-            _ => LogFormat::Text,
-        }
-    }
-
-    /// Returns true for a command that a signal ends at once, with what it has begun.
-    const fn ends_at_signal(&self) -> bool {
-        match self {
-            Self::Check(_) => true,
-            Self::Plugin { command } => command.ends_at_signal(),
-            _ => false,
-        }
-    }
-
-    /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
-    const fn goes_on(&self) -> bool {
-        match self {
-            Self::Run(_) | Self::Dev(_) => true,
-            Self::Store { command } => command.goes_on(),
-            _ => false,
-        }
-    }
 }
 
 /// Parses the command line, with the variables of its options; ends the process where it cannot be understood.

@@ -1,17 +1,15 @@
 //! Connections for the commands that write orders: the operator, the reason, and names that are known.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
 use leasehold_orders::{OrderDesk, OrderError, OrderReport};
-use leasehold_records::RunRecord;
 
 use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::known_hosts::unknown_host;
 use crate::known_jobs::unknown_job;
-use crate::known_names::{KnownNames, describe};
 use crate::record_reader::{RecordReader, unread};
 use crate::show_format::print;
 use crate::sink;
@@ -71,28 +69,8 @@ impl OpenDesk {
 
     /// Fails if the store has no trace of this host.
     pub(crate) async fn know_host(&self, host: &str) -> Result<(), Failure> {
-        let (kv, root) = (self.desk.kv(), self.desk.root());
-        let control = root.host_control("");
-        let mut known = BTreeSet::new();
-        for prefix in [root.hosts(), root.ids(), control] {
-            let keys = kv.keys(&prefix).await;
-            let keys = keys.map_err(|error| OrderError::unread(root, &error))?;
-            known.extend(keys.iter().filter_map(|key| {
-                let name = key.strip_prefix(&prefix)?;
-                Some(name.to_owned())
-            }));
-        }
-        if !known.contains(host) {
-            let prefix = root.runs();
-            let runs = kv.scan(&prefix, BTreeSet::new, |hosts, key| {
-                hosts.extend(RunRecord::from_json(&key.value).map(|run| run.host));
-            });
-            known.extend(runs.await.map_err(|error| unread(&error))?.found);
-        }
-        if known.contains(host) {
-            return Ok(());
-        }
-        Err(Failure::new(Exit::Usage, unknown_host(host, &known)))
+        let unknown = unknown_host(&self.desk.kv(), self.desk.root(), host).await;
+        unknown.map_err(|error| unread(&error))?.map_or(Ok(()), Err)
     }
 
     /// Fails unless the job and the host of a run to end are known.
@@ -128,32 +106,4 @@ pub(crate) fn print_report(report: &OrderReport) -> Result<Exit, Failure> {
         sink::print_warning(&format!("warning: {warning}\n"));
     }
     printed
-}
-
-fn unknown_host(host: &str, known: &BTreeSet<String>) -> String {
-    let names = KnownNames {
-        noun: "host",
-        none: "the store has no trace of any host",
-        known,
-    };
-    describe(host, &names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_host_is_refused_with_near_names() {
-        let known: BTreeSet<String> = ["web1", "web2"].map(Into::into).into();
-        insta::assert_snapshot!(unknown_host("wbe1", &known), @r"
-        there is no host `wbe1`
-          = help: did you mean `web1`?
-          = help: the hosts are: web1, web2
-        ");
-        insta::assert_snapshot!(unknown_host("x", &BTreeSet::new()), @r"
-        there is no host `x`
-          = help: the store has no trace of any host
-        ");
-    }
 }

@@ -15,7 +15,10 @@ use leasehold_records::{
 use serde::Serialize;
 
 use crate::absent_host::AbsentHost;
-use crate::record_reader::{RecordReader, is_denied, records};
+use crate::failure::Failure;
+use crate::known_hosts::unknown_host;
+use crate::known_jobs::unknown_job;
+use crate::record_reader::{RecordReader, is_denied, records, unread};
 use crate::sink;
 
 /// Number of prefixes that are read.
@@ -208,8 +211,8 @@ impl StoreReading {
         of_hosts.chain(recorded).collect()
     }
 
-    /// Returns the names of hosts that are alive or drained.
-    pub(crate) fn host_names(&self) -> BTreeSet<String> {
+    /// Returns the names of the hosts that it shows: those that live or are drained.
+    fn host_names(&self) -> BTreeSet<String> {
         let alive = self.hosts.iter().map(|host| host.host.clone());
         let recorded = self.jobs.iter().map(|record| record.host.clone());
         let drained = self.controls.drains.keys().cloned();
@@ -229,6 +232,30 @@ impl StoreReading {
             drain: drain.clone(),
         });
         absent.collect()
+    }
+
+    /// Returns an error for a job or a host that nothing knows. The store is read again only for one that this reading
+    /// does not show.
+    pub(crate) async fn refuse_unknown(
+        &self,
+        reader: &RecordReader,
+        jobs: &[String],
+        host: Option<&str>,
+    ) -> Result<(), Failure> {
+        let (kv, known) = (reader.locks.kv(), self.job_names());
+        for job in jobs.iter().filter(|job| !known.contains(*job)) {
+            let unknown = unknown_job(&kv, &reader.root, reader.config.jobs(), job).await;
+            if let Some(failure) = unknown.map_err(|error| unread(&error))? {
+                return Err(failure);
+            }
+        }
+        match host {
+            Some(host) if !self.host_names().contains(host) => {
+                let unknown = unknown_host(&kv, &reader.root, host).await;
+                unknown.map_err(|error| unread(&error))?.map_or(Ok(()), Err)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints a warning about prefixes that may not be read.

@@ -51,7 +51,13 @@ impl Explanation {
         for reason in &mut self.reasons {
             reason.hosts.retain(|at| at == host);
         }
+        self.summarize();
+    }
+
+    /// Sets what follows from the reasons.
+    fn summarize(&mut self) {
         self.running = self.reasons.iter().any(|reason| reason.kind.is_run());
+        self.paused = self.reasons.iter().any(|reason| reason.kind.is_pause());
     }
 
     /// Returns the word of an operator's decision that keeps new runs from starting on this host.
@@ -91,15 +97,14 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
         let alive = facts.hosts.len();
         found.global.push(ReasonKind::NoHost { alive });
     }
-    let reasons = found.finish(now);
-    Explanation {
+    let mut explanation = Explanation {
         job: job.to_owned(),
-        running: reasons.iter().any(|reason| reason.kind.is_run()),
-        paused: reasons
-            .iter()
-            .any(|reason| matches!(reason.kind, ReasonKind::Paused { .. })),
-        reasons,
-    }
+        running: false,
+        paused: false,
+        reasons: found.finish(now),
+    };
+    explanation.summarize();
+    explanation
 }
 
 /// Adds the reasons that one host's record of the job shows.
@@ -201,7 +206,8 @@ fn find_wait(facts: &StoreFacts, record: &JobRecord, lock: &str) -> ReasonKind {
         let owner = entry.owner.as_ref();
         owner.is_some_and(|owner| owner.host == record.host && owner.job == record.job)
     };
-    match (queue.first(), queue.iter().find(is_own)) {
+    // An entry of an earlier session stays until its lease ends.
+    match (queue.first(), queue.iter().rfind(is_own)) {
         (_, Some(own)) if own.is_holder => ReasonKind::Granted {
             lock: lock.to_owned(),
             token: own.token,
@@ -216,10 +222,14 @@ fn find_wait(facts: &StoreFacts, record: &JobRecord, lock: &str) -> ReasonKind {
             let ahead = waits.clone().take_while(|entry| entry.key != own.key);
             ReasonKind::Blocked(BlockedBy {
                 lock: lock.to_owned(),
-                by: first
-                    .owner
-                    .as_ref()
-                    .map(|owner| format!("{}@{}", owner.job, owner.host)),
+                by: first.owner.as_ref().map(|owner| {
+                    let session = if is_own(&first) {
+                        " (an earlier session)"
+                    } else {
+                        ""
+                    };
+                    format!("{}@{}{session}", owner.job, owner.host)
+                }),
                 same_job: first
                     .owner
                     .as_ref()

@@ -10,8 +10,6 @@ use leasehold_records::printable;
 use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::known_hosts::unknown_host;
-use crate::known_jobs::unknown_job;
 use crate::look::Look;
 use crate::record_reader::{RecordReader, unread};
 use crate::show_format::{ShowFormat, print, print_json};
@@ -62,18 +60,11 @@ async fn read(reader: &RecordReader, args: &ExplainArgs) -> Result<StoreReading,
     let reading = StoreReading::read(reader)
         .await
         .map_err(|error| unread(&error))?;
-    if !reading.job_names().contains(&args.job) {
-        let kv = reader.locks.kv();
-        let unknown = unknown_job(&kv, &reader.root, reader.config.jobs(), &args.job).await;
-        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
-            return Err(failure);
-        }
-    }
-    let unknown = args
-        .host
-        .as_deref()
-        .and_then(|host| unknown_host(host, &reading.host_names()));
-    unknown.map_or(Ok(reading), Err)
+    let host = args.host.as_deref();
+    reading
+        .refuse_unknown(reader, std::slice::from_ref(&args.job), host)
+        .await?;
+    Ok(reading)
 }
 
 /// Renders the explanation: a line about the job, and one for each reason. `absent` is the sentence about a host that does
@@ -85,12 +76,14 @@ fn render(
 ) -> String {
     let job = printable::line(&explanation.job);
     let place = host.map_or_else(String::new, |host| format!(" on {}", printable::line(host)));
-    let mut reasons = explanation.reasons.iter();
-    let is_paused = reasons.any(|reason| matches!(reason.kind, ReasonKind::Paused { .. }));
-    let mut lines = vec![match (explanation.running, is_paused) {
-        (true, false) => format!("{job} runs{place}; nothing hinders it."),
-        (true, true) => format!("{job} runs{place}; no run starts after this one."),
-        (false, _) => format!("{job} does not run{place}."),
+    let mut lines = vec![if !explanation.running {
+        format!("{job} does not run{place}.")
+    } else if explanation.paused {
+        format!("{job} runs{place}; no run starts after this one.")
+    } else if runs_on_drained(explanation) {
+        format!("{job} runs{place}.")
+    } else {
+        format!("{job} runs{place}; nothing hinders it.")
     }];
     for reason in &explanation.reasons {
         let hosts: Vec<String> = reason
@@ -114,13 +107,24 @@ fn render(
     text
 }
 
+/// Returns true if the job runs on a host that is drained.
+fn runs_on_drained(explanation: &Explanation) -> bool {
+    let mut reasons = explanation.reasons.iter();
+    let run = reasons.find(|reason| reason.kind.is_run());
+    let is_drained = |host: &String| {
+        let mut reasons = explanation.on(host);
+        reasons.any(|reason| matches!(reason.kind, ReasonKind::Drained { .. }))
+    };
+    run.is_some_and(|run| run.hosts.iter().any(is_drained))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use leasehold_lock::Token;
     use leasehold_records::explain::StoreFacts;
     use leasehold_records::fixtures::job_record;
-    use leasehold_records::{JobPlan, JobRecord, JobState};
+    use leasehold_records::{HoldMark, JobPlan, JobRecord, JobState};
 
     fn record(host: &str, state: JobState) -> JobRecord {
         JobRecord {
@@ -167,18 +171,30 @@ mod tests {
     fn run_of_a_paused_job_is_explained_as_its_last() {
         let facts = StoreFacts::new(vec![], vec![record("web1", JobState::Running)]);
         let mut explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
-        explanation.reasons[0].kind = ReasonKind::Paused {
-            all: false,
-            by: "ada@desk".into(),
-            why: "kernel".into(),
-            since_unix_ms: UnixMs::new(3_600_000),
-            until_unix_ms: None,
-        };
+        explanation.paused = true;
         let text = render(&explanation, (None, None), Look::plain());
         assert!(
             text.starts_with("ledger runs; no run starts after this one.\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn run_on_a_drained_host_is_not_free_of_hindrances() {
+        let mut facts = StoreFacts::new(vec![], vec![record("web1", JobState::Running)]);
+        let mark = HoldMark {
+            by: "ada@desk".into(),
+            why: "kernel".into(),
+            at_unix_ms: UnixMs::new(3_600_000),
+            until_unix_ms: None,
+        };
+        facts.drains.insert("web1".into(), mark);
+        let explanation = explain(&facts, "ledger", UnixMs::new(3_660_000));
+        insta::assert_snapshot!(render(&explanation, (Some("web1"), None), Look::plain()), @r#"
+        ledger runs on web1.
+          web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
+          web1: the host is drained by ada@desk: "kernel", since 01:00 UTC (1m00s); it lasts until `leasehold undrain`
+        "#);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
-use leasehold_lock::Locks;
+use leasehold_lock::{LockMode, Locks};
 use tokio::time::timeout;
 
 use crate::exit::Exit;
@@ -29,11 +29,30 @@ use terms::{HoldTimes, LockName};
 /// Time for leaving the store of a lock that was lost. It often does not answer then.
 const LEAVE_LOST: Duration = Duration::from_millis(500);
 
-/// Arguments of `leasehold lock`.
+/// Hold a lock while a command runs.
+///
+/// The lock is that of jobs with `lock = "NAME"`. The command starts when the lock is held. It is ended, with all
+/// processes that it started, before the lock can be another's: SIGTERM in doubt, SIGKILL before the lease ends.
+/// Also a `leasehold` that is stopped or killed does not leave it running. Its streams are passed through, its exit
+/// code is passed on (128 + N after signal N), and the lock is given back when nothing of it runs.
+///
+/// The command finds `LEASEHOLD_TOKEN`, the fencing token, `LEASEHOLD_LOCK`, and as from `etcdctl lock` `ETCD_LOCK_KEY`
+/// and `ETCD_LOCK_REV`. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it. Without a command,
+/// the key and the token are printed, and the lock is held until a signal.
+///
+/// Exit codes of its own: 2 usage; 3 [store] has errors; 5 store; 6 not acquired within --wait; 8 lost: the
+/// command was ended; 126 not executable; 127 not found; 130 a signal while waiting. Each comes with a message.
 #[derive(Args)]
 pub(crate) struct LockArgs {
     /// The lock: as in `lock = "NAME"` of a job, which is then excluded too.
     name: String,
+    /// Hold the lock beside other shared holders, as readers do. Writers wait for all of them, in order.
+    #[arg(long, conflicts_with = "permits")]
+    shared: bool,
+    /// Hold W of the CAP permits that the lock has, as in 1/3: as many holders at once as fit. All users of the lock
+    /// must name the same CAP.
+    #[arg(long, value_name = "W/CAP", value_parser = terms::parse_permits)]
+    permits: Option<LockMode>,
     /// Give up if the lock is not acquired within this time, with exit code 6; 0s does not wait at all.
     /// [default: wait without end]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -61,6 +80,11 @@ pub(crate) async fn run(args: LockArgs) -> Result<Exit, Failure> {
     if let Some(fault) = LockName::fault(&args.name, args.raw_key) {
         return Err(Failure::new(Exit::Usage, fault));
     }
+    let mode = match args.permits {
+        Some(permits) => permits,
+        None if args.shared => LockMode::Shared,
+        None => LockMode::Exclusive,
+    };
     let times = HoldTimes::new(args.ttl, args.grace, args.wait)
         .map_err(|fault| Failure::new(Exit::Usage, fault))?;
     let (locks, root) = tokio::select! {
@@ -70,6 +94,7 @@ pub(crate) async fn run(args: LockArgs) -> Result<Exit, Failure> {
     let hold = LockHold {
         locks: &locks,
         lock: LockName::new(&args.name, args.raw_key, &root),
+        mode,
         times,
         command: args.command,
     };
@@ -88,6 +113,7 @@ pub(crate) async fn run(args: LockArgs) -> Result<Exit, Failure> {
 struct LockHold<'a> {
     locks: &'a Locks,
     lock: LockName,
+    mode: LockMode,
     times: HoldTimes,
     command: Vec<OsString>,
 }
@@ -97,6 +123,7 @@ impl LockHold<'_> {
         let taker = LockTaker {
             locks: self.locks,
             lock: &self.lock,
+            mode: self.mode,
             times: &self.times,
             program: describe_program(&self.command),
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
-use leasehold_records::{HostRecord, RunRecord};
+use leasehold_records::RunRecord;
 
 use crate::config_place::ConfigArg;
 use crate::exit::Exit;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::known_hosts::unknown_host;
 use crate::known_jobs::unknown_job;
 use crate::look::Look;
-use crate::record_reader::{RecordReader, records, unread, warn_unreadable};
+use crate::record_reader::{RecordReader, unread, warn_unreadable};
 use crate::show_format::{ShowFormat, print_json, print_rendered};
 use filter::{NewestRuns, RunFilter};
 
@@ -102,14 +102,8 @@ async fn read(reader: &RecordReader, args: &RunsArgs) -> Result<Vec<RunRecord>, 
     if let Some(host) = &args.host
         && !scan.found.hosts().contains(host)
     {
-        let mut hosts = scan.found.hosts().clone();
-        let alive = records(&kv, &reader.root.hosts(), &mut Vec::new()).await;
-        let alive = alive.map_err(|error| unread(&error))?;
-        let alive = alive
-            .iter()
-            .filter_map(|kv| HostRecord::from_json(&kv.value).ok());
-        hosts.extend(alive.map(|record| record.host));
-        if let Some(failure) = unknown_host(host, &hosts) {
+        let unknown = unknown_host(&kv, &reader.root, host).await;
+        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
             return Err(failure);
         }
     }

@@ -20,8 +20,6 @@ use crate::absent_host::AbsentHost;
 use crate::config_place::ConfigArg;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::known_hosts::unknown_host;
-use crate::known_jobs::unknown_job;
 use crate::look::Look;
 use crate::recent_runs::{has_failed, read_recent};
 use crate::record_reader::{RecordReader, is_denied, unread};
@@ -92,7 +90,8 @@ async fn read(reader: &RecordReader, args: &StatusArgs) -> Result<(StoreReading,
     let mut reading = StoreReading::read(reader)
         .await
         .map_err(|error| unread(&error))?;
-    refuse_unknown(reader, &reading, args).await?;
+    let host = args.host.as_deref();
+    reading.refuse_unknown(reader, &args.job, host).await?;
     let mut jobs = reading.job_names();
     // A configured job without a host is shown too.
     jobs.extend(reader.config.jobs().iter().cloned());
@@ -117,26 +116,6 @@ async fn read(reader: &RecordReader, args: &StatusArgs) -> Result<(StoreReading,
     let now = UnixMs::from_system(SystemTime::now());
     let status = build(&reading, &selection, recent, now);
     Ok((reading, status))
-}
-
-/// Returns an error for a job or a host that nothing knows.
-async fn refuse_unknown(
-    reader: &RecordReader,
-    reading: &StoreReading,
-    args: &StatusArgs,
-) -> Result<(), Failure> {
-    for job in &args.job {
-        let kv = reader.locks.kv();
-        let unknown = unknown_job(&kv, &reader.root, reader.config.jobs(), job).await;
-        if let Some(failure) = unknown.map_err(|error| unread(&error))? {
-            return Err(failure);
-        }
-    }
-    let unknown = args
-        .host
-        .as_deref()
-        .and_then(|host| unknown_host(host, &reading.host_names()));
-    unknown.map_or(Ok(()), Err)
 }
 
 /// Reads the last outcomes of these jobs; none where this user may not read runs.

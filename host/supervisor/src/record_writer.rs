@@ -9,7 +9,7 @@
 //! - `history`: bounds on the runs of a job, and the end of runs that have none.
 //! - `rules`: the bounds of each job. `aged`: records that are old, and those of jobs that no host has.
 //! - `sizes`: the number of a job's records that fit its bytes; pure.
-//! - `cut_off`: runs of dead hosts, known from the claims of their ticks.
+//! - `cut_off`: runs of dead hosts, known from the claims of their ticks. `unended`: runs whose record has no end.
 //! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
@@ -24,6 +24,7 @@ mod outbox;
 mod rules;
 mod run_fate;
 mod sizes;
+mod unended;
 mod writer;
 
 use std::sync::Arc;

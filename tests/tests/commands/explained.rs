@@ -193,6 +193,16 @@ fn records_and_orders_of_others_are_explained(version: Version) -> Result<()> {
         &["k"],
         &["a: has the job, and has recorded no state"],
     )?;
+    // A host that was drained is known, though it does not live.
+    etcd.etcdctl(&["put", "/leasehold/control/hosts/gone", "{}"])?;
+    for args in [
+        &["explain", "j", "--host", "gone"][..],
+        &["status", "--host", "gone"],
+        &["runs", "--host", "gone"],
+    ] {
+        let output = leasehold(&config, args)?;
+        ensure!(output.code == Some(0), "{args:?}: {output:?}");
+    }
     let control = JobControl {
         pause: Some(HoldMark {
             by: "ada@desk".into(),

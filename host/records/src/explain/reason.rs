@@ -231,6 +231,11 @@ impl ReasonKind {
         matches!(self, Self::Running { .. } | Self::BetweenRuns { .. })
     }
 
+    /// True for a pause by an operator.
+    pub const fn is_pause(&self) -> bool {
+        matches!(self, Self::Paused { .. })
+    }
+
     /// True if the state and the next time show this reason already.
     pub const fn is_plain(&self) -> bool {
         matches!(

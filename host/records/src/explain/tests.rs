@@ -192,6 +192,41 @@ fn blocking_clients_are_named_with_their_keys() {
     insta::assert_snapshot!(shown.join("\n"));
 }
 
+/// Fails when an entry of a session that died counts as the job's place in the queue.
+#[test]
+fn entry_of_an_earlier_session_blocks_its_own_host() {
+    let mut facts = StoreFacts::new(vec![], vec![record("j", "a", JobState::Waiting)]);
+    let queue = vec![entry("j", "a", 7), entry("j", "a", 9)];
+    facts.queues.insert("billing".into(), queue);
+    insta::assert_snapshot!(lines(&facts, "j"), @r"
+    running: false
+    [a] has waited for 3m12s behind j@a (an earlier session), which holds lock `billing`, token 7; alone in the queue
+    ");
+}
+
+/// Fails when a pause that only one host shows counts for another.
+#[test]
+fn pause_of_one_host_is_none_of_another() {
+    let hold = JobHold {
+        kind: HoldKind::Paused,
+        mark: HoldMark {
+            by: "ada@desk".into(),
+            why: String::new(),
+            at_unix_ms: ago(600),
+            until_unix_ms: None,
+        },
+    };
+    let held = JobRecord {
+        holds: vec![hold],
+        ..record("j", "a", JobState::StandingBack)
+    };
+    let facts = StoreFacts::new(vec![], vec![held, record("j", "b", JobState::Running)]);
+    let mut explanation = explain(&facts, "j", NOW);
+    assert!(explanation.paused && explanation.running);
+    explanation.keep_only("b");
+    assert!(!explanation.paused && explanation.running);
+}
+
 #[test]
 fn wait_is_explained_by_the_first_lock_that_is_not_had() {
     let both = JobRecord {

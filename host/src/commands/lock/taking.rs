@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{AcquireError, Backoff, Grant, LockPlace, LockWait, Locks};
+use leasehold_lock::{AcquireError, Backoff, Grant, LockMode, LockPlace, LockWait, Locks};
 use leasehold_records::{HolderRecord, UnixMs, printable};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -25,6 +25,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(2);
 pub(super) struct LockTaker<'a> {
     pub(super) locks: &'a Locks,
     pub(super) lock: &'a LockName,
+    pub(super) mode: LockMode,
     pub(super) times: &'a HoldTimes,
     /// The program, for others to read in the queue.
     pub(super) program: String,
@@ -67,6 +68,7 @@ impl LockTaker<'_> {
             since_unix_ms: UnixMs::from_system(SystemTime::now()),
         };
         let request = self.times.request(self.lock, wait, record.to_json());
+        let request = request.mode(self.mode);
         let (places, mut place) = watch::channel::<Option<LockPlace>>(None);
         let kv = self.locks.kv();
         let acquired = self.locks.acquire_reporting(request, |place| {
@@ -113,12 +115,14 @@ impl LockTaker<'_> {
                 let text = format!("lock {lock} was not acquired: {source}");
                 Failure::of_line(Exit::Store, &text)
             }
+            AcquireError::CapacityDiffers { entry, theirs, .. } => {
+                let holder = holder_of(&self.locks.kv(), entry).await;
+                let text = describe_capacity(lock, *theirs, &holder);
+                Failure::new(Exit::NotAcquired, text)
+            }
             AcquireError::BadName { .. }
             | AcquireError::BadSet(_)
-            | AcquireError::AlreadyHeld { .. }
-            | AcquireError::CapacityDiffers { .. } => {
-                Failure::of_line(Exit::Usage, &error.to_string())
-            }
+            | AcquireError::AlreadyHeld { .. } => Failure::of_line(Exit::Usage, &error.to_string()),
             AcquireError::StoreWentBack { .. } | AcquireError::Closed => {
                 Failure::of_line(Exit::Store, &error.to_string())
             }
@@ -167,6 +171,13 @@ fn describe_contended(lock: &str, holder: &str, ahead: usize, waited: Duration) 
     format!("lock {lock} was not acquired {waited}: held by {holder}{ahead}")
 }
 
+fn describe_capacity(lock: &str, theirs: u32, holder: &str) -> String {
+    format!(
+        "lock {lock} was not acquired: it has {theirs} permits for {holder}\n  \
+         = help: all users of the lock must name the same number: --permits W/{theirs}"
+    )
+}
+
 /// Returns the program of a command for the queue. Its arguments are left out, since they may hold secrets.
 pub(super) fn describe_program(command: &[OsString]) -> String {
     let name = command.first().map(|program| {
@@ -196,6 +207,14 @@ mod tests {
         let waited = Duration::from_millis(30_012);
         insta::assert_snapshot!(describe_contended("nightly", "$ backup.sh on ann@vm (pid 44)", 1, waited), @"lock nightly was not acquired within 30s: held by $ backup.sh on ann@vm (pid 44)");
         insta::assert_snapshot!(describe_contended("nightly", "nightly on web1 (pid 44)", 3, Duration::ZERO), @"lock nightly was not acquired at once: held by nightly on web1 (pid 44), and 2 wait ahead");
+    }
+
+    #[test]
+    fn other_capacity_is_refused_with_the_holder_and_a_remedy() {
+        insta::assert_snapshot!(describe_capacity("workers", 4, "$ sh on ann@vm (pid 44)"), @r"
+        lock workers was not acquired: it has 4 permits for $ sh on ann@vm (pid 44)
+          = help: all users of the lock must name the same number: --permits W/4
+        ");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_config::lock_name_fault;
 use leasehold_lock::locks::DEFAULT_DRIFT;
-use leasehold_lock::{Acquire, LockWait, RENEWALS_PER_TTL};
+use leasehold_lock::{Acquire, LockMode, LockWait, RENEWALS_PER_TTL};
 use leasehold_records::Root;
 
 /// Shortest lease that etcd grants.
@@ -122,6 +122,15 @@ impl HoldTimes {
     }
 }
 
+/// Parses permits, as in `1/3`.
+pub(super) fn parse_permits(text: &str) -> Result<LockMode, String> {
+    let form = || "write the permits to take and all that there are, as in 1/3".to_owned();
+    let (weight, of) = text.split_once('/').ok_or_else(form)?;
+    let weight = weight.parse().map_err(|_| form())?;
+    let of = of.parse().map_err(|_| form())?;
+    LockMode::permits(weight, of).map_err(|error| error.to_string())
+}
+
 /// Longest grace after which a renewal still fits into the lease, in whole milliseconds.
 fn most_grace(ttl: Duration) -> Duration {
     let room = ttl.mul_f64(1.0 - DEFAULT_DRIFT);
@@ -168,6 +177,18 @@ mod tests {
         --grace of 4s leaves a lease of 5s no room for a renewal every third of it
           = help: give --grace 3s 83ms or less, or a longer --ttl
         ");
+    }
+
+    #[test]
+    fn permits_are_two_numbers_that_fit() {
+        assert_eq!(parse_permits("2/5"), Ok(LockMode::permits(2, 5).unwrap()));
+        for text in ["", "3", "1/", "/3", "a/b", "-1/3", "1/3/5"] {
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(parse_permits(text).unwrap_err(), @"write the permits to take and all that there are, as in 1/3");
+            }
+        }
+        insta::assert_snapshot!(parse_permits("0/3").unwrap_err(), @"0 permits were requested; the least is 1");
+        insta::assert_snapshot!(parse_permits("4/3").unwrap_err(), @"4 permits of 3 can never be granted; the most is 3");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
 use super::connection::ServedConnection;
@@ -71,7 +71,7 @@ impl StorePages {
         let _ = timeout(patience, self.exchange(connection)).await;
     }
 
-    async fn exchange<IO>(&self, connection: ServedConnection<IO>) -> hyper::Result<()>
+    async fn exchange<IO>(&self, mut connection: ServedConnection<IO>) -> hyper::Result<()>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -87,16 +87,13 @@ impl StorePages {
             .keep_alive(false)
             .half_close(true)
             .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(connection), answering)
-            .without_shutdown()
-            .await?;
-        // Closing a connection with unread bytes resets it, and the answer would be lost.
-        let mut io = served.io.into_inner();
-        if io.shutdown().await.is_ok() {
-            let mut unread = AsyncReadExt::take(&mut io, DRAIN_BYTES);
-            let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
-        }
-        Ok(())
+            .serve_connection(TokioIo::new(&mut connection), answering)
+            .await;
+        // Closing a connection with unread bytes resets it, and the answer would be lost: that to a head that is too
+        // large, too.
+        let mut unread = AsyncReadExt::take(connection, DRAIN_BYTES);
+        let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
+        served
     }
 
     fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {

@@ -19,7 +19,8 @@ use crate::identity::HostIdentity;
 
 /// Directory of the files in the data directory.
 const FOLDER: &str = "last-output";
-/// Most bytes read of a file: twice the largest output that a record keeps, and the record.
+/// Most bytes read of a file: the largest output that a record keeps (128 KiB) with each byte as JSON's longest escape,
+/// six bytes, and the rest of the record.
 const LARGEST: u64 = 1 << 20;
 /// Time for which files of another store are kept.
 const LONGEST: Duration = Duration::from_hours(24 * 7);

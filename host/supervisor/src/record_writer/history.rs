@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use leasehold_lock::{Batch, Kv, Revision, StoreError, Token};
+use leasehold_lock::{Batch, Kv, StoreError, Token};
 use leasehold_records::{Outcome, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::outbox::RunMark;
 use super::rules::HistoryRules;
 use super::run_fate::{RunFate, find_fate};
 use super::sizes::Sizes;
+use super::unended::UnendedRun;
 
 /// Number of records kept of a job however large they are.
 const FEWEST: usize = 5;
@@ -70,8 +71,8 @@ pub(super) struct HistoryVisit {
 pub(super) struct HistoryFindings {
     /// The oldest runs, from the first key up to but not including the second.
     surplus: Option<(String, String)>,
-    /// Runs without an end: key, revision of the last change, record.
-    unended: Vec<(String, Revision, RunRecord)>,
+    /// Runs without an end.
+    unended: Vec<UnendedRun>,
     /// The first run that goes on, or whose host is about to record its end.
     open_from: Option<Arc<str>>,
     /// True if the end of a run is about to be recorded.
@@ -253,8 +254,11 @@ async fn look_at(
             }
             let fate = find_fate(kv, root, &record, &visit.mark).await?;
             if fate == RunFate::Abandoned {
-                let unended = &mut findings.unended;
-                unended.push((entry.key, entry.mod_revision, record));
+                findings.unended.push(UnendedRun {
+                    key: entry.key,
+                    revision: entry.mod_revision,
+                    record,
+                });
             } else {
                 findings.open_from.get_or_insert(entry.key.into());
                 findings.is_ending |= fate == RunFate::Ending;
@@ -293,28 +297,12 @@ fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
     record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
 }
 
-/// Deletes the oldest runs of some histories, and records the end of runs whose host died. Adds those to `ended`.
-pub(super) async fn mend(
-    kv: Kv,
-    findings: Vec<HistoryFindings>,
-    ended: &mut Vec<RunRecord>,
-) -> Result<(), StoreError> {
+/// Deletes the oldest runs of some histories.
+pub(super) async fn trim(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), StoreError> {
     let mut deletes = Batch::default();
     for found in findings {
         if let Some((first, end)) = &found.surplus {
             deletes.delete_range(first, end);
-        }
-        for (key, revision, mut record) in found.unended {
-            record.outcome = Outcome::Abandoned;
-            record.detail = format!(
-                "no end was recorded; host {} vanished or could not reach the store",
-                record.host
-            );
-            // A run that has ended meanwhile has another revision, and stays as it is.
-            let json = record.to_json();
-            if kv.compare_and_put(&key, revision, &json).await? {
-                ended.push(record);
-            }
         }
     }
     if !deletes.is_empty() {
@@ -324,10 +312,9 @@ pub(super) async fn mend(
 }
 
 impl HistoryFindings {
-    /// Leaves out runs whose end is about to be written.
-    pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
-        self.unended.retain(|(key, _, _)| !is_known(key));
-        self
+    /// Returns the runs without an end, and leaves them out.
+    pub(super) fn take_unended(&mut self) -> Vec<UnendedRun> {
+        std::mem::take(&mut self.unended)
     }
 
     /// Takes the next run in the order of tokens.
@@ -353,9 +340,9 @@ impl HistoryFindings {
         concerns.then_some((&failed.record, success.map(|(_, token)| *token)))
     }
 
-    /// True if there is nothing to change.
-    pub(super) fn is_empty(&self) -> bool {
-        self.surplus.is_none() && self.unended.is_empty()
+    /// True if there is a run too many.
+    pub(super) const fn has_surplus(&self) -> bool {
+        self.surplus.is_some()
     }
 }
 

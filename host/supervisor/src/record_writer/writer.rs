@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use leasehold_lock::{Backoff, Kv, LeaseId, Locks, Revision, StoreError, renewal_interval};
-use leasehold_records::{Root, RunRecord, UnixMs};
+use leasehold_records::{Root, UnixMs};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,6 +23,7 @@ use super::history::{self, Histories, HistoryFindings, HistoryVisit};
 use super::losses::Losses;
 use super::outbox::{Outbox, WriteBatch};
 use super::rules::HistoryRules;
+use super::unended::{UnendedRun, UnendedRuns};
 use super::{Counts, RecordNote};
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
@@ -42,8 +43,9 @@ enum WorkResult {
     WriteBatch(WriteBatch, LeaseId, Result<Revision, StoreError>),
     Lease(Result<LeaseFacts, StoreError>),
     Looked(Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)>),
-    /// Runs that were found without an end, and have one now.
-    Mended(Vec<HistoryVisit>, Vec<RunRecord>, Result<(), StoreError>),
+    Trimmed(Vec<HistoryVisit>, Result<(), StoreError>),
+    /// A run that was found without an end; true if it has one from here now.
+    Ended(Box<UnendedRun>, Result<bool, StoreError>),
     CutOff(CutOffRun, Result<bool, StoreError>),
     Swept(Result<Vec<String>, StoreError>),
 }
@@ -60,6 +62,8 @@ pub(super) struct Writer {
     histories: Histories,
     /// Runs of dead hosts.
     cut_off: CutOff,
+    /// Runs that were found without an end.
+    unended: UnendedRuns,
     losses: Losses,
     lease: Lease,
     /// Key of the host's own record, which shows if standing records still exist.
@@ -99,6 +103,7 @@ impl Writer {
             outbox: Outbox::default(),
             histories: Histories::new(rules),
             cut_off: CutOff::default(),
+            unended: UnendedRuns::default(),
             losses: Losses::default(),
             lease: Lease {
                 current: None,
@@ -229,6 +234,7 @@ impl Writer {
             merged.map(|at| at.max(self.not_before)),
             self.cut_off.is_waiting().then_some(self.not_before),
             visit.map(|at| at.max(self.not_before)),
+            self.unended.wake().map(|at| at.max(self.not_before)),
             look,
             self.losses.wake(),
             self.sweep_at.map(|at| at.max(self.not_before)),
@@ -270,6 +276,15 @@ impl Writer {
                     .compare_and_put(&run.key, Revision::NONE, &run.json)
                     .await;
                 WorkResult::CutOff(run, written)
+            });
+        }
+        if let Some(run) = self.unended.begin(now) {
+            let kv = self.kv.clone();
+            self.begin(async move {
+                // A run that has ended meanwhile has another revision, and stays as it is.
+                let json = run.ended().to_json();
+                let written = kv.compare_and_put(&run.key, run.revision, &json).await;
+                WorkResult::Ended(Box::new(run), written)
             });
         }
         self.launch_sweep(now);

@@ -17,6 +17,9 @@ use super::judge::{JudgedNotice, LimitPass, concerns, found_recovery, judge};
 use super::limit::HourlyLimit;
 use super::notice::NoticeSubject;
 
+/// Most abandoned runs that are kept until their jobs are known.
+const MOST_EARLY: usize = 64;
+
 /// Sink of the event log. Clones share their state.
 #[derive(Clone)]
 pub(super) struct NotifySink {
@@ -28,6 +31,9 @@ pub(super) struct NotifySink {
 #[derive(Debug)]
 struct SinkState {
     jobs: BTreeMap<Arc<str>, JobMemory>,
+    /// Abandoned runs of jobs that are not known yet, the oldest first. `None` once a job was removed: a finding may be
+    /// about that one.
+    early: Option<Vec<Arc<Event>>>,
     limit: HourlyLimit,
     /// Time of the newest event.
     now: Option<BootTime>,
@@ -43,6 +49,7 @@ impl NotifySink {
     pub(super) fn new(notify: Notify, queue: mpsc::Sender<NoticeDraft>) -> Self {
         let state = SinkState {
             jobs: BTreeMap::new(),
+            early: Some(Vec::new()),
             limit: HourlyLimit::new(notify.per_hour()),
             now: None,
             unreported: 0,
@@ -78,13 +85,37 @@ impl NotifySink {
         }
     }
 
-    /// Makes the state of a job that is not known.
+    /// Makes the state of a job that is not known, and takes the findings about it that came before.
     fn remember(&self, job: &str) {
         let mut state = self.lock();
-        if !state.jobs.contains_key(job) {
-            let limit = HourlyLimit::new(self.notify.job_per_hour());
-            state.jobs.insert(job.into(), JobMemory::new(limit));
+        if state.jobs.contains_key(job) {
+            return;
         }
+        let limit = HourlyLimit::new(self.notify.job_per_hour());
+        state.jobs.insert(job.into(), JobMemory::new(limit));
+        let is_about = |event: &Arc<Event>| event.context.job.as_deref() == Some(job);
+        let early = state.early.iter_mut();
+        let early = early.flat_map(|early| early.extract_if(.., |event| is_about(event)));
+        let early: Vec<_> = early.collect();
+        drop(state);
+        for event in early {
+            self.receive(&event);
+        }
+    }
+
+    /// Keeps a finding about a job that is not known; returns false if it is known. Of many, the newest are kept.
+    fn put_off(&self, event: &Arc<Event>, job: &str) -> bool {
+        let mut state = self.lock();
+        if state.jobs.contains_key(job) {
+            return false;
+        }
+        if let Some(early) = &mut state.early {
+            if early.len() == MOST_EARLY {
+                early.remove(0);
+            }
+            early.push(event.clone());
+        }
+        true
     }
 
     /// Queues a message that is on, within the limits.
@@ -135,9 +166,11 @@ impl EventSink for NotifySink {
             return;
         }
         if let Some(about) = NoticeSubject::of_event(event) {
-            // The task that writes records may find an abandoned run after its job was removed.
+            // An abandoned run may be found before the first turn of its job, or after its removal.
             if !matches!(event.kind, EventKind::RunAbandoned(_)) {
                 self.remember(&about.job);
+            } else if self.put_off(event, &about.job) {
+                return;
             }
             let judge = |memory: &mut JobMemory| judge(event, &about, memory);
             self.update(&about.job, Some(event.at), judge);
@@ -149,7 +182,9 @@ impl EventSink for NotifySink {
     }
 
     fn job_gone(&self, _: &Arc<str>, job: &str) {
-        self.lock().jobs.remove(job);
+        let mut state = self.lock();
+        state.jobs.remove(job);
+        state.early = None;
     }
 
     fn failed_elsewhere(&self, host: &Arc<str>, run: &RunRecord, success: Option<Token>) {

@@ -33,9 +33,15 @@ fn notify(keys: &str) -> Notify {
 
 impl Desk {
     fn new(keys: &str, room: usize) -> Self {
+        let desk = Self::before_jobs(keys, room);
+        sample::report_state(&desk.sink, "j", "l", JobState::Waiting);
+        desk
+    }
+
+    /// A host at its start: no job has a state.
+    fn before_jobs(keys: &str, room: usize) -> Self {
         let (sender, queue) = mpsc::channel(room);
         let sink = NotifySink::new(notify(keys), sender);
-        sample::report_state(&sink, "j", "l", JobState::Waiting);
         Self { sink, queue }
     }
 
@@ -225,7 +231,12 @@ fn abandoned_run_is_a_failure_and_its_end_a_recovery() {
     let mut after = Desk::new("", 9);
     after.run(1, 4, "done", "");
     after.send(2, 3, abandoned());
-    for desk in [&mut before, &mut after] {
+    // Found at the start of the host whose process had died.
+    let mut at_start = Desk::before_jobs("", 9);
+    at_start.send(1, 3, abandoned());
+    assert_eq!(at_start.take(), []);
+    at_start.run(2, 4, "done", "");
+    for desk in [&mut before, &mut after, &mut at_start] {
         let taken = desk.take();
         let texts: Vec<&str> = taken.iter().map(|(_, text, _)| text.as_str()).collect();
         let wanted = [

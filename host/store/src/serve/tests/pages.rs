@@ -208,3 +208,13 @@ async fn a_page_with_an_endless_head_is_refused() {
     assert!(get(&address, "/health").await.starts_with("HTTP/1.1 200"));
     server.close().await;
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_answered() {
+    let (server, address) = on_tcp(ServerLimits::default()).await;
+    let long = "x".repeat(32 << 10);
+    let request = format!("GET /health HTTP/1.1\r\nX-Long: {long}\r\n\r\n");
+    let answer = send(&address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    server.close().await;
+}

@@ -53,12 +53,20 @@ impl Writer {
                     }
                 }
             }
-            WorkResult::Mended(visits, ended, mended) => {
-                self.is_visiting = false;
-                for record in &ended {
-                    log_abandoned(&self.event_log, record);
+            WorkResult::Ended(run, written) => {
+                if matches!(written, Ok(true)) {
+                    log_abandoned(&self.event_log, &run.record);
                 }
-                if let Err(error) = mended {
+                let failed = written.err().filter(|_| !self.is_closing);
+                self.unended.written(failed.as_ref().map(|_| *run), now);
+                if let Some(error) = failed {
+                    tracing::debug!(%error, "cannot record the end of another host's run");
+                    self.not_before = now + self.backoff.next();
+                }
+            }
+            WorkResult::Trimmed(visits, trimmed) => {
+                self.is_visiting = false;
+                if let Err(error) = trimmed {
                     tracing::debug!(%error, "cannot tidy up the history of runs");
                     for visit in visits {
                         self.histories.repeat(visit, now);
@@ -132,13 +140,17 @@ impl Writer {
         let (mut visits, mut findings) = (Vec::new(), Vec::new());
         for (visit, found) in looks {
             match found {
-                Ok(found) => {
+                Ok(mut found) => {
                     if let Some((run, success)) = found.failed_elsewhere(self.event_log.host()) {
                         self.event_log.failed_elsewhere(run, success);
                     }
                     self.histories.left_open(&visit, &found, now);
-                    let found = found.without(|key| self.outbox.has(key));
-                    if !found.is_empty() {
+                    for run in found.take_unended() {
+                        if !self.outbox.has(&run.key) {
+                            self.unended.note(run, now);
+                        }
+                    }
+                    if found.has_surplus() {
                         visits.push(visit);
                         findings.push(found);
                     }
@@ -152,11 +164,9 @@ impl Writer {
         if !findings.is_empty() {
             self.is_visiting = true;
             let kv = self.kv.clone();
-            self.begin(async move {
-                let mut ended = Vec::new();
-                let mended = history::mend(kv, findings, &mut ended).await;
-                WorkResult::Mended(visits, ended, mended)
-            });
+            self.begin(
+                async move { WorkResult::Trimmed(visits, history::trim(kv, findings).await) },
+            );
         }
     }
 }
