@@ -11,7 +11,7 @@ use crate::held_run::{HeldRun, find_runs};
 use crate::pause::known_pause;
 use crate::report::OrderReport;
 use crate::run_end::{RunEndOrder, wait_for_end};
-use crate::sentence::{list_runs, state_drain, state_pause, state_pause_of_all};
+use crate::sentence::{list_runs, pick_verb, state_drain, state_pause, state_pause_of_all};
 
 /// Longest wait for the next run.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -108,15 +108,25 @@ async fn wait_for_next(
 fn describe(job: &str, running: &[HeldRun], left: &[HeldRun], next: &[HeldRun]) -> String {
     if !left.is_empty() {
         return format!(
-            "{} was asked to end and has not yet, perhaps in its grace time; the job runs again then",
-            list_runs(left)
+            "{} {} not yet, perhaps in the grace time; the job runs again then",
+            list_runs(left),
+            pick_verb(
+                left,
+                "was asked to end and has",
+                "were asked to end and have"
+            )
         );
     }
-    let before = list_runs(running);
+    let before = format!(
+        "{} {}",
+        list_runs(running),
+        pick_verb(running, "has", "have")
+    );
     if next.is_empty() {
-        format!("{before} has ended; {job} runs again as soon as a host has its lock")
+        format!("{before} ended; {job} runs again as soon as a host has its lock")
     } else {
-        format!("{before} has ended; {} runs now", list_runs(next))
+        let run = pick_verb(next, "runs", "run");
+        format!("{before} ended; {} {run} now", list_runs(next))
     }
 }
 

@@ -13,6 +13,18 @@ pub(crate) fn join(names: &[String]) -> String {
     }
 }
 
+/// Returns the form of a verb for so many runs.
+pub(crate) const fn pick_verb<'a>(
+    runs: &[HeldRun],
+    of_one: &'a str,
+    of_several: &'a str,
+) -> &'a str {
+    match runs {
+        [_] => of_one,
+        _ => of_several,
+    }
+}
+
 /// Lists runs, as in `ledger on web1 (token 42)`.
 pub(crate) fn list_runs(runs: &[HeldRun]) -> String {
     let runs: Vec<String> = runs

@@ -7,7 +7,7 @@ use crate::error::OrderError;
 use crate::held_run::HeldRun;
 use crate::report::OrderReport;
 use crate::run_end::{PATIENCE, RunEndOrder, wait_for_end};
-use crate::sentence::list_runs;
+use crate::sentence::{list_runs, pick_verb};
 
 /// Asks the run under way to end, and waits for its end.
 ///
@@ -28,10 +28,16 @@ fn describe(job: &str, running: &[HeldRun], left: &[HeldRun]) -> String {
     let after =
         format!("the job goes on by its schedule (`leasehold pause {job} --stop` keeps it off)");
     if left.is_empty() {
-        format!("{} is stopped; {after}", list_runs(running))
+        let are = pick_verb(running, "is", "are");
+        format!("{} {are} stopped; {after}", list_runs(running))
     } else {
+        let were = pick_verb(
+            left,
+            "was asked to stop and has",
+            "were asked to stop and have",
+        );
         format!(
-            "{} was asked to stop and has not ended within {} s, perhaps in its grace time; {after}",
+            "{} {were} not ended within {} s, perhaps in the grace time; {after}",
             list_runs(left),
             PATIENCE.as_secs()
         )
@@ -52,8 +58,9 @@ mod tests {
         );
         insta::assert_snapshot!(
             describe("ledger", &runs, &runs),
-            @"ledger on web1 (token 42) was asked to stop and has not ended within 10 s, perhaps in its grace time; the job goes on by its schedule (`leasehold pause ledger --stop` keeps it off)"
+            @"ledger on web1 (token 42) was asked to stop and has not ended within 10 s, perhaps in the grace time; the job goes on by its schedule (`leasehold pause ledger --stop` keeps it off)"
         );
+        assert!(describe("ledger", &[run(42), run(43)], &[]).contains("(token 43) are stopped;"));
         insta::assert_snapshot!(
             RunEndOrder { job: "ledger", host: Some("web2") }.nothing_runs(),
             @"ledger does not run on web2; nothing was changed"

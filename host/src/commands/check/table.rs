@@ -53,7 +53,7 @@ pub(super) fn text(jobs: &[Ready], all: bool) -> String {
 /// Returns true if a file sets the value, or if the value grants the job something.
 fn matters(value: &Setting) -> bool {
     let grants = value.key().starts_with("allow.") || value.key() == "secrets";
-    let is_empty = matches!(value.text(), "[]" | "{}");
+    let is_empty = matches!(value.text(), "[]" | "{}" | "false");
     value.origin().layer() != Layer::BuiltIn || grants && !is_empty
 }
 
