@@ -32,12 +32,12 @@ const MARK: &str = "LOCKING_TEST_MARK";
 
 /// Three kinds of processes that ignore every signal that can be ignored: the command, one in its group, and a daemon
 /// in a session of its own whose parent has ended.
-const STUBBORN: &str = r#"
+const STUBBORN: &str = r"
 trap '' TERM INT HUP
 sh -c 'while :; do sleep 0.02; done' &
 (setsid sh -c 'while :; do sleep 0.02; done' &)
 while :; do echo beat; sleep 0.02; done
-"#;
+";
 
 /// A running `leasehold lock`; killed when dropped, which also ends its command.
 struct LockProcess {
