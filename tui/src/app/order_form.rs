@@ -4,7 +4,7 @@ use leasehold_orders::{Tz, until};
 use leasehold_records::UnixMs;
 
 use super::host_order::{FieldKind, HostOrder, OrderVerb};
-use super::overlay::TextInput;
+use super::text_input::TextInput;
 
 /// Form of an order to hosts, until it is sent or given up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -128,18 +128,21 @@ fn drained_host(app: &App, now: UnixMs) -> Result<String, String> {
     }
 }
 
-/// Hosts whose entry of the job holds its lock.
+/// Hosts whose entries of the job hold its lock, or all of its locks.
 fn running_hosts(app: &App, state: &StoreState, job: &str) -> Vec<String> {
     let root = app.model.scope.root();
     let mut hosts = Vec::new();
     for record in state.records_of(job).values() {
-        let lock = state.locks.get(root.lock(&record.lock).as_str());
-        let holders = lock.map_or(&[][..], |lock| lock.queue.holders());
-        let holds = holders.iter().any(|entry| match &entry.who {
-            EntryOwner::Job { job, host } => **job == *record.job && **host == *record.host,
-            _ => false,
-        });
-        if holds {
+        let holds = |name: &str| {
+            let lock = state.locks.get(root.lock(name).as_str());
+            let holders = lock.map_or(&[][..], |lock| lock.queue.holders());
+            holders.iter().any(|entry| match &entry.who {
+                EntryOwner::Job { job, host } => **job == *record.job && **host == *record.host,
+                _ => false,
+            })
+        };
+        // A record has the names of several locks with `+` between, which no name contains.
+        if record.lock.split('+').all(holds) {
             hosts.push(record.host.clone());
         }
     }

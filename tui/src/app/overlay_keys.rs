@@ -8,7 +8,8 @@ use super::admin_order::AdminOrder;
 use super::app_state::App;
 use super::effect::AppEffect;
 use super::order_form::OrderForm;
-use super::overlay::{OpenOverlay, TextInput, matching_commands};
+use super::overlay::{OpenOverlay, matching_commands};
+use super::text_input::TextInput;
 use crate::filter::Filter;
 use crate::keymap::Command;
 
