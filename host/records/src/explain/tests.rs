@@ -216,11 +216,11 @@ fn pause_of_one_host_is_none_of_another() {
             until_unix_ms: None,
         },
     };
-    let held = JobRecord {
+    let paused = JobRecord {
         holds: vec![hold],
         ..record("j", "a", JobState::StandingBack)
     };
-    let facts = StoreFacts::new(vec![], vec![held, record("j", "b", JobState::Running)]);
+    let facts = StoreFacts::new(vec![], vec![paused, record("j", "b", JobState::Running)]);
     let mut explanation = explain(&facts, "j", NOW);
     assert!(explanation.paused && explanation.running);
     explanation.keep_only("b");
