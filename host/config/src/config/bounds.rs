@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use leasehold_diagnostics::ConfigError;
+use leasehold_records::printable;
 
 use super::allow::plain;
 use super::clash::home;
@@ -159,7 +160,8 @@ impl PolicyBounds<'_> {
         for lack in needs.lacking(self.job, &given) {
             let message = format!(
                 "job `{}` asks for {}, which no dropped-in plugin may use",
-                self.job, lack.what
+                self.job,
+                printable::line(&lack.what)
             );
             let help = format!("ask for less, {}", self.allowing(&lack.line, lack.table));
             let mut finding = ConfigError::at(lack.place.clone(), message).help(help);

@@ -59,7 +59,9 @@ fn file_that_others_own_or_write_is_refused_with_the_command() {
     chown(&file, Some(OTHER), None).unwrap();
     let raw = fault(open(&file));
     assert!(
-        raw.contains("belongs to user 12345") && raw.contains(&format!("{shown}`, or run as")),
+        raw.contains("belongs to user 12345")
+            && raw.contains("`sudo -u '#12345' leasehold …`")
+            && raw.ends_with(&format!("`chown 0 {shown}`")),
         "{raw}"
     );
     open_any(&file).unwrap();

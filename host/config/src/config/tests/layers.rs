@@ -746,6 +746,6 @@ fn mutated_manifest_or_sidecar_never_panics() {
         }
         let mutant: String = mutant.into_iter().collect();
         let report = dropped(&config, &mutant, &mutant).expect_err("it has two schedules at least");
-        assert!(!report.to_string().contains('\u{202e}'));
+        assert!(!report.to_string().contains('\u{202e}'), "{report}");
     }
 }
