@@ -18,6 +18,7 @@ pub use reason::{BlockedBy, NextTick, Reason, ReasonKind};
 pub use store_facts::{QueueFact, StoreFacts};
 
 use decisions::{holds_on, pause_of};
+use sentence::ReasonScope;
 
 use crate::job::{JobRecord, JobState};
 use crate::lock_label::lock_names;
@@ -101,7 +102,7 @@ pub fn explain(facts: &StoreFacts, job: &str, now: UnixMs) -> Explanation {
         job: job.to_owned(),
         running: false,
         paused: false,
-        reasons: found.finish(now),
+        reasons: found.finish(job, now),
     };
     explanation.summarize();
     explanation
@@ -309,12 +310,12 @@ impl Findings {
         }
     }
 
-    fn finish(self, now: UnixMs) -> Vec<Reason> {
+    fn finish(self, job: &str, now: UnixMs) -> Vec<Reason> {
         let global = self.global.into_iter().map(|kind| (Vec::new(), kind));
         let mut all: Vec<_> = global.chain(self.on_hosts).collect();
         all.sort_by_key(|(_, kind)| kind.rank());
         let reasons = all.into_iter().map(|(hosts, kind)| Reason {
-            text: kind.text(now),
+            text: kind.text(ReasonScope { job, hosts: &hosts }, now),
             hosts,
             kind,
         });

@@ -193,7 +193,7 @@ mod tests {
         insta::assert_snapshot!(render(&explanation, (Some("web1"), None), Look::plain()), @r#"
         ledger runs on web1.
           web1: runs since 01:00 UTC (1m00s), lock `billing`, token 7
-          web1: the host is drained by ada@desk: "kernel", since 01:00 UTC (1m00s); it lasts until `leasehold undrain`
+          web1: the host is drained by ada@desk: "kernel", since 01:00 UTC (1m00s); it lasts until `leasehold undrain web1`
         "#);
     }
 

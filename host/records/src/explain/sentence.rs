@@ -10,9 +10,17 @@ use crate::printable;
 use crate::unix_ms::UnixMs;
 use crate::wall_text::{ZoneOffset, age, clock, until};
 
+/// The job that a reason is about, and the hosts that it holds on: the arguments of remedies.
+#[derive(Clone, Copy)]
+pub(super) struct ReasonScope<'a> {
+    pub(super) job: &'a str,
+    /// Empty for a reason that holds on all hosts.
+    pub(super) hosts: &'a [String],
+}
+
 impl ReasonKind {
     /// Returns the reason as a sentence without a subject and an end, at this moment.
-    pub(super) fn text(&self, now: UnixMs) -> String {
+    pub(super) fn text(&self, scope: ReasonScope<'_>, now: UnixMs) -> String {
         match self {
             Self::Running {
                 lock,
@@ -40,7 +48,7 @@ impl ReasonKind {
                 line(sha256.get(..12).unwrap_or(sha256)),
                 since(*since_unix_ms, now)
             ),
-            Self::Paused { .. } | Self::Drained { .. } => self.decision(now),
+            Self::Paused { .. } | Self::Drained { .. } => self.decision(scope, now),
             Self::NoHost { alive: 0 } => "no host is alive".into(),
             Self::NoHost { alive: 1 } => "no live host has it; 1 host is alive".into(),
             Self::NoHost { alive } => format!("no live host has it; {alive} hosts are alive"),
@@ -82,7 +90,7 @@ impl ReasonKind {
     }
 
     /// Returns the sentence about an operator's decision.
-    fn decision(&self, now: UnixMs) -> String {
+    fn decision(&self, scope: ReasonScope<'_>, now: UnixMs) -> String {
         let (what, by, why, at, end) = match self {
             Self::Paused {
                 all,
@@ -110,19 +118,29 @@ impl ReasonKind {
             let _ = write!(text, ": \"{}\"", line(why));
         }
         let _ = write!(text, ", {}", since(at, now));
-        match (self, end) {
-            (_, Some(end)) => {
-                let _ = write!(
-                    text,
-                    "; it ends at {} ({})",
-                    clock(end, ZoneOffset::UTC, now),
-                    until(end, now)
-                );
-            }
-            (Self::Paused { .. }, None) => text.push_str("; it lasts until `leasehold resume`"),
-            _ => text.push_str("; it lasts until `leasehold undrain`"),
-        }
+        let _ = match end {
+            Some(end) => write!(
+                text,
+                "; it ends at {} ({})",
+                clock(end, ZoneOffset::UTC, now),
+                until(end, now)
+            ),
+            None => write!(text, "; it lasts until {}", self.remedy(scope)),
+        };
         text
+    }
+
+    /// Returns the commands that end an operator's decision.
+    fn remedy(&self, scope: ReasonScope<'_>) -> String {
+        let on = |host: &String| format!("`leasehold undrain {}`", line(host));
+        match self {
+            Self::Paused { all: true, .. } => "`leasehold resume --all`".into(),
+            Self::Drained { .. } => {
+                let commands: Vec<String> = scope.hosts.iter().map(on).collect();
+                commands.join(" and ")
+            }
+            _ => format!("`leasehold resume {}`", line(scope.job)),
+        }
     }
 
     /// Returns the sentence about a job that sleeps, stands back, or has ended.
