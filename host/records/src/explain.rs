@@ -203,11 +203,16 @@ fn joining(record: &JobRecord, lock: &str) -> ReasonKind {
 /// Returns the state of a job that waits in the queue of one of its locks.
 fn find_wait(facts: &StoreFacts, record: &JobRecord, lock: &str) -> ReasonKind {
     let queue = facts.queue(lock);
-    let is_own = |entry: &&QueueFact| {
+    let has_owner = |entry: &QueueFact| {
         let owner = entry.owner.as_ref();
         owner.is_some_and(|owner| owner.host == record.host && owner.job == record.job)
     };
-    // An entry of an earlier session stays until its lease ends.
+    // An entry of an earlier session stays until its lease ends. It is older than the wait, by the same host's clock.
+    let is_own = |entry: &&QueueFact| {
+        let owner = entry.owner.as_ref();
+        let joined = owner.map(|owner| owner.since_unix_ms);
+        has_owner(entry) && joined >= Some(record.since_unix_ms)
+    };
     match (queue.first(), queue.iter().rfind(is_own)) {
         (_, Some(own)) if own.is_holder => ReasonKind::Granted {
             lock: lock.to_owned(),
@@ -224,7 +229,7 @@ fn find_wait(facts: &StoreFacts, record: &JobRecord, lock: &str) -> ReasonKind {
             ReasonKind::Blocked(BlockedBy {
                 lock: lock.to_owned(),
                 by: first.owner.as_ref().map(|owner| {
-                    let session = if is_own(&first) {
+                    let session = if has_owner(first) {
                         " (an earlier session)"
                     } else {
                         ""

@@ -45,7 +45,7 @@ fn entry(job: &str, host: &str, token: u64) -> QueueFact {
             host: host.into(),
             job: job.into(),
             pid: 7,
-            since_unix_ms: ago(400),
+            since_unix_ms: ago(191),
         }),
         text: String::new(),
     }
@@ -197,6 +197,27 @@ fn blocking_clients_are_named_with_their_keys() {
 fn entry_of_an_earlier_session_blocks_its_own_host() {
     let mut facts = StoreFacts::new(vec![], vec![record("j", "a", JobState::Waiting)]);
     let queue = vec![holder(entry("j", "a", 7)), entry("j", "a", 9)];
+    facts.queues.insert("billing".into(), queue);
+    insta::assert_snapshot!(lines(&facts, "j"), @r"
+    running: false
+    [a] has waited for 3m12s behind j@a (an earlier session), which holds lock `billing`, token 7; alone in the queue
+    ");
+}
+
+/// Fails when a host that has just come back appears to hold the lock of its dead session.
+#[test]
+fn lone_entry_older_than_the_wait_is_not_its_own() {
+    let mut facts = StoreFacts::new(vec![], vec![record("j", "a", JobState::Waiting)]);
+    let mut earlier = holder(entry("j", "a", 7));
+    if let Some(owner) = &mut earlier.owner {
+        owner.since_unix_ms = ago(193);
+    }
+    facts.queues.insert("billing".into(), vec![earlier.clone()]);
+    insta::assert_snapshot!(lines(&facts, "j"), @r"
+    running: false
+    [a] is joining the queue of lock `billing` since 19:56:48 UTC (3m12s)
+    ");
+    let queue = vec![earlier, entry("j", "a", 9)];
     facts.queues.insert("billing".into(), queue);
     insta::assert_snapshot!(lines(&facts, "j"), @r"
     running: false

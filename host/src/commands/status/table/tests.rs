@@ -134,7 +134,7 @@ fn status() -> Status {
             host: host.into(),
             job: "ledger".into(),
             pid: 1,
-            since_unix_ms: ago(300),
+            since_unix_ms: ago(192),
         }),
         text: String::new(),
     };
