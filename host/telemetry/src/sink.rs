@@ -11,7 +11,7 @@ use leasehold_supervisor::event::{Event, EventKind};
 use leasehold_supervisor::event_log::{EventSink, JobView};
 
 use crate::host_state::HostState;
-use crate::metrics::{ABANDONED, CRASHED, JobMetrics, SKIPS, TICK_RUN};
+use crate::metrics::{CRASHED, JobMetrics, SKIPS, TICK_RUN};
 use crate::process_state::ProcessState;
 
 /// Sink of the event log.
@@ -37,6 +37,9 @@ impl EventSink for MetricsSink {
         }
         let host = self.process.host(&event.host);
         match &event.context.job {
+            Some(job) if matches!(event.kind, EventKind::RunAbandoned(_)) => {
+                host.jobs.count_abandoned(job);
+            }
             Some(job) if begins_job(&event.kind) => count_of_job(&host.jobs.job(job), event),
             Some(job) => {
                 if let Some(job) = host.jobs.find(job) {
@@ -164,7 +167,6 @@ fn count_of_job(job: &JobMetrics, event: &Event) {
             }
         }
         EventKind::RunEnded { .. } => count_run(job, event),
-        EventKind::RunAbandoned(_) => job.count_run(ABANDONED),
         EventKind::Skipped { cause, .. } => {
             for (_, at) in SKIPS.iter().filter(|(known, _)| known == cause) {
                 job.count_tick(*at);

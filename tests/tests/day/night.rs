@@ -103,7 +103,10 @@ fn metrics_of(day: &Day, place: usize) -> Result<()> {
                 && line.contains("abandoned")
                 && line.contains("pulse")
         });
-        line.map(str::to_owned).context("none yet")
+        let line = line.context("none yet")?;
+        let (_, count) = line.rsplit_once(' ').context("no value")?;
+        ensure!(count.parse::<f64>()? >= 1.0, "{line}");
+        Ok(line.to_owned())
     })?;
     println!(
         "{}$ curl -s http://{address}/metrics | grep abandoned\n{counted}",

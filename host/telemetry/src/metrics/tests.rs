@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_lock::{BootTime, ManualClock};
+use leasehold_records::JobState;
 
 use super::*;
 use crate::sample;
@@ -142,6 +143,28 @@ fn late_events_of_a_removed_job_make_no_series() {
     let text = scrape(&telemetry, TextFormat::Prometheus);
     assert!(!text.contains(r#"job_name="job-0""#), "{text}");
     assert!(text.contains(r#"job_name="job-1""#), "{text}");
+}
+
+/// Fails when a host that was killed, and finds its own cut-off run at its start, counts nothing.
+#[test]
+fn abandoned_run_counts_once_its_job_is_known() {
+    let telemetry = sample::telemetry(0);
+    let sink = telemetry.sink();
+    for event in sample::late_events("job-0") {
+        sink.receive(&event);
+    }
+    let before = scrape(&telemetry, TextFormat::Prometheus);
+    assert!(!before.contains("job-0"), "{before}");
+    for state in [JobState::Waiting, JobState::Sleeping] {
+        sample::report_state(&*sink, "job-0", "lock-0", state);
+    }
+    let text = scrape(&telemetry, TextFormat::Prometheus);
+    for (outcome, runs) in [("abandoned", 1), ("done", 0)] {
+        let line = format!(
+            r#"leasehold_runs_total{{host="web1",job_name="job-0",outcome="{outcome}"}} {runs}"#
+        );
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[test]
