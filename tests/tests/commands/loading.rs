@@ -254,3 +254,33 @@ fn a_plugin_that_was_tried_is_cached_for_check_and_run() -> Result<()> {
     ensure!(checked.stdout.contains(&line), "{}", checked.stdout);
     Ok(())
 }
+
+/// Fails when a mistake in another table makes the trial compile into another cache.
+#[test]
+fn a_plugin_tried_beside_a_wrong_job_is_cached() -> Result<()> {
+    let job = "[jobs.a]\nplugin = \"a.wasm\"\n";
+    let room = Room::new(&format!("{job}evry = \"1h\"\n"))?;
+    room.write("a.wasm", &printer("a", 0)?)?;
+    let tried = room.run(&["plugin", "run", "a.wasm"])?;
+    ensure!(tried.code == Some(0) && tried.stdout == "a", "{tried:?}");
+    ensure!(!tried.stderr.contains("warning"), "{tried:?}");
+    room.configure(job)?;
+    let loaded = loads(&room)?;
+    ensure!(
+        loaded.len() == 1 && loaded[0].value()["cached"] == true,
+        "{loaded:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_trial_reports_a_configuration_without_a_cache() -> Result<()> {
+    let room = Room::new("[host]\n")?;
+    room.write("a.wasm", &printer("a", 0)?)?;
+    let tried = room.run(&["plugin", "run", "a.wasm"])?;
+    ensure!(tried.code == Some(0) && tried.stdout == "a", "{tried:?}");
+    let warning = "warning: leasehold.toml has errors in [host] or [store], so its compile cache is not used; \
+                   `leasehold check leasehold.toml` shows them";
+    ensure!(tried.stderr.contains(warning), "{tried:?}");
+    Ok(())
+}

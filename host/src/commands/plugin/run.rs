@@ -20,16 +20,16 @@ use bytes::Bytes;
 use leasehold_lock::{BootTime, Clock, SystemClock};
 use tokio::sync::mpsc;
 
-use crate::commands::plugin::lookup::config_at;
 use crate::config_place;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::interrupted;
 use crate::progress::LoadProgress;
+use crate::sink;
 use fake::FakeKv;
 use job::RunInputs;
 use leasehold_config::secrets::{self, Secrets};
-use leasehold_config::{Config, JobLock};
+use leasehold_config::{Config, JobLock, Reading};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -185,14 +185,27 @@ async fn start(
 /// compiled once.
 ///
 /// Without a configuration, that is the host of the one that is found, if its cache is this user's.
+/// Errors in its jobs do not matter here.
 fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
-    if is_usual && let Ok(usual) = config_at(config_place::find_silently().as_deref()) {
-        let shared = runtime_at(config, usual.host().data_dir());
-        if let Ok(runtime) = shared {
-            return Ok(runtime);
+    let found = is_usual.then(config_place::find_silently).flatten();
+    let usual = found.and_then(|file| match Reading::load(&file) {
+        Ok(usual) => Some(usual),
+        Err(_) => {
+            let file = file.display();
+            sink::print_warning(&format!(
+                "warning: {file} has errors in [host] or [store], so its compile cache is not used; \
+                 `leasehold check {file}` shows them\n"
+            ));
+            None
+        }
+    });
+    let shared = usual.and_then(|usual| runtime_at(config, usual.host().data_dir()).ok());
+    match shared {
+        Some(runtime) => Ok(runtime),
+        None => {
+            runtime_at(config, config.host().data_dir()).map_err(|error| Failure::internal(&error))
         }
     }
-    runtime_at(config, config.host().data_dir()).map_err(|error| Failure::internal(&error))
 }
 
 /// A plugin under trial.
