@@ -7,7 +7,7 @@ use std::io;
 
 use leasehold_follow::{GapCause, OutputItem, RunEnding, RunHead};
 use leasehold_records::wall_text::age;
-use leasehold_records::{OutputLine, OutputStream, RunKey, RunRecord, UnixMs, printable};
+use leasehold_records::{Outcome, OutputLine, OutputStream, RunKey, RunRecord, UnixMs, printable};
 use serde_json::{Value, json};
 
 use crate::look::{Look, paint};
@@ -110,6 +110,7 @@ impl OutputPrinter {
         if !matches!(printed, Ok(true)) {
             return printed;
         }
+        text.push_str(&self.unkept_note(run));
         if notes {
             let ending = RunEnding::Recorded(Box::new(run.clone()));
             text.push_str(&self.render(&OutputItem::Ended(head, ending)));
@@ -182,6 +183,22 @@ impl OutputPrinter {
             )),
             OutputItem::Up => self.note("the store is read again"),
         }
+    }
+
+    /// Returns a note for a run that was cut off and has no recorded output. In JSON the run's end shows that.
+    fn unkept_note(&self, run: &RunRecord) -> String {
+        let is_cut_off = matches!(run.outcome, Outcome::Abandoned | Outcome::Crashed);
+        let is_empty = run.output.is_empty() && run.output_truncated_bytes == 0;
+        if !is_cut_off || !is_empty || self.format == OutputFormat::Json {
+            return String::new();
+        }
+        self.note(&format!(
+            "run {} was cut off on {} ({}), and nothing of its output is recorded; a host that starts again adds what \
+             it had written down",
+            run.key().name(),
+            run.host,
+            run.outcome.as_str()
+        ))
     }
 
     /// Returns a note if the last line was of another run.

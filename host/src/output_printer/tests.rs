@@ -1,7 +1,8 @@
 //! A takeover as text and as JSON, and lines that bring colours of their own.
 
 use leasehold_lock::Token;
-use leasehold_records::{Outcome, OutputEnd};
+use leasehold_records::OutputEnd;
+use leasehold_records::fixtures::run_record;
 
 use super::*;
 
@@ -117,4 +118,32 @@ fn line_of_another_run_is_announced() {
         text.push_str(&printer.render(&line(token, OutputStream::Stdout, "x")));
     }
     assert_eq!(text, "-- run 7\nx\nx\n-- run 9\nx\n");
+}
+
+/// Fails when a run that was killed in its first second reads like one that printed nothing.
+#[test]
+fn run_cut_off_before_its_output_was_kept_is_noted() {
+    let noted = |outcome, output: &str, format| {
+        let run = RunRecord {
+            outcome,
+            output: output.into(),
+            ..run_record("ledger", "web1", 7)
+        };
+        printer(format, false, false).unkept_note(&run)
+    };
+    let text = OutputFormat::Text;
+    insta::assert_snapshot!(
+        noted(Outcome::Abandoned, "", text) + &noted(Outcome::Crashed, "", text),
+        @r"
+    -- run 7 was cut off on web1 (abandoned), and nothing of its output is recorded; a host that starts again adds what it had written down
+    -- run 7 was cut off on web1 (crashed), and nothing of its output is recorded; a host that starts again adds what it had written down
+    "
+    );
+    for (outcome, output, format) in [
+        (Outcome::Done, "", text),
+        (Outcome::Abandoned, "batch 1\n", text),
+        (Outcome::Abandoned, "", OutputFormat::Json),
+    ] {
+        assert_eq!(noted(outcome, output, format), "", "{outcome:?}");
+    }
 }

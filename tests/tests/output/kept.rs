@@ -9,6 +9,7 @@ use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins;
 use toml::Table;
 
 use crate::{SLACK, beater, guest_line};
@@ -17,6 +18,7 @@ on_every_store!(
     cut_record_is_completed_from_the_host_s_files,
     host_that_comes_back_records_last_words,
     successor_s_record_of_a_dead_run_gets_its_output,
+    dead_run_without_recorded_output_is_noted,
 );
 
 fn cut_record_is_completed_from_the_host_s_files(version: Version) -> Result<()> {
@@ -159,6 +161,35 @@ fn successor_s_record_of_a_dead_run_gets_its_output(version: Version) -> Result<
     eventually(SLACK, "the last words", || {
         let shown = leasehold(&config, &["logs", "pulse", "--run", &token])?;
         ensure!(shown.stdout.contains("beat 5 "), "{shown:?}");
+        Ok(())
+    })
+}
+
+/// Fails when such a run reads like one that ended well and printed nothing.
+fn dead_run_without_recorded_output_is_noted(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let folder = tempfile::tempdir()?;
+    let silent = folder.path().join("silent.wasm");
+    std::fs::write(&silent, wat_plugins::writer(b"", 1, u32::MAX)?)?;
+    let config =
+        config_for("web1", &etcd).job("silent", |job| job.plugin(&silent).lock("silent").ttl("3s"));
+    let mut host = HostProcess::start(&config)?;
+    let started = host.wait_for(SLACK, |event| event.is("run-started"))?;
+    let token = started.token().context("no token")?.to_string();
+    eventually(SLACK, "the run's record", || {
+        let runs = leasehold(&config, &["runs", "silent"])?;
+        ensure!(runs.stdout.contains(&format!(" {token} ")), "{runs:?}");
+        Ok(())
+    })?;
+    host.kill()?;
+    let _again = HostProcess::start(&config)?;
+    let note = format!("-- run {token} was cut off on web1 (abandoned)");
+    eventually(SLACK, "the note", || {
+        let shown = leasehold(&config, &["logs", "silent", "--run", &token])?;
+        ensure!(
+            shown.code == Some(0) && shown.stdout.starts_with(&note),
+            "{shown:?}"
+        );
         Ok(())
     })
 }
