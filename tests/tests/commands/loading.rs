@@ -279,8 +279,8 @@ fn a_trial_reports_a_configuration_without_a_cache() -> Result<()> {
     room.write("a.wasm", &printer("a", 0)?)?;
     let tried = room.run(&["plugin", "run", "a.wasm"])?;
     ensure!(tried.code == Some(0) && tried.stdout == "a", "{tried:?}");
-    let warning = "warning: leasehold.toml has errors in [host] or [store], so its compile cache is not used; \
-                   `leasehold check leasehold.toml` shows them";
+    let warning = "warning: the compile cache of leasehold.toml is not used; \
+                   `leasehold check leasehold.toml` shows the errors";
     ensure!(tried.stderr.contains(warning), "{tried:?}");
     Ok(())
 }

@@ -13,7 +13,7 @@ mod lock;
 mod print;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -188,17 +188,7 @@ async fn start(
 /// Errors in its jobs do not matter here.
 fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
     let found = is_usual.then(config_place::find_silently).flatten();
-    let usual = found.and_then(|file| match Reading::load(&file) {
-        Ok(usual) => Some(usual),
-        Err(_) => {
-            let file = file.display();
-            sink::print_warning(&format!(
-                "warning: {file} has errors in [host] or [store], so its compile cache is not used; \
-                 `leasehold check {file}` shows them\n"
-            ));
-            None
-        }
-    });
+    let usual = found.and_then(|file| read_usual(&file));
     let shared = usual.and_then(|usual| runtime_at(config, usual.host().data_dir()).ok());
     match shared {
         Some(runtime) => Ok(runtime),
@@ -206,6 +196,18 @@ fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
             runtime_at(config, config.host().data_dir()).map_err(|error| Failure::internal(&error))
         }
     }
+}
+
+/// Reads the place of the host's data. Errors in it are reported.
+fn read_usual(file: &Path) -> Option<Reading> {
+    let usual = Reading::load(file).ok();
+    if usual.is_none() {
+        let file = file.display();
+        sink::print_warning(&format!(
+            "warning: the compile cache of {file} is not used; `leasehold check {file}` shows the errors\n"
+        ));
+    }
+    usual
 }
 
 /// A plugin under trial.
