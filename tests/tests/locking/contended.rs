@@ -82,7 +82,7 @@ fn wait_that_is_over_starts_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let holder = LockProcess::start(&etcd, &["nightly"], "echo up; exec sleep 600")?;
     holder.line("up")?;
-    for (wait, words) in [("0s", "at once"), ("1s", "within 1s")] {
+    for (wait, words) in [("0s", "at once"), ("1s", "within 1.")] {
         let args = [
             "nightly", "--quiet", "--wait", wait, "--", "echo", "started",
         ];

@@ -159,10 +159,12 @@ fn describe_passing(error: &AcquireError) -> String {
 fn describe_contended(lock: &str, holder: &str, ahead: usize, waited: Duration) -> String {
     let ahead = match ahead {
         0 | 1 => String::new(),
-        more => format!(", and {} wait ahead", more - 1),
+        more => format!(", and {} more ahead", more - 1),
     };
     let waited = match waited.as_millis() {
-        0..1000 => "at once".to_owned(),
+        0..100 => "at once".to_owned(),
+        // In tenths of a second: the rest is the time of the last request.
+        millis @ 100..10_000 => format!("within {}.{}s", millis / 1000, millis / 100 % 10),
         _ => format!(
             "within {}",
             humantime::format_duration(Duration::from_secs(waited.as_secs()))
@@ -206,7 +208,9 @@ mod tests {
     fn contended_lock_names_holder_and_wait() {
         let waited = Duration::from_millis(30_012);
         insta::assert_snapshot!(describe_contended("nightly", "$ backup.sh on ann@vm (pid 44)", 1, waited), @"lock nightly was not acquired within 30s: held by $ backup.sh on ann@vm (pid 44)");
-        insta::assert_snapshot!(describe_contended("nightly", "nightly on web1 (pid 44)", 3, Duration::ZERO), @"lock nightly was not acquired at once: held by nightly on web1 (pid 44), and 2 wait ahead");
+        let waited = Duration::from_millis(1_512);
+        insta::assert_snapshot!(describe_contended("nightly", "a", 1, waited), @"lock nightly was not acquired within 1.5s: held by a");
+        insta::assert_snapshot!(describe_contended("nightly", "nightly on web1 (pid 44)", 3, Duration::ZERO), @"lock nightly was not acquired at once: held by nightly on web1 (pid 44), and 2 more ahead");
     }
 
     #[test]
