@@ -1,5 +1,7 @@
 //! A pause: keeps new runs of a job, or of all jobs, from starting.
 
+use std::fmt::Write as _;
+
 use chrono_tz::Tz;
 use leasehold_lock::{Batch, KeyValue, LeaseId};
 use leasehold_records::{AdminAction, HoldKind, HoldMark, JobControl, JobRecord, UnixMs};
@@ -60,7 +62,11 @@ pub async fn pause(desk: &OrderDesk, order: &PauseOrder<'_>) -> Result<OrderRepo
     let has_seen = |job: &JobRecord| shows(job, target.kind, &mark);
     let (seen, runs) = hold.write(desk, batch, &action, has_seen).await?;
     let subject = format!("{} paused{}", target.subject, on(&seen.hosts()));
-    Ok(seen.report(describe(&subject, &mark, &runs, (now(), order.zone))))
+    let mut sentence = describe(&subject, &mark, &runs, (now(), order.zone));
+    if let Some(known) = known.filter(|known| known.until_unix_ms != order.until) {
+        let _ = write!(sentence, "; this replaces the pause {known}");
+    }
+    Ok(seen.report(sentence))
 }
 
 /// Returns the pause in a record, if it is in force.

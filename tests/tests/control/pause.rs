@@ -116,6 +116,11 @@ fn a_host_that_starts_in_a_pause_runs_nothing(version: Version) -> Result<()> {
         told.contains("paused already") && told.contains("not now"),
         "{told}"
     );
+    let told = order(&config, &["pause", JOB, "--until", "1h"])?;
+    ensure!(
+        told.contains("; this replaces the pause by") && told.contains(": not now"),
+        "{told}"
+    );
     order(&config, &["resume", JOB])?;
     next(&host, 0, "run-started")?;
     let told = order(&config, &["pause", JOB, "--stop"])?;

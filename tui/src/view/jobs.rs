@@ -224,10 +224,12 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
         }
         RunColumn::Took => {
             let took = match run.ended_unix_ms {
-                Some(ended) => ended.millis_since(run.started_unix_ms),
-                None => scene.ago(run.started_unix_ms),
+                Some(ended) => text::age(ended.millis_since(run.started_unix_ms)),
+                // The end of an abandoned run is not known.
+                None if run.is_over() => "-".to_owned(),
+                None => text::age(scene.ago(run.started_unix_ms)),
             };
-            (text::age(took), theme.text)
+            (took, theme.text)
         }
         RunColumn::Token => (run.token.to_string(), theme.dim),
         RunColumn::Host => (run.host.clone(), theme.text),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_lock::{EndReason, Grant, Tenure};
+use leasehold_lock::{EndReason, Grant, LockEntry, Tenure};
 use leasehold_records::RunRecord;
 
 use super::context::JobContext;
@@ -101,7 +101,12 @@ enum LeaseState {
 
 /// Describes the cause of the loss, as far as the store reports it.
 async fn explain(context: &JobContext, grant: &Grant, reason: &EndReason) -> String {
-    let entry = format!("entry {} of {}", grant.key(), context.host);
+    // The reason does not show which entry of several it was.
+    let keys: Vec<&str> = grant.entries().iter().map(LockEntry::key).collect();
+    let entry = match keys.as_slice() {
+        [key] => format!("entry {key} of {}", context.host),
+        keys => format!("one of the entries {} of {}", keys.join(", "), context.host),
+    };
     let reply =
         tokio::time::timeout(EXPLAIN_PATIENCE, context.locks.lease_ttl(grant.lease())).await;
     let lease = match reply {
