@@ -29,7 +29,7 @@ use std::sync::Arc;
 ///     plugin = "hello.wasm"
 /// "#;
 /// let config = Config::parse(text, Path::new("hello.toml"))?;
-/// assert_eq!(config.jobs()[0].lock(), "hello");
+/// assert_eq!(config.jobs()[0].locks().label(), "hello");
 /// assert_eq!(config.jobs()[0].schedule(), &Schedule::KeepRunning);
 /// # Ok::<(), leasehold_config::Report>(())
 /// ```
