@@ -163,16 +163,7 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
             prepared.inspect_err(|_| event_log.finish())?
         }
     };
-    if let StorePlace::Remote(remote) = loaded.store().place() {
-        let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
-        note(
-            &event_log,
-            format!(
-                "not used: {} (of [store]); everything below is on a store in memory",
-                endpoints.join(", ")
-            ),
-        );
-    }
+    note_unused_store(loaded.store().place(), &event_log);
     let store = open(&embedded, args.listen).await?;
     event_log.emit(EventContext::default(), store.opened());
     let quit = CancellationToken::new();
@@ -206,6 +197,20 @@ pub(crate) async fn run(args: DevArgs, level: EventLevel) -> Result<Exit, Failur
         last_words::write(io::stdout(), sink::printable(&format!("\n{summary}")));
     }
     Ok(exit)
+}
+
+/// Logs that the store of the configuration is not used, if it is another.
+fn note_unused_store(place: &StorePlace, event_log: &EventLog) {
+    if let StorePlace::Remote(remote) = place {
+        let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
+        note(
+            event_log,
+            format!(
+                "not used: {} (of [store]); everything below is on a store in memory",
+                endpoints.join(", ")
+            ),
+        );
+    }
 }
 
 /// Runs the hosts, logs their events, and returns the summary of their runs.

@@ -46,10 +46,7 @@ impl EventKind {
             | Self::TriggerRefused { .. }
             | Self::RecordsDropped { .. }
             | Self::LinesDropped { .. } => Warn,
-            Self::RunEnded { outcome, .. } => match *outcome {
-                "done" | "again" | "stopped" => Info,
-                _ => Warn,
-            },
+            Self::RunEnded { outcome, .. } => level_of_outcome(outcome),
             Self::Waiting { .. }
             | Self::Blocked { .. }
             | Self::Skipped {
@@ -91,6 +88,14 @@ impl EventKind {
             | Self::HostStopped
             | Self::Note { .. } => Info,
         }
+    }
+}
+
+/// The level of the end of a run.
+fn level_of_outcome(outcome: &str) -> EventLevel {
+    match outcome {
+        "done" | "again" | "stopped" => EventLevel::Info,
+        _ => EventLevel::Warn,
     }
 }
 

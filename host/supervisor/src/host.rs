@@ -161,10 +161,11 @@ impl Host {
         let config = &self.prepared.config;
         let record = host_record(&self.prepared);
         let (mut services, handles) = HostServices::start(config, &store, &record, &self.event_log);
-        for mut crash in crashes {
-            take_output(&mut crash.record, &mut cut_off);
-            report_crash(&self.event_log, &handles.record_writer, crash);
-        }
+        report_crashes(
+            &self.event_log,
+            &handles.record_writer,
+            (crashes, &mut cut_off),
+        );
         services.recover(&store, &self.event_log, cut_off);
         let loads = LoadEvents::new(self.event_log.clone(), false);
         self.prepared.runtime.observe_loads(Arc::new(loads));
@@ -217,10 +218,7 @@ impl Host {
             .await
             .map_err(|error| HostError::internal(&error))?;
         // The reloader holds a handle to the record writer, which ends when no handle is left.
-        reloading.abort();
-        let _ = reloading.await;
-        claim.abort();
-        let _ = claim.await;
+        end_tasks([reloading, claim]).await;
         services.stop_following().await;
         // Every guest has stopped and every lock has been given back; only now may leases end.
         tokio::select! {
@@ -279,6 +277,26 @@ struct Begun {
     quarantine: Arc<Quarantine>,
     crashes: Vec<CrashedRun>,
     cut_off: Vec<CutOffOutput>,
+}
+
+/// Ends tasks, and waits until they have ended.
+async fn end_tasks(tasks: [AbortOnDropHandle<()>; 2]) {
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
+    }
+}
+
+/// Logs and records the runs in which an earlier process died, each with its last output.
+fn report_crashes(
+    event_log: &EventLog,
+    record_writer: &RecordWriter,
+    (crashes, cut_off): (Vec<CrashedRun>, &mut Vec<CutOffOutput>),
+) {
+    for mut crash in crashes {
+        take_output(&mut crash.record, cut_off);
+        report_crash(event_log, record_writer, crash);
+    }
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.

@@ -56,15 +56,14 @@ pub(super) fn read(
         .take("secrets", secrets::secrets)
         .or_default(BTreeMap::new());
     let known = secrets.as_ref().map(known_secrets);
-    let own = RawJob::read(section, known.as_ref());
+    let mut raw = RawJob::read(section, known.as_ref());
     let allow = RawAllow::read(section).or(&defaults.allow);
-    let limits = own.limits.or(&defaults.job.limits);
+    let limits = raw.limits.or(&defaults.job.limits);
     let PluginLook {
         digest: manifest_digest,
         manifest,
     } = look(plugin.as_ref(), &limits, section.context());
     let is_sound = manifest.is_ok();
-    let mut raw = own;
     let mut description = Some(None);
     let context = section.context();
     let texts = context.texts();

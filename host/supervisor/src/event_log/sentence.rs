@@ -69,6 +69,17 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::HostStopping { reason } => format!("STOPPING   {reason}"),
         EventKind::HostStopped => "STOPPED".into(),
         EventKind::Note { text } => format!("NOTE       {text}"),
+        EventKind::RecordsDropped { .. }
+        | EventKind::NotifyFailed(_)
+        | EventKind::TracesFailed(_)
+        | EventKind::TracesBack(_)
+        | EventKind::LinesDropped { .. } => delivery(kind),
+    }
+}
+
+/// Formats events about records, messages, traces and lines that did not get through.
+fn delivery(kind: &EventKind) -> String {
+    match kind {
         EventKind::RecordsDropped { reason, .. } => format!("RECORDS    {reason}"),
         EventKind::NotifyFailed(NotifyFailure { recipient, error }) => {
             format!("NOTIFY     messages do not reach {recipient}: {error}")
@@ -90,6 +101,7 @@ pub(super) fn sentence(kind: &EventKind) -> String {
         EventKind::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because this log was not read")
         }
+        _ => String::new(),
     }
 }
 
