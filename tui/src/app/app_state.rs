@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_records::UnixMs;
+use leasehold_records::{UnixMs, lock_names};
 
 use super::effect::StatusNote;
 use super::hit_areas::HitAreas;
@@ -108,7 +108,9 @@ impl App {
             RowKey::Job(job, host) => {
                 let mut jobs = self.shown(now).state.jobs.values();
                 let job = jobs.find(|record| record.job == *job && record.host == *host)?;
-                Some(self.model.scope.root().lock(&job.lock).into())
+                // Of several locks the first stands for all.
+                let lock = lock_names(&job.lock).next()?;
+                Some(self.model.scope.root().lock(lock).into())
             }
             RowKey::Session(_) | RowKey::Event(_) => None,
         }

@@ -1,6 +1,6 @@
 //! Orders to hosts: planned here from the selected row, carried out by the source.
 
-use leasehold_records::{HoldMark, JobRecord, UnixMs};
+use leasehold_records::{HoldMark, JobRecord, UnixMs, lock_names};
 
 use super::admin_plan::refuse_writing;
 use super::app_state::App;
@@ -141,8 +141,7 @@ fn running_hosts(app: &App, state: &StoreState, job: &str) -> Vec<String> {
                 _ => false,
             })
         };
-        // A record has the names of several locks with `+` between, which no name contains.
-        if record.lock.split('+').all(holds) {
+        if lock_names(&record.lock).all(holds) {
             hosts.push(record.host.clone());
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::{Revision, Token};
-use leasehold_records::{JobState, Outcome, UnixMs};
+use leasehold_records::{JobState, Outcome, UnixMs, lock_names};
 
 use super::event::{EventKind, StoreEvent};
 use super::history::HistoryStep;
@@ -98,7 +98,9 @@ impl Model {
             }
             (_, Some(StoreItem::Job(job))) => {
                 if job.state == JobState::Running {
-                    self.record_handoff(step.at_unix_ms, &job.lock, job.token);
+                    for lock in lock_names(&job.lock) {
+                        self.record_handoff(step.at_unix_ms, lock, job.token);
+                    }
                 }
                 return;
             }

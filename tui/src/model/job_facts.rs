@@ -6,7 +6,7 @@ use std::sync::Arc;
 use leasehold_lock::QueueRole;
 use leasehold_records::explain::{QueueFact, StoreFacts};
 use leasehold_records::{
-    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, UnixMs, printable,
+    ControlKey, HoldMark, HolderRecord, HostRecord, JobRecord, Root, UnixMs, lock_names, printable,
 };
 
 use super::entry_owner::EntryOwner;
@@ -27,7 +27,8 @@ impl StoreState {
         for job in jobs {
             records.extend(self.records_of(job));
         }
-        let locks: BTreeSet<String> = records.values().map(|job| job.lock.clone()).collect();
+        let locks = records.values().flat_map(|job| lock_names(&job.lock));
+        let locks: BTreeSet<String> = locks.map(str::to_owned).collect();
         let mut queues = BTreeMap::new();
         for name in locks {
             let Some(lock) = self.locks.get(root.lock(&name).as_str()) else {

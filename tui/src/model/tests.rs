@@ -330,6 +330,24 @@ fn restarted_job_behind_its_own_old_entry_is_no_cycle() {
     assert_eq!(queue.predecessor(&queue.holders()[0]), None);
 }
 
+/// Fails if the text for several locks is taken for the name of one, which has no queue.
+#[test]
+fn job_under_two_locks_is_explained_by_the_one_it_waits_for() {
+    let mut store = FixtureStore::new();
+    store.join("b", "other", "host-2", 2);
+    store.join("a", "move", "host-1", 1);
+    store.join("b", "move", "host-1", 1);
+    store.job("move", "host-1", "a+b", JobState::Waiting, None);
+    let state = store.model.shown(store.now).state;
+    let facts = state.facts_of(&Root::default(), "move");
+    let reasons = leasehold_records::explain::explain(&facts, "move", store.now);
+    let text = reasons.summary("host-1");
+    assert!(
+        text.contains("other@host-2") && text.contains("`b`"),
+        "{text}"
+    );
+}
+
 #[test]
 fn lock_left_by_an_earlier_session_blocks_nothing_of_the_next() {
     let mut store = FixtureStore::new();
