@@ -260,7 +260,9 @@ fn a_requested_run_starts_a_job_in_backoff_or_ended(version: Version) -> Result<
     let mut a = HostProcess::start(&config)?;
     next(&a, 0, "backoff")?;
     next(&a, 0, "job-finished")?;
-    let output = refused(&config, &["trigger", "one", "--wait"], 0)?;
+    // Its record follows the event: until then, the request is refused because the job waits for its lock.
+    let requested = || refused(&config, &["trigger", "one", "--wait"], 0);
+    let output = eventually(SLACK, "the record shows the end", requested)?;
     ensure!(output.stdout.contains("beat 1"), "{output:?}");
     // It fails as before, and the command with it.
     let output = refused(&config, &["trigger", JOB, "--wait"], 1)?;
