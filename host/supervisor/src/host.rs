@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
-use leasehold_records::{HostRecord, Root, printable};
+use leasehold_records::{HostRecord, Progress, Root, printable};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -33,7 +33,7 @@ use crate::supervisor::Supervisor;
 use leasehold_config::Job;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
-use services::{HostServices, HostStore, record_store, take_output};
+use services::{HostServices, HostStore, ServiceHandles, record_store, take_output};
 
 /// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
@@ -169,31 +169,15 @@ impl Host {
         services.recover(&store, &self.event_log, cut_off);
         let loads = LoadEvents::new(self.event_log.clone(), false);
         self.prepared.runtime.observe_loads(Arc::new(loads));
-        let locks = store.locks;
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
-        let host: Arc<str> = config.host().id().into();
-        let maker = JobContextMaker {
-            host: host.clone(),
-            runtime: self.prepared.runtime.clone(),
-            locks: locks.clone(),
-            root: store.root,
-            clock: self.clock.clone(),
-            wall: Arc::new(SystemWall),
-            event_log: self.event_log.clone(),
-            record_writer: handles.record_writer.clone(),
-            outputs: handles.outputs,
-            budgets: Arc::default(),
-            quarantine,
-            progress,
-            control: handles.control.clone(),
-            grace: config.host().grace(),
-        };
+        let maker = self.context_maker(&store, &handles, (quarantine, progress));
+        let locks = store.locks;
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
         let contexts = jobs.map(|(job, loaded)| maker.make(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             contexts.collect(),
-            (host, handles.control),
+            (maker.host.clone(), handles.control),
             self.clock.clone(),
             self.event_log.clone(),
             handles.record_writer,
@@ -224,6 +208,32 @@ impl Host {
         tokio::select! {
             () = services.finish(locks, cut_off.is_cancelled()) => Ok(exit),
             () = cut_short(&shutdown.aborting) => Ok(HostEnd::Aborted),
+        }
+    }
+
+    /// Returns the maker of the contexts of this host's jobs.
+    fn context_maker(
+        &self,
+        store: &HostStore,
+        handles: &ServiceHandles,
+        (quarantine, progress): (Arc<Quarantine>, mpsc::Sender<(Arc<str>, Progress)>),
+    ) -> JobContextMaker {
+        let host = self.prepared.config.host();
+        JobContextMaker {
+            host: host.id().into(),
+            runtime: self.prepared.runtime.clone(),
+            locks: store.locks.clone(),
+            root: store.root.clone(),
+            clock: self.clock.clone(),
+            wall: Arc::new(SystemWall),
+            event_log: self.event_log.clone(),
+            record_writer: handles.record_writer.clone(),
+            outputs: handles.outputs.clone(),
+            budgets: Arc::default(),
+            quarantine,
+            progress,
+            control: handles.control.clone(),
+            grace: host.grace(),
         }
     }
 
