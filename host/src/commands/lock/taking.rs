@@ -74,8 +74,10 @@ impl LockTaker<'_> {
         let acquired = self.locks.acquire_reporting(request, |place| {
             places.send_replace(Some(place));
         });
+        // Of a command under a lock that asks for the same one.
+        let is_own = std::env::var("LEASEHOLD_LOCK").is_ok_and(|held| held == self.lock.shown);
         let show = async {
-            show_places(&kv, &self.lock.shown, &mut place).await;
+            show_places(&kv, (&self.lock.shown, is_own), &mut place).await;
             std::future::pending::<Infallible>().await
         };
         tokio::select! {

@@ -19,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest text of another client that is shown, in characters.
 const LONGEST_TEXT: usize = 80;
 
-/// Prints the place and the holder while it waits: once, and at each change if standard error is a terminal.
+/// Prints the place and the holder while it waits, and that the wait may be for this process's own lock: once, and at each change if standard error is a terminal.
 /// Never returns while the sender exists.
 pub(super) async fn show_places(
     kv: &Kv,
-    lock: &str,
+    (lock, is_own): (&str, bool),
     places: &mut watch::Receiver<Option<LockPlace>>,
 ) {
     let shows_changes = io::stderr().is_terminal();
@@ -34,7 +34,7 @@ pub(super) async fn show_places(
         if let Some(place) = place
             && (shown.is_none() || shows_changes)
         {
-            let line = describe_wait(lock, place.ahead, &holder(kv, &place).await);
+            let line = describe_wait((lock, is_own), place.ahead, &holder(kv, &place).await);
             if shown.as_ref() != Some(&line) {
                 sink::print_warning(&line);
                 shown = Some(line);
@@ -48,12 +48,17 @@ pub(super) async fn show_places(
 }
 
 /// Returns the line of a waiter.
-fn describe_wait(lock: &str, ahead: usize, holder: &str) -> String {
+fn describe_wait((lock, is_own): (&str, bool), ahead: usize, holder: &str) -> String {
     let ahead = match ahead {
         0 | 1 => "next in line".to_owned(),
         more => format!("{more} ahead"),
     };
-    format!("leasehold: waiting for lock {lock}: held by {holder}; {ahead}\n")
+    let own = if is_own {
+        "; this process runs under a lock of that name itself (LEASEHOLD_LOCK), and may wait for ever"
+    } else {
+        ""
+    };
+    format!("leasehold: waiting for lock {lock}: held by {holder}; {ahead}{own}\n")
 }
 
 /// Returns the holder at a place, as a name for people.
@@ -127,7 +132,8 @@ mod tests {
 
     #[test]
     fn waiter_reads_its_place_and_the_holder() {
-        insta::assert_snapshot!(describe_wait("nightly", 1, "$ backup.sh on ann@vm (pid 44)"), @"leasehold: waiting for lock nightly: held by $ backup.sh on ann@vm (pid 44); next in line");
-        insta::assert_snapshot!(describe_wait("nightly", 3, "another client"), @"leasehold: waiting for lock nightly: held by another client; 3 ahead");
+        insta::assert_snapshot!(describe_wait(("nightly", false), 1, "$ backup.sh on ann@vm (pid 44)"), @"leasehold: waiting for lock nightly: held by $ backup.sh on ann@vm (pid 44); next in line");
+        insta::assert_snapshot!(describe_wait(("nightly", false), 3, "another client"), @"leasehold: waiting for lock nightly: held by another client; 3 ahead");
+        insta::assert_snapshot!(describe_wait(("nightly", true), 1, "$ sh on ann@vm (pid 44)"), @"leasehold: waiting for lock nightly: held by $ sh on ann@vm (pid 44); next in line; this process runs under a lock of that name itself (LEASEHOLD_LOCK), and may wait for ever");
     }
 }
