@@ -101,7 +101,8 @@ async fn ungranted_key_is_denied_and_large_value_is_too_large() {
     }
 }
 
-/// Fails if a holder writes beside others without the operator's leave.
+/// Fails if a holder writes beside others without the operator's leave: on the mutant "shared holders write", see
+/// scripts/mutants.
 #[tokio::test]
 async fn write_under_shared_locks_alone_is_denied_unless_allowed() {
     let mut rig = Rig::new();

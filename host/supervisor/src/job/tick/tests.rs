@@ -537,7 +537,8 @@ fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
     }
 }
 
-/// Fails if a later token counts as proof that an earlier holder of a shared lock has lost it.
+/// Fails if a later token counts as proof that an earlier holder of a shared lock has lost it: on the
+/// mutant "a later token ends shared holds", see scripts/mutants.
 #[test]
 fn tick_under_a_shared_lock_is_left_until_that_entry_is_deleted() {
     let before = TickRecord {
