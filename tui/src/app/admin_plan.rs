@@ -72,6 +72,12 @@ fn target(app: &App, deed: EntryAction, now: UnixMs) -> Result<Target, String> {
         let found = lock.queue.find(key);
         found.ok_or_else(|| "this entry has been deleted".to_owned())?
     } else {
+        // None of several holders may be hit unseen.
+        let holders = lock.queue.holders().len();
+        if holders > 1 {
+            let label = &lock.label;
+            return Err(format!("{holders} hold {label}: select one in its queue"));
+        }
         let first = lock.queue.roles().next();
         first.ok_or_else(|| format!("{} is free", lock.label))?
     };

@@ -250,6 +250,27 @@ fn run_is_stopped_only_after_typing_the_lock_name() {
     assert_eq!(order.whom, "led@host-1");
 }
 
+/// Fails if the first of several holders is taken where none is selected.
+#[test]
+fn one_of_several_holders_must_be_selected() {
+    let mut store = FixtureStore::new();
+    let reader = |store: &FixtureStore, lease| format!("{}-r", store.key("a", lease));
+    for lease in [1, 2] {
+        let key = reader(&store, lease);
+        store.put(&key, b"", lease);
+    }
+    let mut desk = TestApp::new(store, true);
+    for key in ["K", "X"] {
+        desk.types(key);
+        assert!(desk.app.overlay.is_none());
+        assert!(
+            desk.note().contains("2 hold a: select one"),
+            "{}",
+            desk.note()
+        );
+    }
+}
+
 #[test]
 fn waiter_can_only_be_removed_and_holder_only_stopped() {
     let mut desk = TestApp::new(some(), true);
