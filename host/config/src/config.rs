@@ -37,6 +37,7 @@ mod guest;
 mod history;
 mod host;
 mod host_values;
+mod http_url;
 mod ignored_in_eq;
 mod input;
 mod job;

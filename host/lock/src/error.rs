@@ -271,3 +271,21 @@ pub enum AcquireError {
     #[error("the lock client is closed")]
     Closed,
 }
+
+impl AcquireError {
+    /// True if another attempt may succeed by itself: the store did not answer, or the session ended meanwhile.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::SessionLost { .. } => true,
+            Self::Store { source, .. } => source.is_unknown(),
+            Self::BadName { .. }
+            | Self::BadSet(_)
+            | Self::AlreadyHeld { .. }
+            | Self::CapacityDiffers { .. }
+            | Self::Contended { .. }
+            | Self::Removed { .. }
+            | Self::StoreWentBack { .. }
+            | Self::Closed => false,
+        }
+    }
+}

@@ -11,13 +11,12 @@ use leasehold_diagnostics::{ConfigError, shown};
 use super::endpoint::{Address, Endpoint};
 use super::file_claim::FileKind;
 use super::files;
+use super::http_url::HttpUrl;
 use super::node::Node;
 use super::read;
 use super::schema;
 use super::section::{InvalidField, Section};
 
-/// Longest address of a service, in bytes.
-const LONGEST_URL: usize = 2048;
 /// Bounds of the time for one attempt.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Time for one attempt, unless set.
@@ -277,43 +276,18 @@ fn url(node: &Node<'_>) -> Option<NotifyUrl> {
 /// Parses `https://host[:port]/path?query`; the error is a remedy.
 fn parse_url(text: &str) -> Result<NotifyUrl, &'static str> {
     let example = "write it as in \"https://alerts.example.com/leasehold\"";
-    let (scheme, rest) = text.split_once("://").ok_or(example)?;
-    let is_secure = match scheme.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "http" => false,
-        _ => return Err("only https://, and http:// to this machine, are known"),
-    };
-    if text.len() > LONGEST_URL {
-        return Err("write an address of at most 2048 bytes");
-    }
-    if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("encode blanks and special characters, as in %20");
-    }
-    if rest.contains('#') {
-        return Err("remove the part from `#` on: it is not sent");
-    }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    if authority.contains('@') {
-        return Err(
-            "remove the part before `@`, and write an Authorization header into `headers_file`",
-        );
-    }
-    let host = authority.rsplit(']').next().unwrap_or_default();
-    let port = match (host.contains(':'), is_secure) {
-        (true, _) => "",
-        (false, true) => ":443",
-        (false, false) => ":80",
-    };
-    let address = Address::parse(&format!("{scheme}://{authority}{port}")).map_err(|_| example)?;
-    let endpoint = address.settle(is_secure);
-    if !is_secure && !endpoint.is_loopback() {
+    let schemes = "only https://, and http:// to this machine, are known";
+    let url = HttpUrl::split(text, example, schemes)?;
+    let port = if url.is_secure { ":443" } else { ":80" };
+    let address = Address::parse(&url.server(port)).map_err(|_| example)?;
+    let endpoint = address.settle(url.is_secure);
+    if !url.is_secure && !endpoint.is_loopback() {
         return Err("write https://: messages to another machine are encrypted");
     }
-    let slash = if path.starts_with('/') { "" } else { "/" };
+    let slash = if url.target.starts_with('/') { "" } else { "/" };
     Ok(NotifyUrl {
         endpoint,
-        target: format!("{slash}{path}"),
+        target: format!("{slash}{}", url.target),
     })
 }
 

@@ -9,13 +9,12 @@ use toml::de::DeValue;
 use super::endpoint::{Address, Endpoint};
 use super::file_claim::FileKind;
 use super::files;
+use super::http_url::HttpUrl;
 use super::node::Node;
 use super::read;
 use super::schema;
 use super::section::{InvalidField, Section};
 
-/// Longest address of a collector, in bytes.
-const LONGEST_URL: usize = 2048;
 /// Bounds of the time for one request.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// Time for one request, unless set.
@@ -243,39 +242,16 @@ fn url(node: &Node<'_>) -> Option<CollectorUrl> {
 /// Parses `http://host:port` or `https://host:port/path`; the error is a remedy.
 fn parse_url(text: &str) -> Result<CollectorUrl, &'static str> {
     let example = "write it as in \"http://127.0.0.1:4317\"";
-    let (scheme, rest) = text.split_once("://").ok_or(example)?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err("only http:// and https:// are known");
-    }
-    if text.len() > LONGEST_URL {
-        return Err("write an address of at most 2048 bytes");
-    }
-    if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("encode blanks and special characters, as in %20");
-    }
-    if rest.contains('#') {
-        return Err("remove the part from `#` on: it is not sent");
-    }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    if authority.contains('@') {
-        return Err(
-            "remove the part before `@`, and write an Authorization header into `headers_file`",
-        );
-    }
-    if !authority
-        .rsplit(']')
-        .next()
-        .is_some_and(|end| end.contains(':'))
-    {
+    let url = HttpUrl::split(text, example, "only http:// and https:// are known")?;
+    if !url.has_port() {
         return Err(
             "add the port: collectors take gRPC at 4317 and HTTP at 4318, hosted ones mostly both at 443",
         );
     }
-    let address = Address::parse(&format!("{scheme}://{authority}")).map_err(|_| example)?;
+    let address = Address::parse(&url.server("")).map_err(|_| example)?;
     Ok(CollectorUrl {
         endpoint: address.settle(false),
-        target: match path {
+        target: match url.target {
             "" | "/" => String::new(),
             path if path.starts_with('/') => path.to_owned(),
             query => format!("/{query}"),

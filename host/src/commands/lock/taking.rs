@@ -45,7 +45,7 @@ impl LockTaker<'_> {
                 Err(error) => error,
             };
             let is_over = until.is_some_and(|until| Instant::now() >= until);
-            if !is_passing(&error) || is_over || self.times.wait == LockWait::Never {
+            if !error.may_pass() || is_over || self.times.wait == LockWait::Never {
                 return Err(self.describe(&error).await);
             }
             sink::print_warning(&format!(
@@ -129,22 +129,6 @@ impl LockTaker<'_> {
                 Failure::of_line(Exit::Store, &error.to_string())
             }
         }
-    }
-}
-
-/// True if another attempt may succeed: the session ended, or the store did not answer.
-const fn is_passing(error: &AcquireError) -> bool {
-    match error {
-        AcquireError::SessionLost { .. } => true,
-        AcquireError::Store { source, .. } => source.is_unknown(),
-        AcquireError::BadName { .. }
-        | AcquireError::BadSet(_)
-        | AcquireError::AlreadyHeld { .. }
-        | AcquireError::CapacityDiffers { .. }
-        | AcquireError::Contended { .. }
-        | AcquireError::Removed { .. }
-        | AcquireError::StoreWentBack { .. }
-        | AcquireError::Closed => false,
     }
 }
 
@@ -234,8 +218,8 @@ mod tests {
             name: "a".into(),
             reason: EndReason::DeadlinePassed.to_string(),
         };
-        assert!(is_passing(&passing) && is_passing(&lost));
-        assert!(!is_passing(&AcquireError::Closed));
+        assert!(passing.may_pass() && lost.may_pass());
+        assert!(!AcquireError::Closed.may_pass());
         insta::assert_snapshot!(describe_passing(&passing), @"the store did not answer: no reply");
         insta::assert_snapshot!(describe_passing(&lost), @"the place in the queue was lost: the lease was not renewed before its deadline");
     }

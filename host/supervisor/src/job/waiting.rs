@@ -94,26 +94,10 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
             describe_contention(&context, &error).await,
         )),
         Err(AcquireError::Closed) => TaskResult::Missed(AcquireMiss::Cancelled),
-        Err(error) if is_unanswered(&error) => {
+        Err(error) if error.may_pass() => {
             TaskResult::Missed(AcquireMiss::Unanswered(error.to_string()))
         }
         Err(error) => TaskResult::Missed(AcquireMiss::Trouble(error.to_string())),
-    }
-}
-
-/// True if the store's next answer ends the failure: the store did not answer, or the session ended meanwhile.
-const fn is_unanswered(error: &AcquireError) -> bool {
-    match error {
-        AcquireError::Store { source, .. } => source.is_unknown(),
-        AcquireError::SessionLost { .. } => true,
-        AcquireError::BadName { .. }
-        | AcquireError::BadSet(_)
-        | AcquireError::AlreadyHeld { .. }
-        | AcquireError::CapacityDiffers { .. }
-        | AcquireError::Contended { .. }
-        | AcquireError::Removed { .. }
-        | AcquireError::StoreWentBack { .. }
-        | AcquireError::Closed => false,
     }
 }
 
@@ -225,7 +209,7 @@ mod tests {
         let error = failed(StoreError::Unknown("no reply within 5s".into()));
         let text = error.to_string();
         assert_eq!(text.matches("no reply within 5s").count(), 1, "{text}");
-        assert!(is_unanswered(&error));
+        assert!(error.may_pass());
     }
 
     #[test]
@@ -234,6 +218,6 @@ mod tests {
             kind: RefusalKind::NoSpace,
             message: "etcdserver: mvcc: database space exceeded".into(),
         });
-        assert!(!is_unanswered(&refused));
+        assert!(!refused.may_pass());
     }
 }
