@@ -21,6 +21,7 @@
 //! bounds have slack, and nothing here asserts speed. A tool that is missing on the machine fails the test with
 //! the command that installs it; no test is skipped.
 
+pub mod acquisitions;
 pub mod bank;
 pub mod base64;
 pub mod binaries;
@@ -31,6 +32,7 @@ pub mod cluster;
 pub mod command;
 pub mod etcd;
 pub mod etcdctl;
+pub mod etcdctl_lock;
 pub mod events;
 pub mod every;
 pub mod fake_etcd;

@@ -16,10 +16,10 @@ mod swallowed;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, AcquireError, ConnectOptions, EndReason, Grant, Locks, Tenure};
+use leasehold_lock::{Acquire, EndReason, Tenure};
+use leasehold_tests::acquisitions::{client, end_of, queue_of, start};
 use leasehold_tests::fake_etcd::{FakeEtcd, Method};
 use leasehold_tests::wait::eventually_async;
-use tokio::task::JoinHandle;
 
 /// Bound of things that will happen.
 const SLACK: Duration = Duration::from_secs(30);
@@ -36,41 +36,8 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Pause between two looks at a tenure.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A client of its own, as another machine would have.
-async fn client<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Result<Locks> {
-    Ok(Locks::connect(ConnectOptions::new(endpoints)).await?)
-}
-
 fn request(name: &str, ttl: Duration) -> Acquire {
     Acquire::new(name).ttl(ttl).stop_margin(MARGIN)
-}
-
-/// An acquisition that runs beside the test.
-type Waiting = JoinHandle<Result<Grant, AcquireError>>;
-
-fn start(locks: &Locks, request: Acquire) -> Waiting {
-    let locks = locks.clone();
-    tokio::spawn(async move { locks.acquire(request).await })
-}
-
-/// The end of a waiting acquisition.
-async fn end_of(waiting: Waiting, within: Duration) -> Result<Result<Grant, AcquireError>> {
-    let ended = tokio::time::timeout(within, waiting).await;
-    let what = || format!("an acquisition still waits after {within:?}");
-    Ok(ended.with_context(what)??)
-}
-
-/// Waits until the lock has this many entries, and returns them, oldest first.
-async fn queue_of(locks: &Locks, name: &str, count: usize) -> Result<Vec<String>> {
-    let prefix = format!("{name}/");
-    eventually_async(SLACK, &format!("{count} entries of {name}"), || async {
-        let mut entries = locks.kv().list(&prefix, 0).await?;
-        entries.sort_by_key(|entry| entry.create_revision);
-        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
-        ensure!(keys.len() == count, "there are {keys:?}");
-        Ok(keys)
-    })
-    .await
 }
 
 /// The longest that a tenure may go on after the request behind it was sent, by the default drift of 1 %.

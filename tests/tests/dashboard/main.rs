@@ -18,13 +18,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::binaries;
-use leasehold_tests::etcd::{Etcd, Version};
-use leasehold_tests::etcdctl::RunningEtcdctl;
+use leasehold_tests::etcd::Etcd;
+use leasehold_tests::etcdctl_lock::{etcdctl_lock, held_key, let_go};
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::terminal::Terminal;
 use leasehold_tests::wait::eventually;
-use rustix::process::Signal;
 use serde_json::Value;
 
 use leasehold_tests::command::{self, CommandOutput};
@@ -53,21 +52,6 @@ fn queued(host: &str, etcd: &Etcd, length: usize) -> Result<HostProcess> {
     let host = HostProcess::start(&beater(host, etcd)?)?;
     queue_of(etcd, length)?;
     Ok(host)
-}
-
-/// An `etcdctl lock` of that version.
-fn etcdctl_lock(etcd: &Etcd, client: Version, name: &str) -> Result<RunningEtcdctl> {
-    etcd.ctl()?.version(client)?.spawn(&["lock", name])
-}
-
-/// Waits until it holds, and returns the key it printed.
-fn held_key(etcdctl: &RunningEtcdctl, name: &str) -> Result<String> {
-    etcdctl.wait_line(SLACK, |line| line.starts_with(name))
-}
-
-fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
-    etcdctl.process().signal(Signal::INT)?;
-    etcdctl.wait_exit(SLACK).map(drop)
 }
 
 /// Waits until this many keys are under the lock, and gives them, oldest first.

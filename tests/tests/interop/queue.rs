@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::etcdctl::RunningEtcdctl;
+use leasehold_tests::etcdctl_lock::{etcdctl_lock, held_key, let_go};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
-use rustix::process::Signal;
 
 use crate::{A_WHILE, NAME, SLACK, acquired, beater, end, has_acquired, queue_of};
 
@@ -13,20 +13,6 @@ on_every_store!(
     hosts_and_etcdctls_of_both_versions_queue_behind_each_other,
     a_dead_etcdctl_is_waited_for_until_its_lease_ends,
 );
-
-fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
-    etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
-}
-
-/// The key that an `etcdctl lock` prints as held.
-fn held_key(etcdctl: &RunningEtcdctl) -> Result<String> {
-    etcdctl.wait_line(SLACK, |line| line.starts_with(NAME))
-}
-
-fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
-    etcdctl.process().signal(Signal::INT)?;
-    etcdctl.wait_exit(SLACK).map(drop)
-}
 
 /// Checks that only the holder has the lock, after a time in which the others would have acquired it.
 fn no_other_holds(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
@@ -43,15 +29,15 @@ fn no_other_holds(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Resul
 
 fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let first = etcdctl_lock(&etcd, Version::V3_4)?;
-    let first_key = held_key(&first)?;
+    let first = etcdctl_lock(&etcd, Version::V3_4, NAME)?;
+    let first_key = held_key(&first, NAME)?;
     let host_a = HostProcess::start(&beater("host-a", &etcd)?)?;
     queue_of(&etcd, 2)?;
-    let third = etcdctl_lock(&etcd, Version::V3_5)?;
+    let third = etcdctl_lock(&etcd, Version::V3_5, NAME)?;
     queue_of(&etcd, 3)?;
     let host_b = HostProcess::start(&beater("host-b", &etcd)?)?;
     queue_of(&etcd, 4)?;
-    let fifth = etcdctl_lock(&etcd, Version::V3_4)?;
+    let fifth = etcdctl_lock(&etcd, Version::V3_4, NAME)?;
     let queue = queue_of(&etcd, 5)?;
     ensure!(queue[0] == first_key, "{queue:?}");
 
@@ -67,14 +53,14 @@ fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version)
     let token_a = acquired(&host_a)?.token().context("no token")?;
     no_other_holds(&[&host_b], &[&third, &fifth])?;
     end(host_a)?;
-    ensure!(held_key(&third)? == queue[2]);
+    ensure!(held_key(&third, NAME)? == queue[2]);
     no_other_holds(&[&host_b], &[&fifth])?;
     let_go(third)?;
     let token_b = acquired(&host_b)?.token().context("no token")?;
     ensure!(token_b > token_a, "{token_a}, then {token_b}");
     no_other_holds(&[], &[&fifth])?;
     end(host_b)?;
-    ensure!(held_key(&fifth)? == queue[4]);
+    ensure!(held_key(&fifth, NAME)? == queue[4]);
     let_go(fifth)?;
     queue_of(&etcd, 0).map(drop)
 }
@@ -83,7 +69,7 @@ fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version)
 fn a_dead_etcdctl_is_waited_for_until_its_lease_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut dead = etcd.spawn_etcdctl(&["lock", "--ttl", "3", NAME])?;
-    let key = held_key(&dead)?;
+    let key = held_key(&dead, NAME)?;
     let host = HostProcess::start(&beater("host-a", &etcd)?)?;
     queue_of(&etcd, 2)?;
     dead.process().kill()?;

@@ -35,7 +35,10 @@ async fn a_try_leaves_no_trace_when_contended_and_takes_a_free_lock(
     version: Version,
 ) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (holder, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = holder.acquire(try_it()).await?;
     let revision = etcd.revision()?;
     for locks in [&other, &holder] {
@@ -60,7 +63,10 @@ async fn a_try_whose_answer_is_lost_is_granted_or_leaves_nothing(version: Versio
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let options = ConnectOptions::new([proxy.endpoint()]).request_timeout(PATIENCE);
-    let (locks, operator) = (Locks::connect(options).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        Locks::connect(options).await?,
+        client(etcd.endpoints()).await?,
+    );
     // The session is there already, so the next request with the lock's name is the entry's.
     let first = locks.acquire(Acquire::new("/library/first")).await?;
     proxy.cut_after_request_with(NAME);
@@ -84,7 +90,10 @@ async fn a_try_whose_answer_is_lost_is_granted_or_leaves_nothing(version: Versio
 
 async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (holder, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = holder.acquire(Acquire::new(NAME)).await?;
     let request = Acquire::new(NAME).wait(LockWait::AtMost(PATIENCE));
     match other.acquire(request.clone()).await {
@@ -110,7 +119,10 @@ async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> R
 
 async fn a_dropped_grant_frees_the_lock(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (holder, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = holder.acquire(Acquire::new(NAME)).await?;
     let tenure = grant.tenure().clone();
     let waiting = start(&other, Acquire::new(NAME));
@@ -125,7 +137,10 @@ async fn a_dropped_grant_frees_the_lock(version: Version) -> Result<()> {
 /// Promise P5. Fails on the mutant "the clean-up is dropped", see scripts/mutants.
 async fn an_acquisition_dropped_in_the_queue_frees_its_place(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (holder, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = holder.acquire(Acquire::new(NAME)).await?;
     let second = start(&other, Acquire::new(NAME));
     let before = queue_of(&other, NAME, 2).await?;
@@ -142,7 +157,10 @@ async fn an_acquisition_dropped_in_the_queue_frees_its_place(version: Version) -
 
 async fn acquisitions_dropped_at_any_moment_leave_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (holder, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = holder.acquire(Acquire::new(NAME)).await?;
     // From before the lease is granted to well after the place is known.
     for step in 0..60 {
@@ -163,7 +181,7 @@ async fn acquisitions_dropped_at_any_moment_leave_nothing(version: Version) -> R
 
 async fn two_acquisitions_of_one_client_exclude_each_other(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let first = locks.acquire(Acquire::new(NAME)).await?;
     let waiting = start(&locks, Acquire::new(NAME));
     let queue = queue_of(&locks, NAME, 2).await?;
@@ -183,7 +201,7 @@ async fn two_acquisitions_of_one_client_exclude_each_other(version: Version) -> 
 /// Promise P1. Fails on the mutant "a release deletes by name", see scripts/mutants.
 async fn a_stranger_under_our_own_key_is_waited_for(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let grant = locks.acquire(Acquire::new(NAME)).await?;
     let key = grant.key().to_owned();
     etcd.etcdctl(&["del", &key])?;

@@ -77,7 +77,7 @@ impl Pair {
         let options = ConnectOptions::new([proxy.endpoint()]);
         Ok(Self {
             wrong: Locks::connect_with(options, clock, drift).await?,
-            right: client(etcd).await?,
+            right: client(etcd.endpoints()).await?,
             proxy,
         })
     }

@@ -115,7 +115,7 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
 /// Promise P5. Fails on the mutant "a waiter is served before its turn", see scripts/mutants.
 async fn twenty_contenders_of_one_client_are_served_in_order(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    serve(&etcd, &[client(&etcd).await?], 20).await
+    serve(&etcd, &[client(etcd.endpoints()).await?], 20).await
 }
 
 async fn a_hundred_contenders_of_four_clients_are_served_in_order(version: Version) -> Result<()> {
@@ -133,7 +133,7 @@ async fn serve_all(version: Version, clients: usize, each: usize) -> Result<()> 
     let etcd = Etcd::start(version)?;
     let mut connected = Vec::new();
     for _ in 0..clients {
-        connected.push(client(&etcd).await?);
+        connected.push(client(etcd.endpoints()).await?);
     }
     serve(&etcd, &connected, each).await
 }
@@ -156,7 +156,10 @@ async fn clear(locks: &Locks) -> Result<()> {
 
 async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     fill(&operator).await?;
     let waiting = start(&locks, Acquire::new(NAME));
     let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;
@@ -178,7 +181,10 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
 /// Promise P1. Fails on the mutant "a far waiter is first when the one before it goes", see scripts/mutants.
 async fn a_far_waiter_is_not_first_when_a_followed_entry_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let holder = operator.acquire(Acquire::new(NAME)).await?;
     // Joins a short queue and so follows every deletion, those of the two behind it included.
     let near = start(&locks, Acquire::new(NAME));
@@ -219,7 +225,10 @@ async fn a_far_waiter_is_not_first_when_a_followed_entry_ends(version: Version) 
 async fn far_waiters_that_end_while_reading_do_not_crash_the_store(version: Version) -> Result<()> {
     const WAITERS: usize = 20;
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     fill(&operator).await?;
     let fillers = queue_of(&operator, NAME, FOLLOWED + 1).await?;
     for round in 0..30 {
@@ -246,7 +255,10 @@ async fn far_waiters_that_end_while_reading_do_not_crash_the_store(version: Vers
 
 /// Deletes the waiter's own key, then everything ahead of it.
 async fn fails_and_is_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
-    let (locks, operator) = (client(etcd).await?, client(etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     if far {
         fill(&operator).await?;
     } else {
@@ -290,7 +302,10 @@ async fn a_near_waiter_with_a_deleted_key_fails_and_is_never_granted(
 /// Only the far waiter's own key is deleted: no predecessor triggers a reading, and no watch of the lock is open.
 async fn a_far_waiter_and_a_holder_notice_their_removal(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     fill(&operator).await?;
     let waiting = start(&locks, Acquire::new(NAME));
     let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;

@@ -28,7 +28,7 @@ const MANY: usize = 450;
 
 async fn a_feed_reads_at_one_revision_and_then_every_change(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let kv = locks.kv();
     for n in 0..MANY {
         kv.put(&format!("/a/{n:04}"), b"", LeaseId::NONE).await?;
@@ -68,7 +68,7 @@ async fn a_feed_reads_at_one_revision_and_then_every_change(version: Version) ->
 
 async fn a_feed_leaves_out_excluded_keys(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let kv = locks.kv();
     for key in ["/r/jobs/a", "/r/kv/secret", "/r/locks/b", "/r/kw"] {
         kv.put(key, b"", LeaseId::NONE).await?;
@@ -101,7 +101,10 @@ fn trace(key: &str) -> AuditNote {
 
 async fn an_entry_is_removed_only_if_it_is_the_one_that_was_meant(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = locks.acquire(Acquire::new("/l/x")).await?;
     let token = i64::try_from(grant.token().get())?;
     let (created, earlier) = (Revision::new(token), Revision::new(token - 1));
@@ -132,9 +135,12 @@ async fn an_entry_is_removed_only_if_it_is_the_one_that_was_meant(version: Versi
 
 async fn a_revoked_lease_ends_its_holder_and_leaves_word(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let grant = locks.acquire(Acquire::new("/l/x")).await?;
-    let waiting = start(&client(&etcd).await?, Acquire::new("/l/x"));
+    let waiting = start(&client(etcd.endpoints()).await?, Acquire::new("/l/x"));
     queue_of(&operator, "/l/x", 2).await?;
     ensure!(
         operator
@@ -156,7 +162,7 @@ async fn a_revoked_lease_ends_its_holder_and_leaves_word(version: Version) -> Re
 
 async fn the_store_reports_its_health(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let put = locks.kv().put("/x", b"", LeaseId::NONE).await?;
     let health = locks.health().await?;
     ensure!(health.members == 1 && health.revision >= put, "{health:?}");

@@ -28,7 +28,7 @@ const LARGE: usize = 300;
 
 async fn more_than_a_message_is_read_page_by_page(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let kv = locks.kv();
     let mut names = Vec::new();
     for n in 0..LARGE {
@@ -59,7 +59,7 @@ async fn a_value_larger_than_a_message_hides_itself_alone(version: Version) -> R
     let etcd = Etcd::builder(version)
         .arg("--max-request-bytes=9000000")
         .start()?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let kv = locks.kv();
     let mut names = Vec::new();
     for n in 0..100 {
@@ -100,7 +100,10 @@ async fn a_value_larger_than_a_message_hides_itself_alone(version: Version) -> R
 
 async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let mut names = Vec::new();
     for n in 0..LARGE {
         let key = format!("{PREFIX}{n:03}");
@@ -140,7 +143,7 @@ async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version
 /// etcd 3.5.1 crashes at a transaction that only reads if its sender disconnects.
 async fn readers_that_end_while_reading_do_not_crash_the_store(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     for n in 0..KEYS {
         let key = format!("{PREFIX}{n:03}");
         locks.kv().put(&key, b"value", LeaseId::NONE).await?;

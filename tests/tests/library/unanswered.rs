@@ -70,7 +70,7 @@ async fn put_delayed_beyond_its_lock_s_release_leaves_no_entry(version: Version)
     // Keeps the lease alive: only looking finds the entry.
     let other = Acquire::new("/library/other").ttl(TTL);
     let other = late.locks.acquire(other).await?;
-    let observer = client(&late.etcd).await?;
+    let observer = client(late.etcd.endpoints()).await?;
     let mut view = observer.view("/library/");
     late.take_and_release().await?;
     let appeared = async {
@@ -98,7 +98,7 @@ async fn a_put_delayed_past_its_locks_release_finds_its_lease_revoked(
     version: Version,
 ) -> Result<()> {
     let late = Late::start(version).await?;
-    let observer = client(&late.etcd).await?;
+    let observer = client(late.etcd.endpoints()).await?;
     late.take_and_release().await?;
     eventually_async(SLACK, "the lease is revoked", || async {
         let left = observer.lease_ttl(late.lease).await?;
@@ -126,7 +126,7 @@ async fn a_cancelled_acquisitions_entry_is_deleted_once_connected(version: Versi
     proxy.cut_after_request_with(&format!("{NAME}/"));
     let acquiring = start(&locks, Acquire::new(NAME).ttl(TTL));
     proxy.wait_fired(SLACK)?;
-    let observer = client(&etcd).await?;
+    let observer = client(etcd.endpoints()).await?;
     queue_of(&observer, NAME, 1).await?;
     proxy.set(Mode::Refuse);
     proxy.reset();
@@ -143,7 +143,7 @@ async fn a_cancelled_acquisitions_entry_is_deleted_once_connected(version: Versi
 /// Fails when eight leases are revoked one after the other, each with the patience of a request.
 async fn closing_is_bounded_while_the_store_is_frozen(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     for second in 0..8 {
         let request = Acquire::new(NAME).ttl(TTL + Duration::from_secs(second));
         locks.acquire(request).await?.release().await?;
@@ -168,7 +168,7 @@ async fn a_lost_sessions_entry_is_deleted_once_the_store_is_back(version: Versio
     etcd.restart()?;
     grant.tenure().ended().await;
     drop(grant);
-    let observer = client(&etcd).await?;
+    let observer = client(etcd.endpoints()).await?;
     ensure!(!observer.kv().keys(&format!("{NAME}/")).await?.is_empty());
     proxy.reset();
     proxy.set(Mode::Pass);

@@ -27,7 +27,7 @@ async fn a_store_that_stops_reading_ends_tenure_and_writes_in_time(version: Vers
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let locks = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
     let grant = locks.acquire(Acquire::new(NAME).ttl(TTL)).await?;
-    let other = client(&etcd).await?;
+    let other = client(etcd.endpoints()).await?;
     let waiting = start(&other, Acquire::new(NAME).ttl(TTL));
     queue_of(&other, NAME, 2).await?;
 

@@ -42,7 +42,10 @@ fn keys(view: &QueueView, name: &str) -> Vec<String> {
 
 async fn a_view_shows_every_entry_in_order_and_follows_changes(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, viewer) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, viewer) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let mut view = viewer.view(PREFIX);
     ensure!(*view.freshness() == ViewFreshness::Loading);
     until(&mut view, "nothing", |view| view.queues().is_empty()).await?;
@@ -91,7 +94,7 @@ async fn a_view_shows_every_entry_in_order_and_follows_changes(version: Version)
 async fn a_view_is_stale_while_cut_off_and_right_again_afterwards(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let viewer = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
     let holder = locks.acquire(Acquire::new(NAME)).await?;
     let first = start(&locks, Acquire::new(NAME));

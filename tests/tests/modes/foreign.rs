@@ -3,11 +3,10 @@
 use anyhow::{Result, ensure};
 use leasehold_lock::{Acquire, LeaseId, LockWait};
 use leasehold_tests::etcd::{Etcd, Version};
-use leasehold_tests::etcdctl::RunningEtcdctl;
+use leasehold_tests::etcdctl_lock::{etcdctl_lock, held_key, let_go};
 use leasehold_tests::on_every_store;
-use rustix::process::Signal;
 
-use crate::{SLACK, all_wait, client, granted, holders_and_waiters, queue_of, start};
+use crate::{all_wait, client, granted, holders_and_waiters, queue_of, start};
 
 const NAME: &str = "/modes/foreign";
 
@@ -17,29 +16,19 @@ on_every_store!(
     a_suffix_under_another_lease_or_none_is_exclusive,
 );
 
-fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
-    etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
-}
-
-fn held_key(etcdctl: &RunningEtcdctl) -> Result<String> {
-    etcdctl.wait_line(SLACK, |line| line.starts_with(NAME))
-}
-
-fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
-    etcdctl.process().signal(Signal::INT)?;
-    etcdctl.wait_exit(SLACK).map(drop)
-}
-
 async fn etcdctls_of_both_versions_are_exclusive_among_readers(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let read = || Acquire::new(NAME).shared();
     let (first, second) = (a.acquire(read()).await?, b.acquire(read()).await?);
-    let old = etcdctl_lock(&etcd, Version::V3_4)?;
+    let old = etcdctl_lock(&etcd, Version::V3_4, NAME)?;
     queue_of(&a, NAME, 3).await?;
     let third = start(&a, read());
     queue_of(&a, NAME, 4).await?;
-    let new = etcdctl_lock(&etcd, Version::V3_5)?;
+    let new = etcdctl_lock(&etcd, Version::V3_5, NAME)?;
     queue_of(&a, NAME, 5).await?;
     let fourth = start(&b, read());
     let queue = queue_of(&a, NAME, 6).await?;
@@ -53,14 +42,14 @@ async fn etcdctls_of_both_versions_are_exclusive_among_readers(version: Version)
     all_wait(&[&third, &fourth]).await?;
     ensure!(old.lines().is_empty(), "beside a reader");
     second.release().await?;
-    ensure!(held_key(&old)? == queue[2]);
+    ensure!(held_key(&old, NAME)? == queue[2]);
     all_wait(&[&third, &fourth]).await?;
     let_go(old)?;
     let third = granted(third).await?;
     all_wait(&[&fourth]).await?;
     ensure!(new.lines().is_empty(), "beside a reader");
     third.release().await?;
-    ensure!(held_key(&new)? == queue[4]);
+    ensure!(held_key(&new, NAME)? == queue[4]);
     all_wait(&[&fourth]).await?;
     let_go(new)?;
     granted(fourth).await.map(drop)
@@ -68,13 +57,13 @@ async fn etcdctls_of_both_versions_are_exclusive_among_readers(version: Version)
 
 async fn etcdctl_waits_for_permits_and_permits_wait_for_etcdctl(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let permit = || Acquire::new(NAME).permits(1, 3);
     let (first, second) = (
         locks.acquire(permit()?).await?,
         locks.acquire(permit()?).await?,
     );
-    let foreign = etcdctl_lock(&etcd, Version::V3_4)?;
+    let foreign = etcdctl_lock(&etcd, Version::V3_4, NAME)?;
     queue_of(&locks, NAME, 3).await?;
     // One permit is free, and the stranger ahead takes them all.
     let third = start(&locks, permit()?);
@@ -84,7 +73,7 @@ async fn etcdctl_waits_for_permits_and_permits_wait_for_etcdctl(version: Version
     all_wait(&[&third]).await?;
     ensure!(foreign.lines().is_empty(), "beside permits");
     second.release().await?;
-    held_key(&foreign)?;
+    held_key(&foreign, NAME)?;
     all_wait(&[&third]).await?;
     let_go(foreign)?;
     granted(third).await.map(drop)
@@ -93,7 +82,10 @@ async fn etcdctl_waits_for_permits_and_permits_wait_for_etcdctl(version: Version
 /// A hold by hand, or a copy of another client's entry, must keep readers out whatever its name is.
 async fn a_suffix_under_another_lease_or_none_is_exclusive(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let lease = other.acquire(Acquire::new("/modes/other")).await?;
     let own = format!("{:x}", lease.lease().get());
     for (name, carrier) in [

@@ -13,37 +13,14 @@ mod shared;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use leasehold_lock::{
-    Acquire, AcquireError, AuditNote, ConnectOptions, Grant, LeaseId, Locks, QueueRole,
-};
-use leasehold_tests::etcd::Etcd;
-use leasehold_tests::wait::eventually_async;
-use tokio::task::JoinHandle;
+use leasehold_lock::{AcquireError, AuditNote, LeaseId, Locks, QueueRole};
+use leasehold_tests::acquisitions::{Waiting, client, granted, queue_of, start};
 
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(30);
 
 /// Long enough for a wrong grant to happen: many times the time of one.
 const A_WHILE: Duration = Duration::from_millis(400);
-
-/// A client of its own, as another machine would have.
-async fn client(etcd: &Etcd) -> Result<Locks> {
-    Ok(Locks::connect(ConnectOptions::new(etcd.endpoints())).await?)
-}
-
-/// An acquisition that runs beside the test.
-type Waiting = JoinHandle<Result<Grant, AcquireError>>;
-
-fn start(locks: &Locks, request: Acquire) -> Waiting {
-    let locks = locks.clone();
-    tokio::spawn(async move { locks.acquire(request).await })
-}
-
-/// The grant that a waiting acquisition ends with.
-async fn granted(waiting: Waiting) -> Result<Grant> {
-    let ended = tokio::time::timeout(SLACK, waiting).await;
-    Ok(ended.context("no grant came")???)
-}
 
 /// The error that a waiting acquisition ends with.
 async fn refused(waiting: Waiting) -> Result<AcquireError> {
@@ -60,19 +37,6 @@ async fn all_wait(waiting: &[&Waiting]) -> Result<()> {
     let ended = waiting.iter().position(|waiting| waiting.is_finished());
     ensure!(ended.is_none(), "waiter {ended:?} ended");
     Ok(())
-}
-
-/// Waits until the lock has this many entries, and gives their keys, oldest first.
-async fn queue_of(locks: &Locks, name: &str, count: usize) -> Result<Vec<String>> {
-    let prefix = format!("{name}/");
-    eventually_async(SLACK, &format!("{count} entries of {name}"), || async {
-        let mut entries = locks.kv().list(&prefix, 0).await?;
-        entries.sort_by_key(|entry| entry.create_revision);
-        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
-        ensure!(keys.len() == count, "there are {keys:?}");
-        Ok(keys)
-    })
-    .await
 }
 
 /// The number of holders and of waiters, as a view shows them.

@@ -97,7 +97,7 @@ async fn random_sets_in_random_order_neither_deadlock_nor_overlap(version: Versi
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let etcd = Arc::new(Etcd::start(version)?);
-    let operator = client(&etcd).await?;
+    let operator = client(etcd.endpoints()).await?;
     let recorder = Recorder::start(&operator).await?;
     let (acted, mut acting) = mpsc::channel(CLIENTS * ROUNDS * NAMES.len());
     let (stop, foreign) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
@@ -108,7 +108,7 @@ async fn random_sets_in_random_order_neither_deadlock_nor_overlap(version: Versi
     }
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let locks = client(&etcd).await?;
+        let locks = client(etcd.endpoints()).await?;
         clients.spawn(take_sets(locks, rng.fork(), acted.clone()));
     }
     drop(acted);

@@ -26,7 +26,10 @@ fn permits(weight: u32, of: u32) -> Result<Acquire> {
 
 async fn permits_are_granted_up_to_the_capacity_and_in_order(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let one = a.acquire(permits(1, 4)?).await?;
     ensure!(one.key().ends_with("-p1.4"), "{}", one.key());
     let two = b.acquire(permits(2, 4)?).await?;
@@ -53,7 +56,10 @@ async fn permits_are_granted_up_to_the_capacity_and_in_order(version: Version) -
 
 async fn a_differing_capacity_is_refused_with_the_entrys_key(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let held = a.acquire(permits(1, 3)?).await?;
     for wait in [LockWait::Never, LockWait::Forever] {
         let error = refused(start(&b, permits(1, 5)?.wait(wait))).await?;
@@ -91,7 +97,7 @@ async fn permits_of_a_killed_holder_return_with_its_lease(version: Version) -> R
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let dead = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
-    let other = client(&etcd).await?;
+    let other = client(etcd.endpoints()).await?;
     let held = dead.acquire(permits(3, 4)?.ttl(TTL)).await?;
     let beside = other.acquire(permits(1, 4)?).await?;
     let waiting = start(&other, permits(3, 4)?);
@@ -116,7 +122,10 @@ async fn permits_of_a_killed_holder_return_with_its_lease(version: Version) -> R
 
 async fn a_try_takes_permits_that_are_free_and_no_others(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let try_it = |weight| anyhow::Ok(permits(weight, 3)?.wait(LockWait::Never));
     let one = a.acquire(try_it(1)?).await?;
     let two = b.acquire(try_it(2)?).await?;
@@ -137,7 +146,10 @@ async fn a_try_takes_permits_that_are_free_and_no_others(version: Version) -> Re
 async fn forty_waiters_take_four_permits_in_turn(version: Version) -> Result<()> {
     const WAITERS: usize = 40;
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let all = a.acquire(permits(4, 4)?).await?;
     let mut waiting = Vec::new();
     for n in 0..WAITERS {

@@ -198,7 +198,7 @@ async fn random_histories_keep_every_promise_of_the_modes(version: Version) -> R
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let etcd = Etcd::start(version)?;
-    let operator = client(&etcd).await?;
+    let operator = client(etcd.endpoints()).await?;
     let recorder = Recorder::start(&operator).await?;
     let contest = Arc::new(Contest {
         notes: Mutex::default(),

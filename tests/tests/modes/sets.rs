@@ -42,7 +42,10 @@ async fn create_revision(locks: &Locks, key: &str) -> Result<Revision> {
 
 async fn a_set_has_one_token_and_waits_for_each_of_its_locks(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let (first, reader) = (
         a.acquire(Acquire::new(A)).await?,
         a.acquire(Acquire::new(C).shared()).await?,
@@ -81,7 +84,10 @@ async fn a_set_has_one_token_and_waits_for_each_of_its_locks(version: Version) -
 /// Promise P1. Fails on the mutant "the second lock of a set is not watched", see scripts/mutants.
 async fn a_set_ends_when_any_of_its_entries_is_removed(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     for removed in 0..3 {
         let set = locks.acquire(all_of(&[A, B, C])).await?;
         let keys: Vec<String> = set.entries().iter().map(|e| e.key().to_owned()).collect();
@@ -101,7 +107,10 @@ async fn a_set_ends_when_any_of_its_entries_is_removed(version: Version) -> Resu
 
 async fn a_waiting_set_fails_when_any_of_its_entries_is_removed(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let held = operator.acquire(Acquire::new(B)).await?;
     for name in [A, B, C] {
         let set = start(&locks, all_of(&[A, B, C]));
@@ -122,7 +131,10 @@ async fn a_waiting_set_fails_when_any_of_its_entries_is_removed(version: Version
 
 async fn a_try_for_a_set_takes_all_or_leaves_no_trace(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let modes = [(A, LockMode::Exclusive), (B, LockMode::Shared)];
     let try_it = || Acquire::all(modes).wait(LockWait::Never);
     let reader = a.acquire(Acquire::new(B).shared()).await?;
@@ -158,7 +170,10 @@ async fn lose_the_answer(version: Version, wait: LockWait) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let options = ConnectOptions::new([proxy.endpoint()]).request_timeout(PATIENCE);
-    let (locks, operator) = (Locks::connect(options).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        Locks::connect(options).await?,
+        client(etcd.endpoints()).await?,
+    );
     // The session is there already, so the next request with the locks' names is that of the entries.
     let first = locks.acquire(Acquire::new("/modes/first")).await?;
     proxy.cut_after_request_with(A);
@@ -188,7 +203,7 @@ async fn a_cancelled_sets_entries_are_all_deleted_once_connected(version: Versio
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let locks = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
-    let operator = client(&etcd).await?;
+    let operator = client(etcd.endpoints()).await?;
     locks
         .acquire(all_of(&[A, B]).ttl(TTL))
         .await?
@@ -216,7 +231,10 @@ async fn a_cancelled_sets_entries_are_all_deleted_once_connected(version: Versio
 
 async fn fences_of_a_set_compare_every_entry(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, operator) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let kv = locks.kv();
     let set = locks.acquire(all_of(&[A, B])).await?;
     kv.put_fenced(&set.fence(), "/data/x", b"1").await?;
@@ -269,7 +287,7 @@ async fn refuses_writes(locks: &Locks, set: &Grant) -> Result<()> {
 
 async fn a_set_with_a_name_twice_or_inside_another_is_refused(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let revision = etcd.revision()?;
     let inside = format!("{A}/b");
     let many: Vec<String> = (0..33).map(|n| format!("/modes/many/{n}")).collect();
@@ -295,7 +313,7 @@ async fn a_set_with_a_name_twice_or_inside_another_is_refused(version: Version) 
 
 async fn two_sets_of_one_client_exclude_each_other(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let first = locks.acquire(all_of(&[A, B])).await?;
     let second = start(&locks, all_of(&[C, B]));
     queue_of(&locks, B, 2).await?;
@@ -309,7 +327,7 @@ async fn two_sets_of_one_client_exclude_each_other(version: Version) -> Result<(
 
 async fn a_foreign_key_under_one_of_our_own_is_waited_for(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let set = locks.acquire(all_of(&[A, B])).await?;
     let key = set.entries()[1].key().to_owned();
     set.release().await?;
@@ -326,7 +344,10 @@ async fn a_foreign_key_under_one_of_our_own_is_waited_for(version: Version) -> R
 
 async fn thirty_two_locks_are_taken_at_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let names: Vec<String> = (0..32).map(|n| format!("/modes/many/{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let one = b.acquire(Acquire::new(names[31])).await?;

@@ -32,7 +32,10 @@ fn write() -> Acquire {
 
 async fn readers_hold_together_and_a_writer_waits_for_all_of_them(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let first = a.acquire(read()).await?;
     let second = b.acquire(read()).await?;
     ensure!(first.key().ends_with("-r") && first.entries()[0].mode() == LockMode::Shared);
@@ -59,7 +62,7 @@ async fn readers_hold_together_and_a_writer_waits_for_all_of_them(version: Versi
 async fn a_writer_under_a_stream_of_readers_is_served_in_its_turn(version: Version) -> Result<()> {
     const READERS: usize = 4;
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let mut held = Vec::new();
     for _ in 0..READERS {
         held.push(locks.acquire(read()).await?);
@@ -87,7 +90,10 @@ async fn a_writer_under_a_stream_of_readers_is_served_in_its_turn(version: Versi
 async fn forty_readers_behind_a_writer_are_granted_together(version: Version) -> Result<()> {
     const READERS: usize = 40;
     let etcd = Etcd::start(version)?;
-    let (locks, other) = (client(&etcd).await?, client(&etcd).await?);
+    let (locks, other) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let writer = locks.acquire(write()).await?;
     let readers: Vec<_> = (0..READERS)
         .map(|n| start(if n % 2 == 0 { &locks } else { &other }, read()))
@@ -117,9 +123,9 @@ async fn forty_readers_behind_a_writer_are_granted_together(version: Version) ->
 async fn a_waiting_reader_with_a_revoked_lease_is_never_granted(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (a, b, operator) = (
-        client(&etcd).await?,
-        client(&etcd).await?,
-        client(&etcd).await?,
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
     );
     let writer = a.acquire(write()).await?;
     let reader = start(&b, read());
@@ -145,9 +151,9 @@ async fn a_waiting_reader_with_a_revoked_lease_is_never_granted(version: Version
 async fn a_reader_ends_when_its_own_entry_is_removed(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (a, b, operator) = (
-        client(&etcd).await?,
-        client(&etcd).await?,
-        client(&etcd).await?,
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
     );
     let (first, second) = (a.acquire(read()).await?, b.acquire(read()).await?);
     ensure!(operator.kv().delete(second.key()).await?);
@@ -160,7 +166,10 @@ async fn a_reader_ends_when_its_own_entry_is_removed(version: Version) -> Result
 
 async fn a_try_joins_readers_and_leaves_no_trace_beside_a_writer(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let try_it = || read().wait(LockWait::Never);
     let first = a.acquire(try_it()).await?;
     let second = b.acquire(try_it()).await?;
@@ -190,7 +199,10 @@ async fn a_try_joins_readers_and_leaves_no_trace_beside_a_writer(version: Versio
 /// Two that upgrade would wait for each other for ever.
 async fn two_holders_that_want_to_upgrade_are_refused(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (a, b) = (client(&etcd).await?, client(&etcd).await?);
+    let (a, b) = (
+        client(etcd.endpoints()).await?,
+        client(etcd.endpoints()).await?,
+    );
     let (first, second) = (a.acquire(read()).await?, b.acquire(read()).await?);
     let revision = etcd.revision()?;
     for (locks, grant) in [(&a, &first), (&b, &second)] {
@@ -217,7 +229,7 @@ fn refused_of<T>(result: Result<T, AcquireError>) -> Result<AcquireError> {
 
 async fn one_client_reads_under_one_lease_for_each_entry(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let locks = client(&etcd).await?;
+    let locks = client(etcd.endpoints()).await?;
     let (first, second) = (locks.acquire(read()).await?, locks.acquire(read()).await?);
     ensure!(first.lease() != second.lease() && first.token() < second.token());
     let elsewhere = locks
