@@ -77,7 +77,7 @@ impl OrderDesk {
     /// The store cannot be read.
     pub async fn read(&self, key: &str) -> Result<(Option<KeyValue>, Revision), OrderError> {
         let found = self.kv().get(key).await;
-        let found = found.map_err(|error| OrderError::unread(&self.root, &error))?;
+        let found = found.map_err(|error| OrderError::unread(&self.root, key, &error))?;
         let revision = found
             .as_ref()
             .map_or(Revision::NONE, |found| found.mod_revision);
@@ -93,7 +93,7 @@ impl OrderDesk {
         });
         let found = found.await;
         Ok(found
-            .map_err(|error| OrderError::unread(&self.root, &error))?
+            .map_err(|error| OrderError::unread(&self.root, &prefix, &error))?
             .found)
     }
 

@@ -57,7 +57,8 @@ pub async fn drain(desk: &OrderDesk, order: &DrainOrder<'_>) -> Result<OrderRepo
     let has_seen = |job: &JobRecord| shows(job, HoldKind::Drained, &drain.mark);
     let (before, _) = desk.read(&desk.root().host(host)).await?;
     let (seen, runs) = hold.write(desk, batch, &action, has_seen).await?;
-    let (after, _) = desk.read(&desk.root().host(host)).await?;
+    let after = desk.read(&desk.root().host(host)).await;
+    let (after, _) = after.map_err(OrderError::after_writing)?;
     let presence = if after.is_some() || !seen.jobs.is_empty() {
         HostPresence::Alive
     } else if before.is_some() {

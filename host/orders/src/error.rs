@@ -22,10 +22,23 @@ impl OrderError {
         ))
     }
 
-    /// The error of orders or records that could not be read; names the prefixes to grant where permission is missing.
-    pub fn unread(root: &Root, error: &StoreError) -> Self {
+    /// The error of an order that was written, and whose effect could not be read.
+    pub(crate) fn after_writing(self) -> Self {
+        Self::Store(format!(
+            "the order was written, and it is not known whether the hosts have seen it: {self}"
+        ))
+    }
+
+    /// The error of orders or records under a key or prefix that could not be read; names what to grant where permission
+    /// is missing.
+    pub(crate) fn unread(root: &Root, key: &str, error: &StoreError) -> Self {
         if is_denied(error) {
-            denied(root, "its user may not read the orders")
+            let prefixes = [root.control(), root.triggers(), root.locks(), root.jobs()];
+            let prefix = prefixes.iter().find(|prefix| key.starts_with(*prefix));
+            let prefix = prefix.map_or(key, String::as_str);
+            Self::Store(format!(
+                "the store refused to show {prefix}: its user may not read it; grant it read there"
+            ))
         } else {
             Self::Store(format!("cannot read the records: {error}"))
         }
@@ -77,6 +90,14 @@ mod tests {
         insta::assert_snapshot!(
             OrderError::unwritten(&root, &denied),
             @"the store refused the order: its user may not write it; grant it readwrite on /leasehold/control/, /leasehold/triggers/ and /leasehold/deeds/"
+        );
+        insta::assert_snapshot!(
+            OrderError::unread(&root, "/leasehold/locks/", &denied),
+            @"the store refused to show /leasehold/locks/: its user may not read it; grant it read there"
+        );
+        insta::assert_snapshot!(
+            OrderError::unread(&root, "/leasehold/control/jobs/a", &denied).after_writing(),
+            @"the order was written, and it is not known whether the hosts have seen it: the store refused to show /leasehold/control/: its user may not read it; grant it read there"
         );
         let lost = StoreError::Unknown("connection lost".into());
         let text = OrderError::unwritten(&root, &lost).to_string();

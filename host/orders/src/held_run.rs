@@ -47,7 +47,7 @@ pub(crate) async fn find_runs(
         });
     });
     let queues = queues.await;
-    let queues = queues.map_err(|error| OrderError::unread(desk.root(), &error))?;
+    let queues = queues.map_err(|error| OrderError::unread(desk.root(), &prefix, &error))?;
     let mut runs = holders_of(queues.found.into_values());
     runs.retain(|run| {
         job.is_none_or(|job| run.job == job) && host.is_none_or(|host| run.host == host)

@@ -51,7 +51,8 @@ impl HoldOrder<'_> {
         }
         let is_concerned = |job: &JobRecord| self.host.is_none_or(|host| job.host == host);
         let seen = SeenOrder::wait(desk, self.job, is_concerned, has_seen).await?;
-        runs.under_way = find_runs(desk, self.job, self.host).await?;
+        let under_way = find_runs(desk, self.job, self.host).await;
+        runs.under_way = under_way.map_err(OrderError::after_writing)?;
         let late = runs.unasked();
         if self.stop && !late.is_empty() {
             let mut batch = Batch::default();
@@ -63,16 +64,17 @@ impl HoldOrder<'_> {
     }
 }
 
+// A run is known by its token: the next one on the same host may have the same key.
 impl ConcernedRuns {
     fn unasked(&self) -> Vec<HeldRun> {
-        let is_asked = |run: &HeldRun| self.asked.iter().any(|asked| asked.key == run.key);
+        let is_asked = |run: &HeldRun| self.asked.iter().any(|asked| asked.token == run.token);
         let unasked = self.under_way.iter().filter(|run| !is_asked(run));
         unasked.cloned().collect()
     }
 
     /// Describes the runs as the end of a sentence. `None` if there are none.
     pub(crate) fn describe(&self) -> Option<String> {
-        let is_under_way = |run: &HeldRun| self.under_way.iter().any(|now| now.key == run.key);
+        let is_under_way = |run: &HeldRun| self.under_way.iter().any(|now| now.token == run.token);
         let (asked, ended): (Vec<HeldRun>, Vec<HeldRun>) =
             self.asked.iter().cloned().partition(is_under_way);
         let parts = [
@@ -99,7 +101,7 @@ pub(crate) mod tests {
         HeldRun {
             job: "ledger".into(),
             host: "web1".into(),
-            key: format!("/leasehold/locks/billing/{token}"),
+            key: "/leasehold/locks/billing/7b".into(),
             token: Token::new(token),
             since: UnixMs::new(0),
         }

@@ -63,7 +63,7 @@ pub async fn pause(desk: &OrderDesk, order: &PauseOrder<'_>) -> Result<OrderRepo
     let (seen, runs) = hold.write(desk, batch, &action, has_seen).await?;
     let subject = format!("{} paused{}", target.subject, on(&seen.hosts()));
     let mut sentence = describe(&subject, &mark, &runs, (now(), order.zone));
-    if let Some(known) = known.filter(|known| known.until_unix_ms != order.until) {
+    if let Some(known) = known {
         let _ = write!(sentence, "; this replaces the pause {known}");
     }
     Ok(seen.report(sentence))

@@ -96,7 +96,8 @@ async fn wait_for_next(
 ) -> Result<Vec<HeldRun>, OrderError> {
     let began = Instant::now();
     loop {
-        let mut next = find_runs(desk, Some(job), None).await?;
+        let next = find_runs(desk, Some(job), None).await;
+        let mut next = next.map_err(OrderError::after_writing)?;
         next.retain(|now| running.iter().all(|before| before.token != now.token));
         if !next.is_empty() || began.elapsed() >= PATIENCE {
             return Ok(next);

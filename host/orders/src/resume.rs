@@ -20,7 +20,8 @@ pub async fn resume(desk: &OrderDesk, job: Option<&str>) -> Result<OrderReport, 
     let target = PauseTarget::new(desk, job);
     let (found, revision) = desk.read(&target.key).await?;
     if known_pause(found.as_ref(), now()).is_none() {
-        let still = still_held(desk, job).await?;
+        let still = still_held(desk, job).await;
+        let still = still.map_err(OrderError::after_writing)?;
         return Ok(OrderReport::new(format!(
             "{} not paused{still}",
             target.subject

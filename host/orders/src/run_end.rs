@@ -76,7 +76,8 @@ pub(crate) async fn wait_for_end(
     loop {
         let mut still = Vec::new();
         for run in left {
-            let (entry, _) = desk.read(&run.key).await?;
+            let entry = desk.read(&run.key).await;
+            let (entry, _) = entry.map_err(OrderError::after_writing)?;
             if entry.is_some_and(|entry| Token::from(entry.create_revision) == run.token) {
                 still.push(run);
             }

@@ -22,7 +22,7 @@ pub(crate) struct SeenOrder {
 }
 
 impl SeenOrder {
-    /// Waits until every host that shows a job of these has seen the order, or for a few seconds.
+    /// Waits until every host that shows a job of these has seen the order, which is written, or for a few seconds.
     pub(crate) async fn wait(
         desk: &OrderDesk,
         job: Option<&str>,
@@ -31,7 +31,8 @@ impl SeenOrder {
     ) -> Result<Self, OrderError> {
         let began = Instant::now();
         loop {
-            let mut jobs = desk.jobs(job).await?;
+            let jobs = desk.jobs(job).await;
+            let mut jobs = jobs.map_err(OrderError::after_writing)?;
             jobs.retain(&is_concerned);
             let unseen = jobs.iter().filter(|job| !has_seen(job));
             let unseen: BTreeSet<String> = unseen.map(|job| job.host.clone()).collect();

@@ -99,7 +99,8 @@ impl RequestedRun<'_> {
         let began = Instant::now();
         let job = self.job;
         loop {
-            let (found, _) = self.desk.read(&self.key).await?;
+            let found = self.desk.read(&self.key).await;
+            let (found, _) = found.map_err(OrderError::after_writing)?;
             let record = found.and_then(|found| TriggerRecord::from_json(&found.value).ok());
             match record.map(|record| record.state) {
                 Some(TriggerState::Claimed { runs_on, token, .. }) => {
@@ -154,7 +155,7 @@ async fn read_situation(
     });
     let requests = requests.await;
     let requests = requests
-        .map_err(|error| OrderError::unread(root, &error))?
+        .map_err(|error| OrderError::unread(root, &prefix, &error))?
         .found;
     Ok(JobSituation {
         paused: known_pause(paused.as_ref(), now()),

@@ -30,7 +30,8 @@ pub async fn undrain(desk: &OrderDesk, host: &str) -> Result<OrderReport, OrderE
     let is_here = |job: &JobRecord| job.host == host;
     let is_free = |job: &JobRecord| !job.holds.iter().any(|hold| hold.kind == HoldKind::Drained);
     let seen = SeenOrder::wait(desk, None, is_here, is_free).await?;
-    let (is_alive, _) = desk.read(&desk.root().host(host)).await?;
+    let is_alive = desk.read(&desk.root().host(host)).await;
+    let (is_alive, _) = is_alive.map_err(OrderError::after_writing)?;
     let then = if is_alive.is_some() {
         "it starts runs again"
     } else {

@@ -109,13 +109,13 @@ fn render(
 
 /// Returns true if the job runs on a host that is drained.
 fn runs_on_drained(explanation: &Explanation) -> bool {
-    let mut reasons = explanation.reasons.iter();
-    let run = reasons.find(|reason| reason.kind.is_run());
+    let reasons = explanation.reasons.iter();
+    let mut runs = reasons.filter(|reason| reason.kind.is_run());
     let is_drained = |host: &String| {
         let mut reasons = explanation.on(host);
         reasons.any(|reason| matches!(reason.kind, ReasonKind::Drained { .. }))
     };
-    run.is_some_and(|run| run.hosts.iter().any(is_drained))
+    runs.any(|run| run.hosts.iter().any(is_drained))
 }
 
 #[cfg(test)]

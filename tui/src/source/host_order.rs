@@ -26,7 +26,7 @@ pub(super) async fn execute(
         OrderReport {
             sentence,
             warning: Some(warning),
-        } => Err(format!("{sentence}; {warning}")),
+        } => Ok(format!("{sentence}; warning: {warning}")),
     }
 }
 
