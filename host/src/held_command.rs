@@ -26,7 +26,7 @@
 //!
 //! - `control`: the side of `leasehold`; `messages`, `channel`: orders and reports between the two processes
 //! - `keeper`: the keeper's process; `phase`: its decisions, pure; `stage`: the process that becomes the command
-//! - `descendants`: processes below this one, and signals to them; `arguments`: those of the two hidden commands
+//! - `signals`: signals from outside; `descendants`: processes below this one, and signals to them; `arguments`: those of the two hidden commands
 
 mod arguments;
 mod channel;
@@ -35,6 +35,7 @@ mod descendants;
 mod keeper;
 pub(crate) mod messages;
 mod phase;
+pub(crate) mod signals;
 mod stage;
 
 use std::ffi::OsString;

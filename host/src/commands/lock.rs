@@ -2,10 +2,8 @@
 //!
 //! - `terms`: the lock and the times, from the arguments; `waiting`: lines about the holder while it waits
 //! - `taking`: the way to the lock; `holding`: the command under it, or the hold without one
-//! - `signals`: signals that are passed on
 
 mod holding;
-mod signals;
 mod taking;
 mod terms;
 mod waiting;
@@ -19,10 +17,10 @@ use tokio::time::timeout;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::held_command::signals::HolderSignals;
 use crate::interrupt::interrupted;
 use crate::store_target::TargetArgs;
 use holding::HoldEnd;
-use signals::HolderSignals;
 use taking::{LockTaker, describe_program};
 use terms::{HoldTimes, LockName};
 

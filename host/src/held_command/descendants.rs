@@ -1,7 +1,7 @@
 //! Processes below this one, and signals to them.
 //!
 //! A process that collects orphans (`PR_SET_CHILD_SUBREAPER`) has every descendant below it, also those that made a
-//! session of their own. A signal goes to a process that was checked to be the one that was found.
+//! session of their own. A signal to one process goes to the one that was found, where the kernel has handles of processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,6 +20,7 @@ pub(super) struct FoundProcess {
     group: i32,
     /// Start time in ticks since boot, which distinguishes it from a later process with its number.
     started: u64,
+    /// False while any of its threads runs.
     has_ended: bool,
 }
 
@@ -135,12 +136,14 @@ fn read(pid: Pid) -> Option<FoundProcess> {
 fn parse(pid: Pid, text: &str) -> Option<FoundProcess> {
     let (_, rest) = text.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
+    let threads: u32 = fields.get(17)?.parse().ok()?;
     Some(FoundProcess {
         pid,
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
-        has_ended: matches!(*fields.first()?, "Z" | "X"),
+        // That is the state of the first thread; others may go on after it.
+        has_ended: matches!(*fields.first()?, "Z" | "X") && threads <= 1,
     })
 }
 
@@ -161,6 +164,18 @@ mod tests {
         assert_eq!((found.parent, found.group, found.started), (3, 4, 987_654));
         assert!(!found.has_ended);
         assert_eq!(parse(pid, "12 (a) S 3"), None);
+    }
+
+    /// Fails if a process counts as ended once its first thread has.
+    #[test]
+    fn process_ends_with_its_last_thread() {
+        let line = |state: &str, threads: u32| {
+            format!("12 (a) {state} 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 987654 1 2")
+        };
+        let pid = Pid::from_raw(12).unwrap();
+        let has_ended = |state, threads| parse(pid, &line(state, threads)).unwrap().has_ended;
+        assert!(has_ended("Z", 1) && has_ended("X", 0));
+        assert!(!has_ended("Z", 2) && !has_ended("S", 1));
     }
 
     #[test]

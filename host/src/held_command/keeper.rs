@@ -19,12 +19,14 @@ use rustix::process::{
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
+use tokio::runtime::Builder;
 
 use super::arguments::{CommandPlace, KeeperArgs, StageArgs};
 use super::channel::KeeperChannel;
 use super::descendants::{self, collect, collect_except, living};
 use super::messages::{CommandEnd, EndHaste, HoldLimits, KeeperOrder, KeeperReport};
 use super::phase::{CommandClock, DueAction};
+use super::signals::HolderSignals;
 
 /// Exit code if the keeper cannot do its work.
 const NOT_SET_UP: u8 = 70;
@@ -43,6 +45,15 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
         return ExitCode::from(NOT_SET_UP);
     };
     let Ok((mut channel, input)) = KeeperChannel::open() else {
+        return ExitCode::from(NOT_SET_UP);
+    };
+    // It has no thread of its own.
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else {
+        return ExitCode::from(NOT_SET_UP);
+    };
+    let _inside = runtime.enter();
+    // They reach the command by `leasehold`, or by themselves; handlers, which this sets, end where it starts.
+    let Ok(_swallowed) = HolderSignals::new() else {
         return ExitCode::from(NOT_SET_UP);
     };
     match Keeper::start(&args, &mut channel, input) {

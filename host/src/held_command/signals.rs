@@ -1,4 +1,5 @@
-//! Signals to `leasehold lock`: passed on to its command, and the end of a hold without one.
+//! Signals to `leasehold lock`: passed on to its command, and the end of a hold without one. The keeper takes them over
+//! too: what reaches the whole control group is for the command.
 
 use std::fs;
 use std::future::poll_fn;
@@ -9,13 +10,13 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HolderSignal {
-    pub(super) name: &'static str,
-    pub(super) number: i32,
+pub(crate) struct HolderSignal {
+    pub(crate) name: &'static str,
+    pub(crate) number: i32,
     /// Sent by a key of the terminal as well, which then reaches the command without help.
-    pub(super) is_of_key: bool,
+    pub(crate) is_of_key: bool,
     /// True if it ends a wait, and a hold without a command.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
 }
 
 impl HolderSignal {
@@ -56,11 +57,11 @@ fn all() -> [HolderSignal; 6] {
 }
 
 /// Receives the signals. While this exists they do not end the process by themselves.
-pub(super) struct HolderSignals(Vec<(HolderSignal, Stream)>);
+pub(crate) struct HolderSignals(Vec<(HolderSignal, Stream)>);
 
 impl HolderSignals {
     /// Takes over the signals, except those that are ignored, as under `nohup`: they stay so, also for the command.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = ignored(&status);
         let heard = all()
@@ -74,7 +75,7 @@ impl HolderSignals {
     }
 
     /// Returns the next signal. Safe to cancel.
-    pub(super) async fn next(&mut self) -> HolderSignal {
+    pub(crate) async fn next(&mut self) -> HolderSignal {
         poll_fn(|context| {
             for (kind, stream) in &mut self.0 {
                 if stream.poll_recv(context).is_ready() {
@@ -87,7 +88,7 @@ impl HolderSignals {
     }
 
     /// Returns the name of the next signal that ends a wait. Safe to cancel.
-    pub(super) async fn next_end(&mut self) -> &'static str {
+    pub(crate) async fn next_end(&mut self) -> &'static str {
         loop {
             let signal = self.next().await;
             if signal.ends {

@@ -17,6 +17,7 @@ on_every_store!(
     killed_leasehold_ends_its_command,
     killed_command_leaves_nothing_behind,
     killed_leasehold_and_command_leave_nothing_behind,
+    signal_to_all_processes_leaves_the_command_its_grace,
 );
 
 /// Shared by the holder and the next one.
@@ -162,4 +163,17 @@ fn command_in_doubt_has_its_grace_to_clean_up() -> Result<()> {
     // Its own exit code does not hide the loss.
     lock.ends_with(8)?;
     etcd.resume()
+}
+
+/// A service manager that stops a unit sends SIGTERM to each of its processes.
+fn signal_to_all_processes_leaves_the_command_its_grace(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let script = "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.02; done";
+    let mut lock = LockProcess::start(&etcd, ARGS, script)?;
+    lock.line("up")?;
+    for pid in [lock.keeper()?, lock.command()?, lock.process.pid()] {
+        signal(pid, Signal::TERM)?;
+    }
+    lock.line("bye")?;
+    lock.ends_with(5)
 }

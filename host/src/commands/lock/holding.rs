@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use leasehold_lock::{BootTime, EndReason, Grant, StoreError, Tenure};
 use leasehold_records::printable;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
-use super::signals::{HolderSignal, HolderSignals};
 use super::terms::{HoldTimes, LockName};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::held_command::control::{CommandRequest, HeldCommand};
 use crate::held_command::messages::{CommandEnd, EndHaste, HoldLimits, KeeperOrder, KeeperReport};
+use crate::held_command::signals::{HolderSignal, HolderSignals};
 use crate::sink;
 
 /// Looks at the deadline per TTL: it moves three times in it.
@@ -132,7 +132,8 @@ impl CommandHold<'_> {
                     Some(KeeperReport::Cleared) => break,
                     Some(report) => self.take(report)?,
                     None => {
-                        self.command.sweep().await;
+                        // While processes live that cannot be killed, the lock is kept.
+                        while !self.command.sweep().await && self.tenure.admits() {}
                         return self.end_without_keeper();
                     }
                 },
@@ -185,7 +186,6 @@ impl CommandHold<'_> {
 
     async fn lose(&mut self, reason: &EndReason) {
         let haste = haste(reason);
-        self.command.order(&KeeperOrder::End(haste)).await;
         let clock = self.tenure.clock();
         let left = match haste {
             EndHaste::Now => Duration::ZERO,
@@ -194,9 +194,10 @@ impl CommandHold<'_> {
                 kill.since(clock.now()).min(self.times.grace)
             }
         };
-        self.loss = Some(LossUnderWay {
-            backstop: Instant::now() + left + KEEPER_ROOM,
-        });
+        let backstop = Instant::now() + left + KEEPER_ROOM;
+        self.loss = Some(LossUnderWay { backstop });
+        // A keeper that takes no order until then is replaced.
+        let _ = timeout_at(backstop, self.command.order(&KeeperOrder::End(haste))).await;
         if self.ended.is_none() {
             self.report_loss(reason);
         }
@@ -237,7 +238,7 @@ impl CommandHold<'_> {
 
     /// The end of a hold whose keeper ended without the last report. The command was killed.
     fn end_without_keeper(&self) -> Result<HoldEnd, Failure> {
-        if self.loss.is_some() {
+        if self.loss.is_some() || !self.tenure.admits() {
             return Ok(HoldEnd::Lost);
         }
         let text = "the process that keeps the command was killed; the command was killed too";

@@ -38,7 +38,7 @@ impl LockTaker<'_> {
             LockWait::AtMost(most) => Some(Instant::now() + most),
             LockWait::Forever | LockWait::Never => None,
         };
-        let mut backoff = Backoff::new(RETRY_AFTER, RETRY_AT_MOST);
+        let (began, mut backoff) = (Instant::now(), Backoff::new(RETRY_AFTER, RETRY_AT_MOST));
         loop {
             let error = match Box::pin(self.try_once(until)).await {
                 Ok(grant) => return Ok(grant),
@@ -46,7 +46,7 @@ impl LockTaker<'_> {
             };
             let is_over = until.is_some_and(|until| Instant::now() >= until);
             if !error.may_pass() || is_over || self.times.wait == LockWait::Never {
-                return Err(self.describe(&error).await);
+                return Err(self.describe(&error, began.elapsed()).await);
             }
             sink::print_warning(&format!(
                 "leasehold: lock {}: {}; joining the queue again\n",
@@ -86,19 +86,14 @@ impl LockTaker<'_> {
         }
     }
 
-    /// The failure of an acquisition.
-    async fn describe(&self, error: &AcquireError) -> Failure {
+    /// The failure of acquisitions that took this long in all, the last with this error.
+    async fn describe(&self, error: &AcquireError, waited: Duration) -> Failure {
         let lock = &self.lock.shown;
         match error {
-            AcquireError::Contended {
-                holder,
-                ahead,
-                waited,
-                ..
-            } => {
+            AcquireError::Contended { holder, ahead, .. } => {
                 let kv = self.locks.kv();
                 let holder = holder_of(&kv, holder).await;
-                let text = describe_contended(lock, &holder, *ahead, *waited);
+                let text = describe_contended(lock, &holder, *ahead, waited);
                 Failure::of_line(Exit::NotAcquired, &text)
             }
             AcquireError::Removed { revision, .. } => {

@@ -11,6 +11,8 @@ use leasehold_records::Root;
 const SHORTEST_TTL: Duration = Duration::from_secs(2);
 /// Longest lease. A lock that outlives its dead holder by more than this is a mistake.
 const LONGEST_TTL: Duration = Duration::from_hours(1);
+/// Waits beyond this have no end: a hundred years.
+const LONGEST_WAIT: Duration = Duration::from_hours(24 * 365 * 100);
 /// Longest grace that is chosen where none is given.
 const USUAL_GRACE: Duration = Duration::from_secs(2);
 /// Part of the TTL that the chosen grace has at most.
@@ -86,8 +88,7 @@ impl HoldTimes {
         grace: Option<Duration>,
         wait: Option<Duration>,
     ) -> Result<Self, String> {
-        let ttl = Duration::from_secs(ttl.as_secs());
-        if !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl) {
+        if ttl.subsec_nanos() != 0 || !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl) {
             return Err("--ttl must be from 2s to 1h, in whole seconds".to_owned());
         }
         let most = most_grace(ttl);
@@ -107,6 +108,8 @@ impl HoldTimes {
             wait: match wait {
                 None => LockWait::Forever,
                 Some(Duration::ZERO) => LockWait::Never,
+                // Clocks end before such a wait does.
+                Some(most) if most > LONGEST_WAIT => LockWait::Forever,
                 Some(most) => LockWait::AtMost(most),
             },
         })
@@ -163,11 +166,16 @@ mod tests {
         let wait = |wait| HoldTimes::new(secs(10), None, Some(wait)).unwrap().wait;
         assert_eq!(wait(Duration::ZERO), LockWait::Never);
         assert_eq!(wait(secs(3)), LockWait::AtMost(secs(3)));
+        assert_eq!(wait(Duration::MAX), LockWait::Forever);
     }
 
     #[test]
     fn times_that_do_not_fit_are_refused_with_a_remedy() {
         let refused = |ttl, grace| HoldTimes::new(ttl, grace, None).unwrap_err();
+        insta::assert_snapshot!(
+            refused(Duration::from_millis(2_900), None),
+            @"--ttl must be from 2s to 1h, in whole seconds"
+        );
         insta::assert_snapshot!(
             refused(secs(1), None),
             @"--ttl must be from 2s to 1h, in whole seconds"
