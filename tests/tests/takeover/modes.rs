@@ -204,6 +204,26 @@ fn two_of_three_hosts_run_and_the_third_takes_over(version: Version) -> Result<(
     judge_runs(&[&a, &b, &c], &Circumstances::default().killed("a"))
 }
 
+/// Fails if the end of a run is recorded at the start of a later one alone: no run starts here after the kill.
+#[test]
+fn run_of_a_killed_host_is_ended_by_one_that_goes_on() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let jobs = [(PULSE, r#"{ name = "workers", of = 2 }"#, "0")];
+    // The one that goes on is the older: the other's run comes after its own in the history.
+    let mut stays = start("stays", &etcd, &jobs)?;
+    runs(&stays, 0, PULSE)?;
+    let mut dies = start("dies", &etcd, &jobs)?;
+    let last = runs(&dies, 0, PULSE)?;
+    wait_record(&stays, &last, "running")?;
+    dies.kill()?;
+    let patience = SLACK * 3;
+    let reported = stays.wait_for(patience, |event| is(event, PULSE, "run-abandoned"))?;
+    ensure!(reported.to_string().contains("dies"), "{reported}");
+    wait_record(&stays, &last, "abandoned")?;
+    end_host(&mut stays)?;
+    judge_runs(&[&stays, &dies], &Circumstances::default().killed("dies"))
+}
+
 /// Fails on the mutant "the second lock of a set is not watched".
 fn a_set_of_locks_excludes_the_jobs_of_each_of_them(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;

@@ -1,8 +1,9 @@
 //! The history of each job: kept bounded, with an end for every run that is over.
 //!
 //! A run that begins holds the job's lock. So an earlier run under that lock is over, even if its host died before
-//! it wrote the end. Where others may hold the lock too, its entry and its host decide. Reading the history at every start would cost more than the records do. It is read at the
-//! first run, and then after a number of runs or a time.
+//! it wrote the end. Where others may hold the lock too, its entry decides, and the history is read again while the
+//! own run goes on: no start need follow a death there. Reading it at every start would cost more than the records do. It
+//! is read at the first run, and then after a number of runs or a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ const VISIT_EVERY: Duration = Duration::from_secs(10);
 const VISIT_AFTER: u32 = 25;
 /// Pause before a failed visit is repeated.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Time between two visits during a run whose lock others may hold too.
+const SHARED_EVERY: Duration = Duration::from_secs(20);
 /// Number of jobs visited together.
 const VISITS: usize = 32;
 /// Number of readings under way at once.
@@ -73,10 +76,10 @@ pub(super) struct HistoryFindings {
     surplus: Option<(String, String)>,
     /// Runs without an end.
     unended: Vec<UnendedRun>,
-    /// The first run that goes on, or whose host is about to record its end.
+    /// The first other run that goes on.
     open_from: Option<Arc<str>>,
-    /// True if the end of a run is about to be recorded.
-    is_ending: bool,
+    /// True if the run that the visit is made for goes on, where others may hold its lock.
+    goes_on: bool,
     /// The newest failed run.
     failed: Option<FailedRun>,
 }
@@ -188,8 +191,8 @@ impl Histories {
         found: &HistoryFindings,
         now: Instant,
     ) {
-        if found.is_ending {
-            self.repeat(visit.clone(), now);
+        if found.goes_on {
+            self.visit_again(visit.clone(), now + SHARED_EVERY);
         }
         let known = self.jobs.get_mut(&visit.mark.job);
         if let (Some(known), Some(open)) = (known, &found.open_from) {
@@ -197,14 +200,17 @@ impl Histories {
         }
     }
 
-    /// Schedules a visit again, after a failure or because the end of a run is due.
+    /// Schedules a visit again that failed.
     pub(super) fn repeat(&mut self, visit: HistoryVisit, now: Instant) {
+        self.visit_again(visit, now + AGAIN_AFTER);
+    }
+
+    fn visit_again(&mut self, visit: HistoryVisit, due: Instant) {
         let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
             return;
         };
         known.looked_from = [visit.from, Some(visit.own.clone())];
         if known.waiting.is_none() {
-            let due = now + AGAIN_AFTER;
             self.queue.insert((due, visit.mark.job.clone()));
             known.waiting = Some((visit.own, visit.mark, due));
         }
@@ -244,40 +250,54 @@ async fn look_at(
         ..HistoryFindings::default()
     };
     if let Some(from) = looked_from(&keys, visit) {
-        for entry in kv.scan_range(from, &visit.own).await?.found {
+        for entry in kv
+            .scan_range(from, &looked_until(&keys, visit))
+            .await?
+            .found
+        {
             let Ok(record) = RunRecord::from_json(&entry.value) else {
                 continue;
             };
-            if !is_abandoned(&record, &visit.mark) {
+            if *entry.key == *visit.own {
+                findings.goes_on = record.outcome == Outcome::Running;
+            } else if is_open(&record, &visit.mark) {
+                match find_fate(kv, &record, &visit.mark).await? {
+                    RunFate::Abandoned => findings.unended.push(UnendedRun {
+                        key: entry.key,
+                        revision: entry.mod_revision,
+                        record,
+                    }),
+                    RunFate::Open => drop(findings.open_from.get_or_insert(entry.key.into())),
+                }
+            } else if *entry.key < *visit.own {
                 findings.note(record);
-                continue;
-            }
-            let fate = find_fate(kv, root, &record, &visit.mark).await?;
-            if fate == RunFate::Abandoned {
-                findings.unended.push(UnendedRun {
-                    key: entry.key,
-                    revision: entry.mod_revision,
-                    record,
-                });
-            } else {
-                findings.open_from.get_or_insert(entry.key.into());
-                findings.is_ending |= fate == RunFate::Ending;
             }
         }
     }
     Ok(findings)
 }
 
-/// Returns the first of the earlier runs to check; `None` when none exists.
+/// Returns the first of the runs to check; `None` when none exists.
 fn looked_from<'a>(keys: &'a [String], visit: &HistoryVisit) -> Option<&'a str> {
     let earlier = keys.partition_point(|key| **key < *visit.own);
     let seen = visit.from.as_ref();
     let seen = seen.map_or(0, |from| keys.partition_point(|key| **key < **from));
     let at = match seen {
+        // Any number of runs may go on together.
+        0 if visit.mark.shared => 0,
         0 => earlier.saturating_sub(LOOK_BACK),
         seen => seen.min(earlier.saturating_sub(1)),
     };
-    (earlier > 0).then(|| keys.get(at).map(String::as_str))?
+    let has_others = earlier > 0 || visit.mark.shared;
+    has_others.then(|| keys.get(at).map(String::as_str))?
+}
+
+/// Returns the end of the runs to check: the own run, or, where later ones may go on beside it, the last.
+fn looked_until(keys: &[String], visit: &HistoryVisit) -> String {
+    match keys.last().filter(|_| visit.mark.shared) {
+        Some(last) => format!("{last}\0"),
+        None => visit.own.to_string(),
+    }
 }
 
 /// Returns the oldest runs: those that are `aged`, and those beyond the `kept` ones once there are a tenth more, which
@@ -293,8 +313,10 @@ fn surplus(keys: &[String], kept: usize, aged: usize) -> Option<(String, String)
     Some((first.clone(), keys.get(end)?.clone()))
 }
 
-fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
-    record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
+/// True if a run under the lock of `by` has no end, and may be over.
+fn is_open(record: &RunRecord, by: &RunMark) -> bool {
+    let is_unended = record.outcome == Outcome::Running && record.lock == by.lock;
+    is_unended && (by.shared || record.token < by.token)
 }
 
 /// Deletes the oldest runs of some histories.

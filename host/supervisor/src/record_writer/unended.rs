@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 /// Time for which the run's own host may still record its end: for a write that was refused, and its repetition.
 pub(super) const END_GRACE: Duration = Duration::from_secs(5);
-/// Number of runs that may wait. A further one is found again at the next visit.
+/// The same while this host ends.
+const CLOSING_GRACE: Duration = Duration::from_secs(1);
+/// Number of runs that may wait. A further one may be found at the next visit.
 const MOST: usize = 1024;
 
 /// A run without an end: the key and the last change of its record, and the record.
@@ -42,6 +44,7 @@ impl UnendedRun {
 pub(super) struct UnendedRuns {
     waiting: VecDeque<(Instant, UnendedRun)>,
     is_under_way: bool,
+    is_closing: bool,
 }
 
 impl UnendedRuns {
@@ -49,7 +52,29 @@ impl UnendedRuns {
     pub(super) fn note(&mut self, run: UnendedRun, now: Instant) {
         let is_known = self.waiting.iter().any(|(_, known)| known.key == run.key);
         if !is_known && self.waiting.len() < MOST {
-            self.waiting.push_back((now + END_GRACE, run));
+            self.waiting.push_back((now + self.grace(), run));
+        }
+    }
+
+    /// Shortens the waits: this host ends, and no other may run the job.
+    pub(super) fn close(&mut self) {
+        let shorter = self.grace().saturating_sub(CLOSING_GRACE);
+        for (due, _) in &mut self.waiting {
+            *due -= shorter;
+        }
+        self.is_closing = true;
+    }
+
+    /// True if no run waits or is being ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.is_under_way
+    }
+
+    const fn grace(&self) -> Duration {
+        if self.is_closing {
+            CLOSING_GRACE
+        } else {
+            END_GRACE
         }
     }
 
@@ -99,6 +124,23 @@ mod tests {
         assert_eq!(runs.begin(due), Some(run(7)));
         runs.written(None, due);
         assert_eq!(runs.begin(due + END_GRACE), None);
+    }
+
+    /// Fails if a host that ends leaves the runs that it found to hosts that may not come.
+    #[test]
+    fn host_that_ends_waits_for_a_shorter_time() {
+        let (mut runs, now) = (UnendedRuns::default(), Instant::now());
+        runs.note(run(7), now);
+        runs.close();
+        runs.note(run(8), now);
+        let due = now + CLOSING_GRACE;
+        assert_eq!(runs.begin(due), Some(run(7)));
+        runs.written(None, due);
+        assert!(!runs.is_empty());
+        assert_eq!(runs.begin(due), Some(run(8)));
+        assert!(!runs.is_empty(), "one is being ended");
+        runs.written(None, due);
+        assert!(runs.is_empty());
     }
 
     #[test]

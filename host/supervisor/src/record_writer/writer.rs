@@ -191,6 +191,7 @@ impl Writer {
         self.is_closing = true;
         self.outbox.line_up_all(&self.root, Instant::now());
         self.outbox.forget_standing();
+        self.unended.close();
     }
 
     fn is_done(&self) -> bool {
@@ -200,6 +201,7 @@ impl Writer {
             && self.outbox.is_empty()
             && self.cut_off.is_empty()
             && self.under_way.is_empty()
+            && self.unended.is_empty()
             && is_visited
     }
 

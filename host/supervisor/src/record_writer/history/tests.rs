@@ -91,6 +91,16 @@ fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
     assert_eq!(at(3, None), Some(key(1)));
     assert_eq!(at(1, None), None);
     assert_eq!(at(50, Some(50)), Some(key(49)));
+    assert_eq!(looked_until(&keys, &visit(40, None)), key(40));
+    // Where several run together, each may outlive any other.
+    let shared = |own| {
+        let mut visit = visit(own, None);
+        visit.mark.shared = true;
+        visit
+    };
+    assert_eq!(looked_from(&keys, &shared(50)), Some(&*key(1)));
+    assert_eq!(looked_from(&keys, &shared(1)), Some(&*key(1)));
+    assert!(looked_until(&keys, &shared(1)) > key(50));
 }
 
 /// Fails if a run that goes on beside later ones is not read again, and so stays unended when its host dies.
@@ -112,13 +122,16 @@ fn run_left_open_is_read_again_at_the_next_visit() {
     let visit = histories.due(later).remove(0);
     assert_eq!(visit.from.as_deref(), Some(&*key(1)));
     assert_eq!(histories.wake(), None);
-    // The end of a run that is about to be recorded is waited for.
-    let ending = HistoryFindings {
-        is_ending: true,
+    // While the own run goes on beside others, no start of another need come.
+    let beside = HistoryFindings {
+        goes_on: true,
+        open_from: Some(key(1).into()),
         ..HistoryFindings::default()
     };
-    histories.left_open(&visit, &ending, later);
-    assert_eq!(histories.wake(), Some(later + AGAIN_AFTER));
+    histories.left_open(&visit, &beside, later);
+    assert_eq!(histories.wake(), Some(later + SHARED_EVERY));
+    let again = histories.due(later + SHARED_EVERY).remove(0);
+    assert_eq!((again.own, again.from), (visit.own, Some(key(1).into())));
 }
 
 #[test]
@@ -169,10 +182,10 @@ fn only_an_earlier_run_under_the_same_lock_is_over() {
         lock: lock.into(),
         ..super::super::sample(token)
     };
-    assert!(is_abandoned(&record(Outcome::Running, "l", 3), &mark(4)));
-    assert!(!is_abandoned(&record(Outcome::Running, "l", 4), &mark(4)));
-    assert!(!is_abandoned(&record(Outcome::Running, "m", 3), &mark(4)));
-    assert!(!is_abandoned(&record(Outcome::Done, "l", 3), &mark(4)));
+    assert!(is_open(&record(Outcome::Running, "l", 3), &mark(4)));
+    assert!(!is_open(&record(Outcome::Running, "l", 4), &mark(4)));
+    assert!(!is_open(&record(Outcome::Running, "m", 3), &mark(4)));
+    assert!(!is_open(&record(Outcome::Done, "l", 3), &mark(4)));
 }
 
 fn ended(token: u64, host: &str, outcome: Outcome) -> RunRecord {
