@@ -168,7 +168,7 @@ impl Trace {
             .collect()
     }
 
-    /// Checks that every span but the root is the child of another and inside its time.
+    /// Checks that every span but the root is the child of another, and begins within its time.
     pub(crate) fn check_tree(&self) -> Result<()> {
         for span in &self.spans {
             ensure!(

@@ -109,11 +109,21 @@ impl NotifySink {
         if state.jobs.contains_key(job) {
             return false;
         }
-        if let Some(early) = &mut state.early {
-            if early.len() == MOST_EARLY {
-                early.remove(0);
+        let has_room = match &mut state.early {
+            Some(early) => {
+                let is_full = early.len() == MOST_EARLY;
+                if is_full {
+                    early.remove(0);
+                }
+                early.push(event.clone());
+                !is_full
             }
-            early.push(event.clone());
+            // Jobs were removed: it is about one of those, and is not to be kept.
+            None => true,
+        };
+        if !has_room {
+            state.unreported += 1;
+            state.dropped_in_all += 1;
         }
         true
     }
